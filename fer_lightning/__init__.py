@@ -1,0 +1,31 @@
+"""fer_lightning: facial expression recognition with PyTorch Lightning."""
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from fer_lightning.classifier import ExpressionClassifier
+    from fer_lightning.data.datamodule import FERDataModule
+    from fer_lightning.data.preprocessing import Preprocessing
+    from fer_lightning.errors import FERError
+    from fer_lightning.networks.expression_cnn import ExpressionCNN
+
+_HOMES = {
+    "ExpressionClassifier": "fer_lightning.classifier",
+    "ExpressionCNN": "fer_lightning.networks.expression_cnn",
+    "FERDataModule": "fer_lightning.data.datamodule",
+    "FERError": "fer_lightning.errors",
+    "Preprocessing": "fer_lightning.data.preprocessing",
+}
+
+__all__ = ["ExpressionCNN", "ExpressionClassifier", "FERDataModule", "FERError", "Preprocessing", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name at its first use, so that `fer --version` need not wait for torch."""
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

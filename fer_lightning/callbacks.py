@@ -1,0 +1,168 @@
+"""What happens around training: the table of epochs, the run's configuration, the closing words."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.cli import SaveConfigCallback
+
+from fer_lightning.data.datamodule import FERDataModule
+from fer_lightning.data.splits import TESTING, VALIDATION
+
+
+class EpochTable(Callback):
+    """Writes `metrics.csv`: one row an epoch with every logged figure.
+
+    The rows travel in the checkpoint, so a resumed run continues the table where its checkpoint stands, without gaps
+    and without repeats.
+
+    Args:
+        path: The file to write.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.rows: list[dict[str, float]] = []
+        self._started = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows so far."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the rows up again."""
+        self.rows = list(state_dict["rows"])
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._started = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Add the epoch's row and write the file anew."""
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        row: dict[str, float] = {"epoch": trainer.current_epoch, "step": trainer.global_step}
+        row["seconds"] = round(time.monotonic() - self._started, 2)
+        row["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])
+        self.rows.append(row | figures)
+        if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            self._write()
+
+    def _write(self) -> None:
+        columns = list(dict.fromkeys(name for row in self.rows for name in row))
+        aside = self.path.with_name(self.path.name + ".writing")
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        with open(aside, "w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, columns)
+            writer.writeheader()
+            writer.writerows(self.rows)
+        aside.replace(self.path)
+
+
+class RunConfig(SaveConfigCallback):
+    """Saves the configuration as `config.yaml` in the run's folder and inside every checkpoint."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write the file when training starts; other verbs leave the run's configuration alone."""
+        if stage == "fit":
+            super().setup(trainer, pl_module, stage)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Put the configuration into the checkpoint as text, with the fingerprint of the split it was trained on."""
+        about = checkpoint.setdefault("fer_lightning", {})
+        about["config"] = self.parser.dump(self.config, skip_none=False, format="yaml")
+        data = getattr(trainer, "datamodule", None)
+        if isinstance(data, FERDataModule):
+            about["split"] = data.split.fingerprint
+
+
+class RunSummary(Callback):
+    """Says at the start what is trained on, and at the end what came out and how to go on.
+
+    Args:
+        command: How the program was called, such as `python train.py`.
+        folder: The run's folder.
+    """
+
+    def __init__(self, command: str, folder: str | os.PathLike[str]) -> None:
+        self.command, self.folder = command, Path(folder)
+        self._started = time.monotonic()
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        network = getattr(pl_module, "network", pl_module)
+        weights = sum(parameter.numel() for parameter in network.parameters())
+        if trainer.is_global_zero:
+            print(f"Network {type(network).__name__}, {weights:,} parameters", flush=True)
+        self._started = time.monotonic()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Report on a verb that came to its end, after the progress bar is gone."""
+        if stage == "fit":
+            self._close(trainer)
+        elif stage in ("validate", "test"):
+            self._report(trainer, *(("test", TESTING) if stage == "test" else ("validate", VALIDATION)))
+
+    def _close(self, trainer: Trainer) -> None:
+        """Name the best checkpoint and the next command."""
+        if not trainer.is_global_zero or trainer.fast_dev_run or trainer.interrupted:  # type: ignore[attr-defined]
+            return
+        seconds = round(time.monotonic() - self._started)
+        lines = [f"Trained {_epochs(trainer.current_epoch)} in {seconds // 60}:{seconds % 60:02d}; {_why(trainer)}."]
+        best = next((c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor), None)
+        if best is not None and best.best_model_path and best.best_model_score is not None:
+            path = _short(best.best_model_path)
+            lines.append(f"Best   {best.monitor} {best.best_model_score:.4f}{self._baseline(trainer, VALIDATION)}")
+            lines.append(f"       {path}")
+            lines.append(f"Next   {self.command} test --ckpt_path {path}")
+        lines.append(f"       figures of every epoch in {self.folder / 'metrics.csv'}")
+        print("\n" + "\n".join(lines), flush=True)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Say how an interrupted run is continued."""
+        last = self.folder / "checkpoints" / "last.ckpt"
+        if trainer.is_global_zero and trainer.state.fn == "fit" and last.is_file():
+            print(f"\nInterrupted. Continue with: {self.command} fit --ckpt_path {last}", flush=True)
+
+    def _report(self, trainer: Trainer, verb: str, part: int) -> None:
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        lines = [f"{name:<20} {value:.4f}" + self._baseline(trainer, part, name) for name, value in figures.items()]
+        report = self.folder / f"{verb}.json"
+        data = getattr(trainer, "datamodule", None)
+        split = data.split.fingerprint if isinstance(data, FERDataModule) else None
+        report.parent.mkdir(parents=True, exist_ok=True)
+        content = {"metrics": figures, "checkpoint": str(trainer.ckpt_path), "split": split}
+        report.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        print("\n" + "\n".join(lines) + f"\nWritten to {report}", flush=True)
+
+    def _baseline(self, trainer: Trainer, part: int, name: str = "acc") -> str:
+        data = getattr(trainer, "datamodule", None)
+        if not isinstance(data, FERDataModule) or not name.endswith("acc") or "balanced" in name:
+            return ""
+        label, share = data.majority(part if data.split.counts[part].sum() else TESTING)
+        return f"   (always answering '{label}': {share:.4f})"
+
+
+def _epochs(count: int) -> str:
+    return "1 epoch" if count == 1 else f"{count} epochs"
+
+
+def _why(trainer: Trainer) -> str:
+    for callback in trainer.early_stopping_callbacks:
+        if isinstance(callback, EarlyStopping) and callback.stopped_epoch:
+            return f"stopped early, as {callback.monitor} had not improved for {_epochs(callback.wait_count)}"
+    return "all that were asked for"
+
+
+def _short(path: str) -> str:
+    """The path as a user in this folder would type it."""
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative

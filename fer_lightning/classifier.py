@@ -1,0 +1,193 @@
+"""ExpressionClassifier, the LightningModule: loss, optimiser, steps."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torchmetrics.classification import MulticlassAccuracy
+
+from fer_lightning.data.legend import EXPRESSIONS
+from fer_lightning.data.preprocessing import Preprocessing
+from fer_lightning.data.sampling import PADDING
+from fer_lightning.errors import FERError
+from fer_lightning.metrics import expression_metrics
+
+CHECKPOINT_FORMAT = 1
+"""Raised when what a checkpoint holds changes so that older code cannot read it."""
+
+
+class ExpressionClassifier(LightningModule):
+    """Trains a network to name expressions, and carries all that is needed to use it afterwards.
+
+    Logged for `train`: loss and acc; for `val` and `test`: loss, acc, balanced_acc and macro_f1, as `val_acc` etc.
+
+    Args:
+        network: Takes normalised images `(n, channels, size, size)`, returns logits `(n, classes)`.
+        class_names: Names of the network's outputs, in their order.
+        preprocessing: The contract that images were prepared under.
+        optimizer: Makes the optimiser from the parameters.
+        lr_scheduler: Makes the learning rate scheduler from the optimiser.
+        lr_interval: Whether the scheduler advances every epoch or every step.
+
+    Raises:
+        FERError: If the network's output does not fit the classes or its input does not fit the contract.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        class_names: Sequence[str] = EXPRESSIONS,
+        preprocessing: Preprocessing | None = None,
+        optimizer: OptimizerCallable = torch.optim.Adam,
+        lr_scheduler: LRSchedulerCallable | None = None,
+        lr_interval: Literal["epoch", "step"] = "epoch",
+    ) -> None:
+        super().__init__()
+        self.class_names = tuple(class_names)
+        self.preprocessing = preprocessing or Preprocessing()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*is an instance of `nn.Module`.*")
+            self.save_hyperparameters(logger=False)
+        self._keep_plain_hyperparameters()
+        self.network = network
+        self._optimizer, self._lr_scheduler, self._lr_interval = optimizer, lr_scheduler, lr_interval
+        classes = len(self.class_names)
+        self.train_acc = MulticlassAccuracy(classes, average="micro")
+        self.val_metrics = expression_metrics(classes, "val_")
+        self.test_metrics = expression_metrics(classes, "test_")
+        self._check_network()
+
+    def _keep_plain_hyperparameters(self) -> None:
+        """Save only values that a checkpoint can hold under `weights_only=True`.
+
+        From the command line the network and the optimiser arrive here as class paths and stay; objects made in Python
+        are dropped, and `load_from_checkpoint` then asks for them.
+        """
+        self.hparams["class_names"] = list(self.class_names)
+        self.hparams["preprocessing"] = self.preprocessing.as_dict()
+        for name in [name for name, value in self.hparams.items() if not _is_plain(value)]:
+            del self.hparams[name]
+
+    def _check_network(self) -> None:
+        contract = self.preprocessing
+        shape = (1, contract.channels, contract.image_size, contract.image_size)
+        name, expected = type(self.network).__name__, (1, len(self.class_names))
+        training = self.network.training
+        try:
+            with torch.no_grad():
+                found = tuple(self.network.eval()(torch.zeros(shape)).shape)
+        except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+            raise FERError(
+                f"The network {name} cannot take a batch of shape {shape} (n, channels, height, width): {error}"
+            ) from None
+        finally:
+            self.network.train(training)
+        if found != expected:
+            raise FERError(
+                f"The network {name} does not fit the classes. Expected an output of shape {expected} for "
+                f"{', '.join(self.class_names)}. Received: {found}."
+            )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits, float `(n, classes)`, of images as the contract prepares them, uint8 `(n, channels, size, size)`."""
+        logits: Tensor = self.network(self.preprocessing.normalize(images))
+        return logits
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Cross-entropy of one batch."""
+        images, labels = batch
+        logits = self(images)
+        loss = cross_entropy(logits, labels)
+        self.train_acc.update(logits.detach(), labels)
+        self.log(
+            "train_loss", loss, prog_bar=True, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(labels)
+        )
+        self.log("train_acc", self.train_acc, on_step=False, on_epoch=True)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Loss and metrics of one validation batch."""
+        self._evaluate(batch, "val")
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Loss and metrics of one test batch."""
+        self._evaluate(batch, "test")
+
+    def _evaluate(self, batch: tuple[Tensor, Tensor], part: str) -> None:
+        images, labels = batch
+        logits = self(images)
+        real = int((labels != PADDING).sum())
+        loss = cross_entropy(logits, labels, ignore_index=PADDING, reduction="sum") / max(real, 1)
+        metrics = self.val_metrics if part == "val" else self.test_metrics
+        metrics.update(logits.argmax(1), labels)
+        self.log(f"{part}_loss", loss, on_epoch=True, sync_dist=True, batch_size=real)
+        for name, metric in metrics.items():
+            self.log(name, metric, on_epoch=True, prog_bar=name == "val_acc", batch_size=real)
+
+    def predict_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        """Probabilities, float `(n, classes)`, of the images of one batch."""
+        probabilities: Tensor = self(batch["image"]).softmax(1)
+        return probabilities
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser over all trainable parameters, with the scheduler if there is one."""
+        optimizer = self._optimizer(parameter for parameter in self.parameters() if parameter.requires_grad)
+        if self._lr_scheduler is None:
+            return optimizer
+        scheduler = self._lr_scheduler(optimizer)
+        settings = {"scheduler": scheduler, "interval": self._lr_interval}
+        if (monitor := getattr(scheduler, "monitor", None)) is not None:
+            settings["monitor"] = monitor
+        return {"optimizer": optimizer, "lr_scheduler": settings}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the contract, so that a checkpoint says by itself how to use it."""
+        from fer_lightning import __version__
+
+        checkpoint.setdefault("fer_lightning", {}).update(
+            format=CHECKPOINT_FORMAT,
+            version=__version__,
+            class_names=list(self.class_names),
+            preprocessing=self.preprocessing.as_dict(),
+        )
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse weights that were trained for something else.
+
+        Raises:
+            FERError: If class names, preprocessing or the shapes of the weights differ.
+        """
+        about = checkpoint.get("fer_lightning", {})
+        mine: dict[str, Any] = {"class_names": list(self.class_names), "preprocessing": self.preprocessing.as_dict()}
+        for name, value in mine.items():
+            if name in about and about[name] != value:
+                raise FERError(
+                    f"The checkpoint was trained with other {name.replace('_', ' ')}. Expected {value}. Found in the "
+                    f"checkpoint: {about[name]}. Leave the matching options away: they are read from the checkpoint."
+                )
+        theirs = {name: tuple(value.shape) for name, value in checkpoint["state_dict"].items()}
+        ours = {name: tuple(value.shape) for name, value in self.state_dict().items()}
+        if theirs != ours:
+            name = min(
+                set(ours.items()) ^ set(theirs.items()), key=lambda item: (list(ours) + list(theirs)).index(item[0])
+            )[0]
+            raise FERError(
+                f"The checkpoint holds the weights of another network than {type(self.network).__name__}: '{name}' is "
+                f"{theirs.get(name, 'missing')} in the checkpoint, {ours.get(name, 'missing')} here. Leave --model.* "
+                "options away: they are read from the checkpoint."
+            )
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return all(_is_plain(item) for item in value)
+    return value is None or type(value) in (str, int, float, bool)

@@ -1,0 +1,254 @@
+"""The command line: Lightning's verbs, each ready to run as it stands."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from filelock import FileLock, Timeout
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch.utils.data import DataLoader
+
+from fer_lightning import __version__
+from fer_lightning.callbacks import EpochTable, RunConfig, RunSummary
+from fer_lightning.checkpoints import find_checkpoint, saved_settings
+from fer_lightning.classifier import ExpressionClassifier
+from fer_lightning.data.datamodule import FERDataModule
+from fer_lightning.errors import FERError
+from fer_lightning.inference.images import FaceImages, PredictionRows, list_images
+
+_VERBS = ("fit", "validate", "test", "predict")
+
+
+class _Parser(LightningArgumentParser):
+    """Answers a mistake with its message alone; the usage of all options would push it off the screen."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise the message as the project's own error."""
+        raise FERError(f"{message}\nAll options: {_command()} {self._verb()}--help") from ex
+
+    def _verb(self) -> str:
+        words = self.prog.replace(" [options]", "").split()
+        return f"{words[-1]} " if words[-1] in _VERBS else ""
+
+
+class FERCommandLine(LightningCLI):
+    """LightningCLI with the project's defaults, run folders and checkpoints that bring their settings along."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the run's name, the callbacks that are always there, and what the model takes from the data."""
+        parser.add_argument("--name", type=str, default="default", help="Name of the run and of its folder.")
+        parser.add_argument("--runs_dir", type=str, default="runs", help="Folder that holds the runs.")
+        parser.add_lightning_class_args(EarlyStopping, "early_stopping")
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint_best")
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint_last")
+        parser.set_defaults(_DEFAULTS)
+        parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
+        parser.link_arguments("data.class_names", "model.class_names", apply_on="instantiate")
+        parser.link_arguments("data.preprocessing", "model.preprocessing", apply_on="instantiate")
+        for name in ("num_classes", "in_channels", "image_size"):
+            parser.link_arguments(f"data.{name}", f"model.network.init_args.{name}", apply_on="instantiate")
+
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        if subcommand in ("validate", "test"):
+            parser.set_defaults({"verbose": False})  # our own report says more
+        if subcommand == "predict":
+            parser.add_argument(
+                "--input",
+                type=list[str] | None,
+                nargs="+",
+                help="Face images, or folders of them (default: the testing part).",
+            )
+            parser.add_argument("--output", type=str, default="predictions.csv", help="CSV file for the rows.")
+        return parser
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse what the user says on top of configs/default.yaml and of the settings in a given checkpoint."""
+        words = list(sys.argv[1:] if args is None else args)
+        at = next((place + 1 for place, word in enumerate(words) if word in _VERBS), 0)
+        if at:
+            words[at:at] = ["--config", str(default_config())]
+        super().parse_arguments(parser, words)
+        verb = self.config.subcommand
+        config = self.config[verb]
+        given = config.get("ckpt_path")
+        if given is None:
+            if verb != "fit":
+                raise FERError(
+                    f"{verb} needs a checkpoint: without one the network's weights are random. Expected --ckpt_path "
+                    "best, last or a file."
+                )
+            return
+        path = find_checkpoint(str(given), Path(config.runs_dir) / config.name)
+        words[at + 2 : at + 2] = ["--config", yaml.safe_dump(saved_settings(path, everything=verb == "fit"))]
+        super().parse_arguments(parser, words)
+        self.config[verb]["ckpt_path"] = str(path)
+
+    def _parse_ckpt_path(self) -> None:
+        """Not Lightning's way: there, the checkpoint's hyper-parameters silently beat the command line."""
+
+    def before_instantiate_classes(self) -> None:
+        """Give the checkpoints their place in the run's folder."""
+        self.run_dir = Path(self._get(self.config, "runs_dir")) / self._get(self.config, "name")
+        for name in ("checkpoint_best", "checkpoint_last"):
+            callback = self._get(self.config, name)
+            callback.dirpath = callback.dirpath or str(self.run_dir / "checkpoints")
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """The trainer, with the run's loggers unless others were asked for."""
+        settings = self._get(self.config_init, "trainer")
+        if settings.get("logger") in (None, True):
+            logger = TensorBoardLogger(self.run_dir.parent, self.run_dir.name, version="")
+            kwargs["logger"] = logger if self.subcommand == "fit" else False
+        if self.subcommand != "fit":
+            kwargs["enable_checkpointing"] = False
+        return super().instantiate_trainer(**kwargs, use_distributed_sampler=False)
+
+    def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Any]) -> Trainer:
+        own = [EpochTable(self.run_dir / "metrics.csv"), RunSummary(_command(), self.run_dir)]
+        if self.subcommand == "predict":
+            own = [PredictionRows(self._get(self.config, "output"), self.model.class_names)]
+        elif self.subcommand != "fit":
+            own, callbacks = own[1:], []
+        return super()._instantiate_trainer(config, [*own, *callbacks])
+
+    def before_fit(self) -> None:
+        """Prepare the data before any other process starts, and move an earlier run of the same name aside."""
+        config = self.config[self.subcommand]
+        if not config.trainer.fast_dev_run:
+            self._take_run_dir(resume=config.ckpt_path is not None)
+        self._describe()
+
+    def before_validate(self) -> None:
+        """Prepare the data."""
+        self._describe()
+
+    def before_test(self) -> None:
+        """Prepare the data."""
+        self._describe()
+
+    @rank_zero_only
+    def _describe(self) -> None:
+        print(self.datamodule.describe(), flush=True)
+
+    @rank_zero_only
+    def _take_run_dir(self, resume: bool) -> None:
+        """Hold the run's folder for this process alone; unless this resumes, keep an earlier run under another name."""
+        self.run_dir.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(self.run_dir.parent / f".{self.run_dir.name}.lock")
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise FERError(f"Another fit is writing to '{self.run_dir}'. Choose another --name.") from None
+        if not resume and self.run_dir.is_dir() and any(self.run_dir.iterdir()):
+            stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(self.run_dir.stat().st_mtime))
+            kept = self.run_dir.with_name(f"{self.run_dir.name}-{stamp}")
+            while kept.exists():
+                kept = kept.with_name(kept.name + "+")
+            self.run_dir.rename(kept)
+            print(f"Run    {self.run_dir} held an earlier run, now {kept}")
+
+    def predict(self, **kwargs: Any) -> None:
+        """Predict the given images, or those of the testing part."""
+        inputs = self._get(self.config, "input") or [str(self.datamodule.tree / "testing")]
+        images = FaceImages(list_images(inputs), self.model.preprocessing)
+        data = self.datamodule
+        loader = DataLoader(images, data.eval_batch_size, num_workers=min(data.num_workers, len(images)))
+        self.trainer.predict(
+            self.model, loader, ckpt_path=kwargs["ckpt_path"], weights_only=True, return_predictions=False
+        )
+
+
+_DEFAULTS: dict[str, Any] = {
+    "model.network": {"class_path": "fer_lightning.networks.ExpressionCNN"},
+    "early_stopping.monitor": "val_acc",
+    "early_stopping.mode": "max",
+    "early_stopping.patience": 3,
+    "trainer.enable_model_summary": False,
+    "checkpoint_best.monitor": "val_acc",
+    "checkpoint_best.mode": "max",
+    "checkpoint_best.filename": "best",
+    "checkpoint_best.enable_version_counter": False,
+    "checkpoint_last.filename": "last",
+    "checkpoint_last.enable_version_counter": False,
+    "checkpoint_last.save_on_train_epoch_end": True,
+}
+
+
+def default_config() -> Path:
+    """`configs/default.yaml`: beside the package in a checkout, inside it when installed from a wheel."""
+    here = Path(__file__).parent
+    inside = here / "configs" / "default.yaml"
+    return inside if inside.is_file() else here.parent / "configs" / "default.yaml"
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command line.
+
+    Args:
+        args: The words after the program's name; None takes those of the process.
+
+    Raises:
+        SystemExit: With status 2 and a message on standard error after a user's mistake.
+    """
+    _quieten()
+    try:
+        FERCommandLine(
+            ExpressionClassifier,
+            FERDataModule,
+            save_config_callback=RunConfig,
+            save_config_kwargs={"overwrite": True},
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            parser_kwargs={"version": __version__, "description": __doc__},
+            parser_class=_Parser,
+            args=list(args) if args is not None else None,
+        )
+    except (FERError, MisconfigurationException) as error:
+        _fail(str(error))
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise
+        _fail(f"{error.strerror}: '{error.filename}'" if error.filename else str(error))
+
+
+def _fail(message: str) -> None:
+    print(f"error: {message}", file=sys.stderr, flush=True)
+    raise SystemExit(2)
+
+
+def _command() -> str:
+    """How the user called the program."""
+    name = os.path.basename(sys.argv[0])
+    return "fer" if name == "fer" else "python train.py"
+
+
+def _quieten() -> None:
+    """Keep the terminal for what concerns the user."""
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_advertisement)
+    for message in (
+        ".*does not have many workers.*",
+        ".*exists and is not empty.*",
+        ".*callbacks used to create the checkpoint need to be provided.*",
+        ".*LightningCLI's args parameter.*",
+        ".*number of training batches.*is smaller than the logging interval.*",
+        ".*isinstance.treespec, LeafSpec.. is deprecated.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+
+
+def _is_no_advertisement(record: logging.LogRecord) -> bool:
+    return not record.getMessage().lstrip().startswith(("💡", "TPU available", "HPU available"))

@@ -1,0 +1,1 @@
+"""From `legend.csv` to batches."""

@@ -1,0 +1,211 @@
+"""FERDataModule: from a data set's folder to batches for every part."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from fer_lightning.data.image_folder import ExpressionFolder, materialize
+from fer_lightning.data.legend import EXPRESSIONS, PARTS, Conflicts, Legend, locate_legend, read_legend
+from fer_lightning.data.preprocessing import Color, Interpolation, Preprocessing
+from fer_lightning.data.sampling import EvaluationSampler, PaddedDataset, TrainingSampler
+from fer_lightning.data.splits import IDENTITY_PATTERN, TESTING, TRAINING, VALIDATION, Split, SplitRule, make_split
+from fer_lightning.data.synthetic import drawn_faces
+from fer_lightning.errors import FERError
+
+
+class FERDataModule(LightningDataModule):
+    """Reads legend.csv, splits it, builds the image folders and loads batches.
+
+    A batch is `(images, labels)`: uint8 `(n, channels, image_size, image_size)` and int64 `(n,)`. Images are not yet
+    normalised; the classifier does that on its device.
+
+    Args:
+        root: Folder of the data set: `data/legend.csv` or `legend.csv`, and `images/`. Without it, the embedded data
+            set of drawn faces is used.
+        legend: The legend file, if it is elsewhere.
+        images: The image folder, if it is elsewhere.
+        classes: The class list, in the order of the network's outputs; without it, the labels found in the legend.
+        conflicts: An image under two labels is an error, dropped, or kept under each.
+        split: How images are divided into training and testing: sequential (file order, as the original notebook),
+            stratified (drawn per class), grouped (nobody is on both sides) or predefined (the legend's split column).
+        train_fraction: Share of the images for training and validation together.
+        val_fraction: Share of the training part that is taken for validation; 0 validates on the testing part.
+        split_seed: Draws another split.
+        identity: Regular expression on the image name; its first group is who is in the picture.
+        tree_dir: Where the image folders training/, validation/ and testing/ are built (hard links where possible).
+        image_size: Height and width in pixels of the network's input.
+        color: Input in rgb or grey.
+        interpolation: How images are resized.
+        mean: Subtracted from each channel after scaling to 0..1.
+        std: Divides each channel after that.
+        batch_size: Images in a training batch, on each device.
+        eval_batch_size: Images in a batch for validate, test and predict, on each device.
+        num_workers: Processes that decode images; without a number, the free cores, at most 8.
+        seed: Order of the training images; the command line takes it from --seed_everything.
+    """
+
+    def __init__(
+        self,
+        root: str | None = None,
+        legend: str | None = None,
+        images: str | None = None,
+        classes: list[str] | None = None,
+        conflicts: Conflicts = "drop",
+        split: SplitRule = "grouped",
+        train_fraction: float = 0.8,
+        val_fraction: float = 0.1,
+        split_seed: int = 0,
+        identity: str = IDENTITY_PATTERN,
+        tree_dir: str = "master_data",
+        image_size: int = 100,
+        color: Color = "rgb",
+        interpolation: Interpolation = "bilinear",
+        mean: Sequence[float] = (0.5,),
+        std: Sequence[float] = (0.5,),
+        batch_size: int = 64,
+        eval_batch_size: int = 256,
+        num_workers: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(logger=False)
+        for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
+            if value < 1:
+                raise FERError(f"Invalid value for --data.{name}. Expected 1 or more. Received: {value}.")
+        if num_workers is not None and num_workers < 0:
+            raise FERError(f"Invalid value for --data.num_workers. Expected 0 or more. Received: {num_workers}.")
+        self.root, self.legend_path, self.image_dir = root, legend, images
+        self.conflicts, self.tree_dir = conflicts, tree_dir
+        self.split_rule, self.train_fraction, self.val_fraction = split, train_fraction, val_fraction
+        self.split_seed, self.identity = split_seed, identity
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.num_workers = _free_cores() if num_workers is None else num_workers
+        self.seed = seed
+        self.preprocessing = Preprocessing(image_size, color, interpolation, tuple(mean), tuple(std))
+        self._classes = classes
+        self.class_names = self._known_classes()
+        self.num_classes = len(self.class_names)
+        self.in_channels = self.preprocessing.channels
+        self.image_size = image_size
+
+    def _known_classes(self) -> tuple[str, ...]:
+        """The class names, without reading the legend if they are known without it."""
+        if self._classes is None and self.root is None and self.legend_path is None:
+            return EXPRESSIONS
+        if self._classes is None:
+            return self.legend.class_names
+        return tuple(name.strip().lower() for name in self._classes)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the embedded drawn faces are used."""
+        return self.root is None and self.legend_path is None
+
+    @cached_property
+    def legend(self) -> Legend:
+        """The data set's legend, read and checked at first use."""
+        root = drawn_faces() if self.embedded else Path(self.root or ".")
+        path, images = locate_legend(root, self.legend_path, self.image_dir)
+        return read_legend(path, images, self._classes, self.conflicts)
+
+    @cached_property
+    def split(self) -> Split:
+        """The part of every image, made at first use."""
+        split = make_split(
+            self.legend, self.split_rule, self.train_fraction, self.val_fraction, self.split_seed, self.identity
+        )
+        if self.val_fraction > 0 and split.counts[VALIDATION].sum() == 0:
+            raise FERError(
+                f"The validation part is empty: {len(split.legend)} images are too few for --data.val_fraction "
+                f"{self.val_fraction}. Raise it, or set 0 to validate on the testing part."
+            )
+        return split
+
+    @cached_property
+    def tree(self) -> Path:
+        """The folder with training/, validation/ and testing/; built if it is not there."""
+        name = self.legend.image_dir.resolve().parent.name or "data"
+        return materialize(self.split, self.tree_dir, name)
+
+    def prepare_data(self) -> None:
+        """Build the image folders, on one process of each machine."""
+        _ = self.tree
+
+    def folder(self, part: int) -> ExpressionFolder:
+        """One part as an ImageFolder: 0 training, 1 validation, 2 testing."""
+        return ExpressionFolder(self.tree / PARTS[part], self.class_names, self.preprocessing)
+
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+        """Shuffled batches of the training part."""
+        folder = self.folder(TRAINING)
+        sampler = TrainingSampler(folder, *self._devices(), seed=self.seed)
+        if self.trainer is not None:
+            # After a resume with workers Lightning sets the epoch too late for the first iterator (#21938).
+            sampler.set_epoch(self.trainer.current_epoch)
+        return self._loader(folder, sampler, self.batch_size)
+
+    def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+        """Batches of the validation part, or of the testing part if there is none."""
+        return self._evaluation(VALIDATION if self.split.counts[VALIDATION].sum() else TESTING)
+
+    def test_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+        """Batches of the testing part."""
+        return self._evaluation(TESTING)
+
+    def _evaluation(self, part: int) -> DataLoader[tuple[Tensor, Tensor]]:
+        folder = self.folder(part)
+        sampler = EvaluationSampler(folder, *self._devices())
+        return self._loader(PaddedDataset(folder), sampler, self.eval_batch_size)
+
+    def _loader(
+        self, dataset: Dataset[Any], sampler: TrainingSampler | EvaluationSampler, batch_size: int
+    ) -> DataLoader[tuple[Tensor, Tensor]]:
+        return DataLoader(
+            dataset,
+            batch_size,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            pin_memory=torch.accelerator.is_available(),
+            persistent_workers=self.num_workers > 0,
+        )
+
+    def _devices(self) -> tuple[int, int]:
+        return (self.trainer.world_size, self.trainer.global_rank) if self.trainer is not None else (1, 0)
+
+    def describe(self) -> str:
+        """What is about to be used, in a few lines for the terminal."""
+        split, legend = self.split, self.legend
+        source = "the embedded drawn faces (no --data.root was given)" if self.embedded else str(legend.path)
+        people = len(set(split.identities))
+        lines = [f"Data   {source}: {len(legend):,} images, {self.num_classes} classes, {people:,} identities"]
+        seed = f", seed {self.split_seed}" if self.split_rule != "sequential" else ""
+        lines.append(f"Split  {self.split_rule}{seed}, in {self.tree}")
+        shown = [part for part in range(len(PARTS)) if split.counts[part].sum()]
+        width = max(map(len, self.class_names))
+        lines.append("       " + " " * width + "".join(f"{PARTS[part]:>12}" for part in shown))
+        for label, name in enumerate(self.class_names):
+            lines.append(f"       {name:<{width}}" + "".join(f"{split.counts[part][label]:>12,}" for part in shown))
+        lines.append(f"       {'all':<{width}}" + "".join(f"{split.counts[part].sum():>12,}" for part in shown))
+        lines += [f"Note   {warning}" for warning in (*legend.warnings, *split.warnings)]
+        if not split.counts[VALIDATION].sum():
+            lines.append("Note   Validation uses the testing part: the figures of this run were chosen on test images.")
+        return "\n".join(lines)
+
+    def majority(self, part: int) -> tuple[str, float]:
+        """The most frequent class of a part, and the accuracy of always answering it."""
+        counts = self.split.counts[part]
+        return self.class_names[int(counts.argmax())], float(counts.max() / max(counts.sum(), 1))
+
+
+def _free_cores() -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(0, min(8, cores - 1))

@@ -1,0 +1,10 @@
+"""The one exception for mistakes that a user can make and mend."""
+
+from __future__ import annotations
+
+
+class FERError(Exception):
+    """Something the user can put right: the message says where, what was expected, what was found, what to do.
+
+    The command line prints the message alone, without a traceback, and ends with exit status 2.
+    """

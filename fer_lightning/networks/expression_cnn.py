@@ -1,0 +1,73 @@
+"""The seed's network: three convolutions, a dense layer, an output a class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from fer_lightning.errors import FERError
+
+
+class ExpressionCNN(nn.Module):
+    """The original notebook's network, layer for layer.
+
+    Every block is a 3 x 3 convolution without padding, a 2 x 2 max-pool and a ReLU; then come one dense layer with ReLU
+    and the output layer. (The notebook has ReLU before the pool; as both are monotonic that is the same function, and
+    this order works on a quarter of the values.) Weights start as in Keras: Glorot uniform kernels (Glorot and
+    Bengio 2010, equation 16), biases zero. With the defaults it has 6,586,408 parameters.
+
+    Input: float `(n, in_channels, image_size, image_size)`. Output: float `(n, num_classes)`, logits.
+
+    Args:
+        num_classes: Number of classes.
+        in_channels: Channels of the input, 3 for rgb and 1 for grey.
+        image_size: Height and width of the input in pixels.
+        filters: Output channels of each convolution.
+        hidden: Width of the dense layer.
+
+    Raises:
+        FERError: If the image is too small for the number of blocks.
+    """
+
+    def __init__(
+        self,
+        num_classes: int = 8,
+        in_channels: int = 3,
+        image_size: int = 100,
+        filters: Sequence[int] = (16, 32, 64),
+        hidden: int = 1024,
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        side, channels = image_size, in_channels
+        for width in filters:
+            layers += [nn.Conv2d(channels, width, 3), nn.MaxPool2d(2), nn.ReLU()]
+            side, channels = (side - 2) // 2, width
+        if side < 1:
+            raise FERError(
+                f"Invalid value for image_size. Expected at least {_smallest(len(filters))} pixels for "
+                f"{len(filters)} blocks of ExpressionCNN. Received: {image_size}."
+            )
+        self.features = nn.Sequential(*layers)
+        self.classifier = nn.Sequential(
+            nn.Flatten(), nn.Linear(channels * side * side, hidden), nn.ReLU(), nn.Linear(hidden, num_classes)
+        )
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits `(n, num_classes)` of normalised images `(n, in_channels, image_size, image_size)`."""
+        logits: torch.Tensor = self.classifier(self.features(images))
+        return logits
+
+
+def _smallest(blocks: int) -> int:
+    side = 1
+    for _ in range(blocks):
+        side = side * 2 + 2
+    return side
