@@ -45,7 +45,7 @@ def open_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = str(error).strip().partition("\n")[0].partition(". ")[0] or type(error).__name__
         raise FERError(
             f"Cannot read the checkpoint '{path}': it is damaged, incomplete or of another kind ({reason}). Use "
             "another one, such as last.ckpt or best.ckpt of the same run."

@@ -31,7 +31,7 @@ class ExpressionClassifier(LightningModule):
     Args:
         network: Takes normalised images `(n, channels, size, size)`, returns logits `(n, classes)`.
         class_names: Names of the network's outputs, in their order.
-        preprocessing: The contract that images were prepared under.
+        preprocessing: The contract that images were prepared under, or its plain values.
         optimizer: Makes the optimiser from the parameters.
         lr_scheduler: Makes the learning rate scheduler from the optimiser.
         lr_interval: Whether the scheduler advances every epoch or every step.
@@ -44,13 +44,15 @@ class ExpressionClassifier(LightningModule):
         self,
         network: nn.Module,
         class_names: Sequence[str] = EXPRESSIONS,
-        preprocessing: Preprocessing | None = None,
+        preprocessing: Preprocessing | dict[str, Any] | None = None,
         optimizer: OptimizerCallable = torch.optim.Adam,
         lr_scheduler: LRSchedulerCallable | None = None,
         lr_interval: Literal["epoch", "step"] = "epoch",
     ) -> None:
         super().__init__()
         self.class_names = tuple(class_names)
+        if isinstance(preprocessing, dict):
+            preprocessing = Preprocessing(**preprocessing)
         self.preprocessing = preprocessing or Preprocessing()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*is an instance of `nn.Module`.*")

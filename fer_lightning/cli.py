@@ -68,7 +68,7 @@ class FERCommandLine(LightningCLI):
         if subcommand == "predict":
             parser.add_argument(
                 "--input",
-                type=list[str] | None,
+                type=str,
                 nargs="+",
                 help="Face images, or folders of them (default: the testing part).",
             )
@@ -115,15 +115,20 @@ class FERCommandLine(LightningCLI):
             kwargs["logger"] = logger if self.subcommand == "fit" else False
         if self.subcommand != "fit":
             kwargs["enable_checkpointing"] = False
-        return super().instantiate_trainer(**kwargs, use_distributed_sampler=False)
+        try:
+            return super().instantiate_trainer(**kwargs, use_distributed_sampler=False)
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise FERError(f"The --trainer options do not work here: {error}") from error
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Any]) -> Trainer:
-        own = [EpochTable(self.run_dir / "metrics.csv"), RunSummary(_command(), self.run_dir)]
-        if self.subcommand == "predict":
-            own = [PredictionRows(self._get(self.config, "output"), self.model.class_names)]
-        elif self.subcommand != "fit":
-            own, callbacks = own[1:], []
-        return super()._instantiate_trainer(config, [*own, *callbacks])
+        summary = RunSummary(_command(), self.run_dir)
+        if self.subcommand == "fit":
+            callbacks = [EpochTable(self.run_dir / "metrics.csv"), summary, *callbacks]
+        elif self.subcommand == "predict":
+            callbacks = [PredictionRows(self._get(self.config, "output"), self.model.class_names)]
+        else:
+            callbacks = [summary]
+        return super()._instantiate_trainer(config, callbacks)
 
     def before_fit(self) -> None:
         """Prepare the data before any other process starts, and move an earlier run of the same name aside."""
@@ -147,7 +152,13 @@ class FERCommandLine(LightningCLI):
     @rank_zero_only
     def _take_run_dir(self, resume: bool) -> None:
         """Hold the run's folder for this process alone; unless this resumes, keep an earlier run under another name."""
-        self.run_dir.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.run_dir.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FERError(
+                f"Cannot make the folder '{self.run_dir.parent}' for runs ({error.strerror}). Choose another place with "
+                "--runs_dir DIR."
+            ) from None
         self._lock = FileLock(self.run_dir.parent / f".{self.run_dir.name}.lock")
         try:
             self._lock.acquire(timeout=0)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningDataModule
+from lightning.pytorch import LightningDataModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -149,8 +149,7 @@ class FERDataModule(LightningDataModule):
         folder = self.folder(TRAINING)
         sampler = TrainingSampler(folder, *self._devices(), seed=self.seed)
         if self.trainer is not None:
-            # After a resume with workers Lightning sets the epoch too late for the first iterator (#21938).
-            sampler.set_epoch(self.trainer.current_epoch)
+            sampler.set_epoch(_next_epoch(self.trainer))
         return self._loader(folder, sampler, self.batch_size)
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
@@ -204,6 +203,18 @@ class FERDataModule(LightningDataModule):
         """The most frequent class of a part, and the accuracy of always answering it."""
         counts = self.split.counts[part]
         return self.class_names[int(counts.argmax())], float(counts.max() / max(counts.sum(), 1))
+
+
+def _next_epoch(trainer: Trainer) -> int:
+    """The number of the epoch that the next iterator is for.
+
+    After a resume Lightning tells the sampler too late: workers have drawn from the first iterator by then (#21938).
+    And a checkpoint written at an epoch's end counts that epoch as begun, not yet as done.
+    """
+    loop = trainer.fit_loop
+    at_its_end = loop.epoch_loop.batch_progress.is_last_batch
+    begun = loop.epoch_progress.current.ready
+    return begun if at_its_end else trainer.current_epoch
 
 
 def _free_cores() -> int:

@@ -366,6 +366,8 @@ class _Reader:
         keep, warnings = self._unique_rows(labels, class_names, conflicts)
         if len(keep) == 0 and not self.problems.count:
             raise FERError(f"{self.path}: no image is left: every one stands under two labels (see --data.conflicts).")
+        if len(class_names) < 2 and not self.problems.count:
+            raise FERError(f"{self.path}: expected two or more classes, found only '{class_names[0]}'.")
         merged = len({raw.strip() for raw in self.spellings}) - len({raw.strip().lower() for raw in self.spellings})
         if merged:
             warnings.append(f"{len(self.spellings)} spellings of {len(class_names)} labels were merged.")
@@ -398,8 +400,8 @@ class _Reader:
         if self.vote_names:
             unvoted = sorted(set(self.names) - set(self.vote_names))
             if unvoted:
-                self.problems.add(1, f"there are vote columns, but none for the label {', '.join(unvoted)}")
-            return tuple(sorted(set(self.vote_names) | set(self.names)))
+                raise FERError(f"{self.path}:1: there are vote columns, but none for the label {', '.join(unvoted)}.")
+            return tuple(sorted(self.vote_names))
         return tuple(sorted(self.names))
 
     def _unique_rows(

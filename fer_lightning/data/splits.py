@@ -119,6 +119,7 @@ def make_split(
     if rule == "sequential":
         train_rows = np.floor(train_fraction * legend.class_rows + 1e-9).astype(np.int64)
         seen_rows = np.floor((1 - val_fraction) * train_rows + 1e-9).astype(np.int64)
+        seen_rows = np.maximum(seen_rows, np.minimum(train_rows, 1))  # a lone training row is not given away
         parts[legend.ranks >= seen_rows[legend.labels]] = VALIDATION
         parts[legend.ranks >= train_rows[legend.labels]] = TESTING
     else:

@@ -1,0 +1,82 @@
+"""What several tests need: small data sets, the command line, the real data where it is."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+PROJECT = Path(__file__).parent.parent
+REAL_DATA = PROJECT.parent / "shared" / "facial_expressions"
+FERPLUS = PROJECT.parent / "shared" / "ferplus"
+
+TINY = ["--data.num_workers", "0", "--data.image_size", "32", "--data.batch_size", "16"]
+"""Options that make a fit on the small drawn data set take a second."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the tests marked slow as well")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("real_data") and not (REAL_DATA.is_dir() and FERPLUS.is_dir()):
+            item.add_marker(pytest.mark.skip(reason=f"the real data are not at {REAL_DATA.parent}"))
+        if item.get_closest_marker("slow") and not (config.getoption("--slow") or os.environ.get("CI")):
+            item.add_marker(pytest.mark.skip(reason="slow: runs with --slow, and in CI"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Drawn faces go to a temporary cache, in this process and in those it starts."""
+    os.environ["FER_LIGHTNING_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve invented people with two pictures of each expression: 192 images."""
+    from fer_lightning.data.synthetic import drawn_faces
+
+    return drawn_faces(tmp_path_factory.mktemp("drawn"), people=12, pictures=2)
+
+
+@pytest.fixture
+def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def make_data(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a data set from `(image, emotion)` rows; every image is a small noise picture."""
+
+    def make(rows: Sequence[tuple[str, str]], root: Path | None = None) -> Path:
+        folder = root or tmp_path / "data_set"
+        (folder / "images").mkdir(parents=True, exist_ok=True)
+        with open(folder / "legend.csv", "w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(["user.id", "image", "emotion"])
+            for image, emotion in rows:
+                writer.writerow(["tester", image, emotion])
+        for number, image in enumerate(dict.fromkeys(image for image, _ in rows)):
+            path = folder / "images" / image
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pixels = np.random.default_rng(number).integers(0, 256, (12, 12, 3), np.uint8)
+            Image.fromarray(pixels).save(path)
+        return folder
+
+    return make
+
+
+def run(*words: str | os.PathLike[str], cwd: Path, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    """Run train.py in a process of its own."""
+    command = [sys.executable, str(PROJECT / "train.py"), *map(str, words)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False)

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fer_lightning import FERError
+from fer_lightning.data.legend import PARTS, Legend, read_legend
+from fer_lightning.data.splits import TESTING, TRAINING, VALIDATION, make_split
+
+
+def legend_of(images: list[str], labels: list[int], names: tuple[str, ...] = ("a", "b"), **columns) -> Legend:
+    array = np.array(labels, np.int64)
+    ranks = np.array([labels[:row].count(label) for row, label in enumerate(labels)], np.int64)
+    fields = dict.fromkeys(("declared", "identities", "votes")) | columns
+    rows = np.bincount(array, minlength=len(names))
+    users = ["u"] * len(images)
+    return Legend(Path("legend.csv"), Path("images"), images, array, names, users, ranks, rows, warnings=(), **fields)
+
+
+@pytest.fixture
+def crowd() -> Legend:
+    """2,000 images of 400 people, classes of 1,600, 380 and 20 images."""
+    rng = np.random.default_rng(0)
+    people = np.sort(np.concatenate([np.arange(400), rng.integers(0, 400, 1600) ** 2 // 400]))
+    images = [f"person{person}_{number:04d}.jpg" for number, person in enumerate(people)]
+    labels = rng.permutation([0] * 1600 + [1] * 380 + [2] * 20).tolist()
+    return legend_of(images, labels, ("big", "small", "tiny"))
+
+
+def test_sequential_takes_the_first_int_of_fraction_times_rows_of_each_class():
+    legend = legend_of([f"{number}.jpg" for number in range(18)], [0] * 11 + [1] * 7)
+    split = make_split(legend, "sequential", val_fraction=0)
+    assert split.parts.tolist() == [TRAINING] * 8 + [TESTING] * 3 + [TRAINING] * 5 + [TESTING] * 2  # int(8.8), int(5.6)
+    split = make_split(legend, "sequential", val_fraction=0.25)
+    assert split.counts.tolist() == [[6, 3], [2, 2], [3, 2]]  # int(0.75 * 8), int(0.75 * 5)
+    assert split.parts[6:8].tolist() == [VALIDATION] * 2
+
+
+def test_stratified_gives_every_class_its_share_to_the_image(crowd):
+    split = make_split(crowd, "stratified", val_fraction=0.1)
+    assert split.counts[TESTING].tolist() == [320, 76, 4]
+    assert split.counts[VALIDATION].tolist() == [128, 30, 2]  # halves are rounded up
+    assert make_split(crowd, "stratified", seed=1).fingerprint != split.fingerprint
+
+
+def test_grouped_puts_nobody_on_two_sides_and_keeps_class_shares(crowd):
+    split = make_split(crowd, "grouped", val_fraction=0.1)
+    sides: dict[str, set[int]] = {}
+    for name, part in zip(split.identities, split.parts.tolist(), strict=True):
+        sides.setdefault(name, set()).add(part)
+    assert all(len(parts) == 1 for parts in sides.values())
+    assert split.shared_identities()[0] == 0
+    share = split.counts[TESTING] / crowd.class_rows
+    np.testing.assert_allclose(share, 0.2, atol=0.06)
+    assert abs(split.counts[TESTING].sum() / len(crowd) - 0.2) < 0.02
+    assert abs(split.counts[VALIDATION].sum() / (0.8 * len(crowd)) - 0.1) < 0.02
+
+
+def test_a_split_depends_on_names_and_seed_not_on_the_order_of_rows(crowd):
+    backwards = legend_of(crowd.images[::-1], crowd.labels.tolist()[::-1], crowd.class_names)
+    for rule in ("stratified", "grouped"):
+        one, other = make_split(crowd, rule), make_split(backwards, rule)
+        assert one.parts.tolist() == other.parts.tolist()[::-1]
+        assert one.fingerprint == other.fingerprint == make_split(crowd, rule).fingerprint
+        assert one.fingerprint != make_split(crowd, rule, seed=1).fingerprint
+
+
+def test_a_known_split_stays_as_it_is():
+    legend = legend_of([f"p{n // 3}_{n}.jpg" for n in range(30)], [n % 2 for n in range(30)])
+    split = make_split(legend, "grouped", val_fraction=0)
+    held = sorted({name for name, part in zip(split.identities, split.parts, strict=True) if part == TESTING})
+    assert held == ["p0", "p5"]  # a changed value means that everybody's published splits change
+
+
+def test_tiny_classes_stand_on_both_sides_if_they_can_and_never_crash():
+    legend = legend_of([f"p{n}_1.jpg" for n in range(13)], [0] * 10 + [1] * 2 + [2], ("many", "two", "one"))
+    for rule in ("sequential", "stratified", "grouped"):
+        split = make_split(legend, rule, val_fraction=0)
+        assert split.counts.sum() == 13
+        assert any("'two' has 1 test images" in w for w in split.warnings) or rule == "sequential"
+    assert split.counts[TESTING].tolist() == [2, 1, 0]
+    assert split.counts[TRAINING].tolist() == [8, 1, 1]
+
+
+def test_predefined_follows_the_column_and_draws_validation_from_training():
+    images = [f"{number}.jpg" for number in range(40)]
+    declared = np.array([0] * 30 + [2] * 10, np.int8)
+    legend = legend_of(images, [0, 1] * 20, declared=declared)
+    split = make_split(legend, "predefined", val_fraction=0.2)
+    assert split.counts.tolist() == [[12, 12], [3, 3], [5, 5]]
+    assert (split.parts[30:] == TESTING).all()
+    own = declared.copy()
+    own[:4] = VALIDATION
+    assert make_split(legend_of(images, [0, 1] * 20, declared=own), "predefined").parts.tolist() == own.tolist()
+    with pytest.raises(FERError, match="needs a column 'split'"):
+        make_split(legend_of(images, [0, 1] * 20), "predefined")
+
+
+def test_the_identity_pattern_and_column():
+    images = ["ann-1.png", "ann-2.png", "bob-1.png", "odd.png"]
+    legend = legend_of(images, [0, 1, 0, 1])
+    assert make_split(legend, "stratified", 0.5, 0, identity=r"^(\w+)-").identities == ["ann", "ann", "bob", "odd.png"]
+    column = legend_of(images, [0, 1, 0, 1], identities=["x", "x", "y", "y"])
+    assert make_split(column, "grouped", 0.5, 0).identities == ["x", "x", "y", "y"]
+    with pytest.raises(FERError, match=r"--data\.identity"):
+        make_split(legend, identity="(")
+
+
+def test_a_pattern_that_makes_everybody_one_person_is_pointed_out():
+    legend = legend_of([f"img_{number}.jpg" for number in range(50)], [0, 1] * 25)
+    with pytest.raises(FERError, match=r"testing part empty: 50 images, 1 identities.*--data\.identity"):
+        make_split(legend, "grouped")
+    names = [f"img_{number}.jpg" for number in range(30)] + [f"{number}.jpg" for number in range(70)]
+    split = make_split(legend_of(names, [0, 1] * 50), "grouped")
+    assert any("30 of 100 images are taken for one identity, 'img'" in warning for warning in split.warnings)
+
+
+@pytest.mark.parametrize(
+    "option", [{"train_fraction": 1.0}, {"train_fraction": 0}, {"val_fraction": 1}, {"val_fraction": -0.1}]
+)
+def test_fractions_out_of_range(option, crowd):
+    with pytest.raises(FERError, match=rf"--data\.{next(iter(option))}"):
+        make_split(crowd, **option)
+
+
+def test_people_on_both_sides_are_counted(crowd):
+    split = make_split(crowd, "stratified")
+    training = {name for name, part in zip(split.identities, split.parts, strict=True) if part != TESTING}
+    known = sum(n in training for n, p in zip(split.identities, split.parts, strict=True) if p == TESTING)
+    assert split.shared_identities() == (known, 400)
+    assert any(f"{known} of 400 test images" in warning for warning in split.warnings)
+
+
+def test_the_written_split_reads_back_as_a_predefined_one(make_data, tmp_path):
+    root = make_data([(f"p{n // 2}_{n}.png", ("anger", "fear", "joy")[n % 3]) for n in range(60)])
+    split = make_split(read_legend(root / "legend.csv", root / "images"), "grouped", val_fraction=0.2, seed=3)
+    split.write_csv(tmp_path / "split.csv")
+    again = make_split(read_legend(tmp_path / "split.csv", root / "images"), "predefined")
+    assert again.fingerprint == split.fingerprint
+    assert again.identities == split.identities
+    assert len(PARTS) == len({*split.parts.tolist()})

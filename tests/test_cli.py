@@ -1,0 +1,182 @@
+"""The command line as a user meets it: real processes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+import fer_lightning
+from fer_lightning.data.legend import EXPRESSIONS
+from tests.conftest import TINY, run
+
+
+@pytest.fixture(scope="module")
+def trained(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which `fit` was run for three epochs."""
+    folder = tmp_path_factory.mktemp("trained")
+    done = run("fit", "--data.root", drawn, *TINY, "--trainer.max_epochs", "3", "--data.split_seed", "7", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    (folder / "stdout.txt").write_text(done.stdout)
+    return folder
+
+
+@pytest.fixture
+def workplace(trained: Path, tmp_path: Path) -> Path:
+    """A copy of the trained folder to work in."""
+    return Path(shutil.copytree(trained, tmp_path / "work"))
+
+
+def test_fit_says_what_it_uses_and_what_came_out(trained):
+    said = (trained / "stdout.txt").read_text()
+    assert "192 images, 8 classes, 12 identities" in said
+    assert "grouped, seed 7" in said
+    assert "Network ExpressionCNN" in said
+    assert "python train.py test --ckpt_path runs/default/checkpoints/best.ckpt" in said
+
+
+def test_a_run_folder_holds_config_table_curves_and_two_checkpoints(trained):
+    folder = trained / "runs" / "default"
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert list(folder.glob("events.out.tfevents.*"))
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["data"]["split_seed"] == 7
+    rows = list(csv.DictReader((folder / "metrics.csv").open()))
+    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    for name in ("train_loss", "train_acc", "val_loss", "val_acc", "val_balanced_acc", "val_macro_f1", "lr", "seconds"):
+        assert all(float(row[name]) >= 0 for row in rows)
+    best = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
+    assert max(float(row["val_acc"]) for row in rows) == float(rows[best["epoch"]]["val_acc"])
+    last = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["epoch"] == 2
+
+
+def test_test_needs_nothing_but_the_checkpoint(workplace):
+    done = run("test", "--ckpt_path", "best", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((workplace / "runs/default/test.json").read_text())
+    assert set(report["metrics"]) == {"test_loss", "test_acc", "test_balanced_acc", "test_macro_f1"}
+    assert "seed 7" in done.stdout  # the split it was trained on, not the default one
+    assert f"test_acc             {report['metrics']['test_acc']:.4f}" in done.stdout
+    elsewhere = workplace / "elsewhere"
+    elsewhere.mkdir()
+    moved = run("test", f"--ckpt_path={workplace}/runs/default/checkpoints/best.ckpt", cwd=elsewhere)
+    assert json.loads((elsewhere / "runs/default/test.json").read_text())["metrics"] == report["metrics"], moved.stderr
+    config = (workplace / "runs/default/config.yaml").read_text()
+    assert yaml.safe_load(config)["trainer"]["max_epochs"] == 3
+
+
+def test_validate_gives_the_figure_that_chose_the_checkpoint(workplace):
+    done = run("validate", "--ckpt_path", "best", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    figure = json.loads((workplace / "runs/default/validate.json").read_text())["metrics"]["val_acc"]
+    rows = csv.DictReader((workplace / "runs/default/metrics.csv").open())
+    assert figure == pytest.approx(max(float(row["val_acc"]) for row in rows))
+
+
+def test_predict_writes_a_row_an_image_and_survives_bad_files(workplace, drawn):
+    faces = workplace / "faces"
+    shutil.copytree(drawn / "images", faces)
+    (faces / "broken.jpg").write_bytes(b"no image")
+    shutil.rmtree(workplace / "master_data")
+    done = run("predict", "--ckpt_path", "best", "--input", faces, "--output", "out/rows.csv", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    assert "193 rows, 1 of them unreadable. Written to out/rows.csv" in done.stdout
+    rows = list(csv.DictReader((workplace / "out" / "rows.csv").open()))
+    assert list(rows[0]) == ["path", "label", "confidence", *EXPRESSIONS, "error"]
+    bad = [row for row in rows if row["error"]]
+    assert [(Path(row["path"]).name, row["label"]) for row in bad] == [("broken.jpg", "error")]
+    for row in rows:
+        if not row["error"]:
+            shares = {name: float(row[name]) for name in EXPRESSIONS}
+            assert sum(shares.values()) == pytest.approx(1, abs=1e-5)
+            assert row["label"] == max(shares, key=lambda name: shares[name])
+            assert float(row["confidence"]) == max(shares.values())
+    assert not (workplace / "master_data").exists()
+
+
+def test_predict_agrees_with_test(workplace):
+    assert run("test", "--ckpt_path", "best", cwd=workplace).returncode == 0
+    done = run("predict", "--ckpt_path", "best", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader((workplace / "predictions.csv").open()))
+    right = sum(row["label"] == Path(row["path"]).parent.name for row in rows)
+    report = json.loads((workplace / "runs/default/test.json").read_text())
+    assert right / len(rows) == pytest.approx(report["metrics"]["test_acc"])
+
+
+def test_a_second_fit_keeps_the_first_run(workplace, drawn):
+    before = (workplace / "runs/default/metrics.csv").read_text()
+    done = run("fit", "--data.root", drawn, *TINY, "--trainer.max_epochs", "1", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    kept = [path for path in (workplace / "runs").glob("default-*") if path.is_dir()]
+    assert len(kept) == 1
+    assert (kept[0] / "metrics.csv").read_text() == before
+    assert f"held an earlier run, now runs/{kept[0].name}" in done.stdout
+
+
+def test_a_run_folder_in_use_is_left_alone(workplace, drawn):
+    from filelock import FileLock
+
+    with FileLock(workplace / "runs" / ".default.lock"):
+        done = run("fit", "--data.root", drawn, *TINY, cwd=workplace)
+    assert done.returncode == 2
+    assert "Another fit is writing to 'runs/default'" in done.stderr
+
+
+def test_any_network_with_a_class_path(workplace, drawn):
+    (workplace / "mine.py").write_text(
+        "from torch import nn\n"
+        "class Plain(nn.Sequential):\n"
+        "    def __init__(self, num_classes: int, image_size: int, width: int = 4):\n"
+        "        super().__init__(nn.Flatten(), nn.Linear(3 * image_size**2, width), nn.Linear(width, num_classes))\n"
+    )
+    os.environ["PYTHONPATH"] = str(workplace)
+    try:
+        fit = run(
+            *("fit", "--data.root", drawn, *TINY, "--trainer.max_epochs", "1", "--name", "plain"),
+            *("--model.network", "mine.Plain", "--model.network.width", "5"),
+            *("--model.optimizer", "SGD", "--model.optimizer.lr", "0.5"),
+            *("--model.lr_scheduler", "StepLR", "--model.lr_scheduler.step_size", "1"),
+            cwd=workplace,
+        )
+        assert fit.returncode == 0, fit.stderr
+        test = run("test", "--name", "plain", "--ckpt_path", "best", cwd=workplace)
+        assert test.returncode == 0, test.stderr
+        squeeze = run(
+            *("fit", "--data.root", drawn, *TINY, "--trainer.max_epochs", "1", "--name", "squeeze"),
+            *("--model.network", "torchvision.models.SqueezeNet", "--model.network.version", "1_1"),
+            cwd=workplace,
+        )
+        assert squeeze.returncode == 0, squeeze.stderr
+    finally:
+        del os.environ["PYTHONPATH"]
+    checkpoint = torch.load(workplace / "runs/plain/checkpoints/last.ckpt", weights_only=True)
+    assert checkpoint["state_dict"]["network.1.weight"].shape == (5, 3 * 32 * 32)
+    assert checkpoint["optimizer_states"][0]["param_groups"][0]["initial_lr"] == 0.5
+
+
+def test_without_data_the_embedded_faces_are_used_and_it_says_so(tmp_path):
+    done = run("fit", "--trainer.fast_dev_run", "true", "--data.num_workers", "0", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "the embedded drawn faces (no --data.root was given): 1,600 images" in done.stdout
+    assert not (tmp_path / "runs").exists()
+
+
+def test_version_and_help(tmp_path):
+    version = run("--version", cwd=tmp_path)
+    assert version.stdout.split()[-1] == fer_lightning.__version__
+    page = " ".join(run("fit", "--help", cwd=tmp_path).stdout.split())
+    for words in (
+        "grouped (nobody is on both sides)",
+        "--early_stopping.patience",
+        "--checkpoint_best.monitor",
+        "--runs_dir",
+    ):
+        assert words in page

@@ -1,0 +1,29 @@
+"""Every file under configs/ runs through fit, test and predict, so that none can rot."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+import yaml
+
+from tests.conftest import PROJECT, run
+
+CONFIGS = sorted(path.relative_to(PROJECT / "configs").as_posix() for path in (PROJECT / "configs").rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_config(config, drawn, tmp_path):
+    path = PROJECT / "configs" / config
+    fit = run("fit", "--config", path, "--data.root", drawn, "--trainer.max_epochs", "1", cwd=tmp_path)
+    assert fit.returncode == 0, fit.stderr
+    name = yaml.safe_load(path.read_text()).get("name", "default")
+    for verb in ("test", "predict"):
+        done = run(verb, "--name", name, "--ckpt_path", "best", "--trainer.devices", "1", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "runs" / name / "test.json").is_file()
+    assert len(list(csv.DictReader((tmp_path / "predictions.csv").open()))) > 20
+
+
+def test_there_are_configs():
+    assert {"default.yaml", "seed_notebook.yaml", "overlays/ddp.yaml"} <= set(CONFIGS)
