@@ -12,6 +12,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import SaveConfigCallback
+from lightning.pytorch.utilities import rank_zero_info
 
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.splits import TESTING, VALIDATION
@@ -80,6 +81,16 @@ class RunConfig(SaveConfigCallback):
         data = getattr(trainer, "datamodule", None)
         if isinstance(data, FERDataModule):
             about["split"] = data.split.fingerprint
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Point out that the images are divided otherwise than they were for the checkpoint."""
+        trained_on = checkpoint.get("fer_lightning", {}).get("split")
+        data = getattr(trainer, "datamodule", None)
+        if trained_on and isinstance(data, FERDataModule) and data.split.fingerprint != trained_on:
+            rank_zero_info(
+                "Note   These images are not divided as they were when the checkpoint was trained: test images may "
+                "have been trained on."
+            )
 
 
 class RunSummary(Callback):

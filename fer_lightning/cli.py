@@ -102,6 +102,7 @@ class FERCommandLine(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Give the checkpoints their place in the run's folder."""
+        self._lock: FileLock | None = None
         self.run_dir = Path(self._get(self.config, "runs_dir")) / self._get(self.config, "name")
         for name in ("checkpoint_best", "checkpoint_last"):
             callback = self._get(self.config, name)
@@ -137,6 +138,11 @@ class FERCommandLine(LightningCLI):
             self._take_run_dir(resume=config.ckpt_path is not None)
         self._describe()
 
+    def after_fit(self) -> None:
+        """Let the run's folder go."""
+        if self._lock is not None:
+            self._lock.release()
+
     def before_validate(self) -> None:
         """Prepare the data."""
         self._describe()
@@ -156,8 +162,8 @@ class FERCommandLine(LightningCLI):
             self.run_dir.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FERError(
-                f"Cannot make the folder '{self.run_dir.parent}' for runs ({error.strerror}). Choose another place with "
-                "--runs_dir DIR."
+                f"Cannot make the folder '{self.run_dir.parent}' for runs ({error.strerror}). Choose another place "
+                "with --runs_dir DIR."
             ) from None
         self._lock = FileLock(self.run_dir.parent / f".{self.run_dir.name}.lock")
         try:

@@ -105,7 +105,11 @@ CASES: dict[str, tuple[Callable[[Path], object] | None, str, list[str]]] = {
     "broken images": (broken_images, "fit --data.root faces", ["3 of 192 images", "person_000_02.png", "truncated"]),
     "one class": (legend(HEAD + "u,person_000_00.png,joy\n"), "fit --data.root faces", ["classes", "two or more"]),
     "tree cannot be built": (None, "fit --data.root faces --data.tree_dir faces/legend.csv/x", ["--data.tree_dir"]),
-    "run cannot be written": (None, "fit --data.root faces --runs_dir faces/legend.csv", ["faces/legend.csv", "--runs_dir"]),
+    "run cannot be written": (
+        None,
+        "fit --data.root faces --runs_dir faces/legend.csv",
+        ["faces/legend.csv", "--runs_dir"],
+    ),
     "unknown network": (None, "fit --data.root faces --model.network NoSuchNet", ["NoSuchNet"]),
     "no such device": (None, "fit --data.root faces --trainer.accelerator warp", ["warp"]),
     "config that is not there": (None, "fit --config nowhere.yaml", ["nowhere.yaml"]),

@@ -20,9 +20,9 @@ from tqdm import tqdm
 
 from fer_lightning.data.legend import EXPRESSIONS
 
-_VERSION = 2
+_VERSION = 3
 _SIZE = 96
-_DRAWN = 3 * _SIZE
+_DRAWN = 2 * _SIZE
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def draw_face(expression: str, person: tuple[int, int], number: int) -> Image.Im
         *(-sin, cos, middle + sin * (middle + dx) - cos * (middle + dy)),
     )
     image = image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=look.wall)
-    image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0, 2.5))).resize((_SIZE, _SIZE), Image.Resampling.BOX)
+    image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0, 1.6))).resize((_SIZE, _SIZE), Image.Resampling.BOX)
     return _lit(image, rng)
 
 
@@ -254,10 +254,10 @@ class _Pen:
         fill: tuple[int, int, int],
         outline: tuple[int, int, int] | None = None,
     ) -> None:
-        self._draw.ellipse(self._box(x, y, width, height), fill, outline, 3)
+        self._draw.ellipse(self._box(x, y, width, height), fill, outline, 2)
 
     def ring(self, x: float, y: float, width: float, height: float, color: tuple[int, int, int]) -> None:
-        self._draw.ellipse(self._box(x, y, width, height), None, color, 4)
+        self._draw.ellipse(self._box(x, y, width, height), None, color, 3)
 
     def cap(self, x: float, y: float, width: float, height: float, start: float, fill: tuple[int, int, int]) -> None:
         """The top of an ellipse, from `start` degrees to its mirror image."""
@@ -274,7 +274,7 @@ class _Pen:
     def polygon(
         self, points: list[tuple[float, float]], fill: tuple[int, int, int], outline: tuple[int, int, int] | None
     ) -> None:
-        self._draw.polygon([self._at(x, y) for x, y in points], fill, outline, 5 if outline else 0)
+        self._draw.polygon([self._at(x, y) for x, y in points], fill, outline, 3 if outline else 0)
 
 
 def _bezier(points: list[tuple[float, float]], steps: int = 16) -> list[tuple[float, float]]:

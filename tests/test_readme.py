@@ -1,0 +1,60 @@
+"""What the README shows, run as it stands (with a small data set, and briefly)."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import PROJECT, run, run_here
+
+TEXT = (PROJECT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", TEXT, flags=re.DOTALL)
+COMMANDS = [
+    line for kind, block in BLOCKS if kind == "bash" for line in block.splitlines() if line.startswith("python train")
+]
+BRIEFLY = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2", "--data.num_workers", "0"]
+
+
+@pytest.fixture(scope="module")
+def place(drawn, tmp_path_factory):
+    """A folder with DATA and configs/, as the README assumes."""
+    folder = tmp_path_factory.mktemp("readme")
+    (folder / "DATA").symlink_to(drawn)
+    (folder / "configs").symlink_to(PROJECT / "configs")
+    return folder
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command(command, place):
+    words = shlex.split(command)[2:]
+    if "--help" in words:
+        with pytest.raises(SystemExit, match="0"):
+            run_here(*words, cwd=place)
+    elif any("ddp" in word for word in words):
+        done = run(*words, *BRIEFLY, cwd=place)
+        assert done.returncode == 0, done.stderr
+    else:
+        run_here(*words, *(BRIEFLY if words[0] == "fit" else []), cwd=place)
+
+
+def test_the_main_command_is_the_one_that_is_tested():
+    assert "python -m pip install -e . && python train.py fit\n" in TEXT
+    assert len(COMMANDS) >= 6
+
+
+def test_python_example(place):
+    (code,) = (block for kind, block in BLOCKS if kind == "python")
+    code = code.replace("FERDataModule(", "FERDataModule('DATA', num_workers=0, ")
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=place,
+        env=os.environ | {"PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
