@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import SaveConfigCallback
-from lightning.pytorch.utilities import rank_zero_info
 
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.splits import TESTING, VALIDATION
@@ -87,7 +87,7 @@ class RunConfig(SaveConfigCallback):
         trained_on = checkpoint.get("fer_lightning", {}).get("split")
         data = getattr(trainer, "datamodule", None)
         if trained_on and isinstance(data, FERDataModule) and data.split.fingerprint != trained_on:
-            rank_zero_info(
+            rank_zero_only(print)(
                 "Note   These images are not divided as they were when the checkpoint was trained: test images may "
                 "have been trained on."
             )
@@ -114,11 +114,9 @@ class RunSummary(Callback):
         self._started = time.monotonic()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Report on a verb that came to its end, after the progress bar is gone."""
+        """Close a fit that came to its end, after the progress bar is gone."""
         if stage == "fit":
             self._close(trainer)
-        elif stage in ("validate", "test"):
-            self._report(trainer, *(("test", TESTING) if stage == "test" else ("validate", VALIDATION)))
 
     def _close(self, trainer: Trainer) -> None:
         """Name the best checkpoint and the next command."""
@@ -129,9 +127,13 @@ class RunSummary(Callback):
         best = next((c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor), None)
         if best is not None and best.best_model_path and best.best_model_score is not None:
             path = _short(best.best_model_path)
-            lines.append(f"Best   {best.monitor} {best.best_model_score:.4f}{self._baseline(trainer, VALIDATION)}")
+            lines.append(f"Best   {best.monitor} {best.best_model_score:.4f}{self._baseline(trainer)}")
             lines.append(f"       {path}")
             lines.append(f"Next   {self.command} test --ckpt_path {path}")
+        found: dict[str, Any] = {"epochs": trainer.current_epoch, "seconds": seconds}
+        if best is not None and best.best_model_score is not None:
+            found |= {"monitor": best.monitor, "best": float(best.best_model_score)}
+        (self.folder / "summary.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
         lines.append(f"       figures of every epoch in {self.folder / 'metrics.csv'}")
         print("\n" + "\n".join(lines), flush=True)
 
@@ -141,24 +143,11 @@ class RunSummary(Callback):
         if trainer.is_global_zero and trainer.state.fn == "fit" and last.is_file():
             print(f"\nInterrupted. Continue with: {self.command} fit --ckpt_path {last}", flush=True)
 
-    def _report(self, trainer: Trainer, verb: str, part: int) -> None:
-        figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
-            return
-        lines = [f"{name:<20} {value:.4f}" + self._baseline(trainer, part, name) for name, value in figures.items()]
-        report = self.folder / f"{verb}.json"
+    def _baseline(self, trainer: Trainer) -> str:
         data = getattr(trainer, "datamodule", None)
-        split = data.split.fingerprint if isinstance(data, FERDataModule) else None
-        report.parent.mkdir(parents=True, exist_ok=True)
-        content = {"metrics": figures, "checkpoint": str(trainer.ckpt_path), "split": split}
-        report.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        print("\n" + "\n".join(lines) + f"\nWritten to {report}", flush=True)
-
-    def _baseline(self, trainer: Trainer, part: int, name: str = "acc") -> str:
-        data = getattr(trainer, "datamodule", None)
-        if not isinstance(data, FERDataModule) or not name.endswith("acc") or "balanced" in name:
+        if not isinstance(data, FERDataModule):
             return ""
-        label, share = data.majority(part if data.split.counts[part].sum() else TESTING)
+        label, share = data.majority(TESTING if data.validates_on_testing else VALIDATION)
         return f"   (always answering '{label}': {share:.4f})"
 
 

@@ -17,6 +17,7 @@ from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.data.preprocessing import Preprocessing
 from fer_lightning.data.sampling import PADDING
 from fer_lightning.errors import FERError
+from fer_lightning.evaluation.calibration import calibrate
 from fer_lightning.metrics import expression_metrics
 
 CHECKPOINT_FORMAT = 1
@@ -39,6 +40,8 @@ class ExpressionClassifier(LightningModule):
     Raises:
         FERError: If the network's output does not fit the classes or its input does not fit the contract.
     """
+
+    temperature: Tensor
 
     def __init__(
         self,
@@ -64,6 +67,9 @@ class ExpressionClassifier(LightningModule):
         self.train_acc = MulticlassAccuracy(classes, average="micro")
         self.val_metrics = expression_metrics(classes, "val_")
         self.test_metrics = expression_metrics(classes, "test_")
+        self.register_buffer("temperature", torch.ones(()))
+        self.risk_curve: list[list[float]] = []
+        self._validated: list[tuple[Tensor, Tensor]] = []
         self._check_network()
 
     def _keep_plain_hyperparameters(self) -> None:
@@ -114,15 +120,35 @@ class ExpressionClassifier(LightningModule):
         self.log("train_acc", self.train_acc, on_step=False, on_epoch=True)
         return loss
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Loss and metrics of one validation batch."""
-        self._evaluate(batch, "val")
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Loss and metrics of one validation batch; returns its logits and labels."""
+        outputs = self._evaluate(batch, "val")
+        if self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
+            self._validated.append((outputs["logits"], outputs["labels"]))
+        return outputs
 
-    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Loss and metrics of one test batch."""
-        self._evaluate(batch, "test")
+    def on_validation_epoch_end(self) -> None:
+        """Fit the temperature on the validation part, so that every checkpoint carries its own.
 
-    def _evaluate(self, batch: tuple[Tensor, Tensor], part: str) -> None:
+        Where the testing part serves for validation, probabilities stay as they are: the temperature would be fitted on
+        test images.
+        """
+        if not self._validated:
+            return
+        parts = [torch.cat(column) for column in zip(*self._validated, strict=True)]
+        self._validated.clear()
+        logits, labels = (torch.as_tensor(self.all_gather(part)).flatten(0, -part.ndim) for part in parts)
+        real = labels != PADDING
+        data = getattr(self.trainer, "datamodule", None)
+        if real.any() and not getattr(data, "validates_on_testing", False):
+            temperature, self.risk_curve = calibrate(logits[real].float(), labels[real])
+            self.temperature.fill_(temperature)
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Loss and metrics of one test batch; returns its logits and labels."""
+        return self._evaluate(batch, "test")
+
+    def _evaluate(self, batch: tuple[Tensor, Tensor], part: str) -> dict[str, Tensor]:
         images, labels = batch
         logits = self(images)
         real = int((labels != PADDING).sum())
@@ -132,11 +158,15 @@ class ExpressionClassifier(LightningModule):
         self.log(f"{part}_loss", loss, on_epoch=True, sync_dist=True, batch_size=real)
         for name, metric in metrics.items():
             self.log(name, metric, on_epoch=True, prog_bar=name == "val_acc", batch_size=real)
+        return {"logits": logits.detach(), "labels": labels}
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        """Probabilities, float `(n, classes)`, of the images of one batch."""
-        probabilities: Tensor = self(batch["image"]).softmax(1)
-        return probabilities
+        """Calibrated probabilities, float `(n, classes)`, of the images of one batch."""
+        return self.probabilities(self(batch["image"]))
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Calibrated probabilities of logits, both float `(n, classes)`."""
+        return (logits.float() / self.temperature).softmax(1)
 
     def configure_optimizers(self) -> Any:
         """The optimiser over all trainable parameters, with the scheduler if there is one."""
@@ -158,6 +188,7 @@ class ExpressionClassifier(LightningModule):
             version=__version__,
             class_names=list(self.class_names),
             preprocessing=self.preprocessing.as_dict(),
+            risk_curve=self.risk_curve,
         )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -174,6 +205,7 @@ class ExpressionClassifier(LightningModule):
                     f"The checkpoint was trained with other {name.replace('_', ' ')}. Expected {value}. Found in the "
                     f"checkpoint: {about[name]}. Leave the matching options away: they are read from the checkpoint."
                 )
+        self.risk_curve = about.get("risk_curve", [])
         theirs = {name: tuple(value.shape) for name, value in checkpoint["state_dict"].items()}
         ours = {name: tuple(value.shape) for name, value in self.state_dict().items()}
         if theirs != ours:

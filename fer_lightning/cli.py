@@ -27,7 +27,9 @@ from fer_lightning.checkpoints import find_checkpoint, saved_settings
 from fer_lightning.classifier import ExpressionClassifier
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.errors import FERError
+from fer_lightning.evaluation.callback import EvaluationReport
 from fer_lightning.inference.images import FaceImages, PredictionRows, list_images
+from fer_lightning.verbs import VERBS, run_verb
 
 _VERBS = ("fit", "validate", "test", "predict")
 
@@ -61,6 +63,13 @@ class FERCommandLine(LightningCLI):
         for name in ("num_classes", "in_channels", "image_size"):
             parser.link_arguments(f"data.{name}", f"model.network.init_args.{name}", apply_on="instantiate")
 
+    def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
+        super()._add_subcommands(parser, **kwargs)
+        subcommands = parser._subcommands_action
+        assert subcommands is not None
+        for verb, description in VERBS.items():  # they never come here: `main` runs them; this is for --help
+            subcommands.add_subcommand(verb, _Parser(description=description), help=description)
+
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         if subcommand in ("validate", "test"):
@@ -77,7 +86,7 @@ class FERCommandLine(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse what the user says on top of configs/default.yaml and of the settings in a given checkpoint."""
-        words = list(sys.argv[1:] if args is None else args)
+        words = list(args)  # type: ignore[arg-type]
         at = next((place + 1 for place, word in enumerate(words) if word in _VERBS), 0)
         if at:
             words[at:at] = ["--config", str(default_config())]
@@ -128,7 +137,7 @@ class FERCommandLine(LightningCLI):
         elif self.subcommand == "predict":
             callbacks = [PredictionRows(self._get(self.config, "output"), self.model.class_names)]
         else:
-            callbacks = [summary]
+            callbacks = [EvaluationReport(self.run_dir)]
         return super()._instantiate_trainer(config, callbacks)
 
     def before_fit(self) -> None:
@@ -222,7 +231,11 @@ def main(args: Sequence[str] | None = None) -> None:
         SystemExit: With status 2 and a message on standard error after a user's mistake.
     """
     _quieten()
+    words = list(sys.argv[1:] if args is None else args)
     try:
+        if words and words[0] in VERBS:
+            run_verb(words[0], words[1:])
+            return
         FERCommandLine(
             ExpressionClassifier,
             FERDataModule,
@@ -232,7 +245,7 @@ def main(args: Sequence[str] | None = None) -> None:
             auto_configure_optimizers=False,
             parser_kwargs={"version": __version__, "description": __doc__},
             parser_class=_Parser,
-            args=list(args) if args is not None else None,
+            args=words,
         )
     except (FERError, MisconfigurationException) as error:
         _fail(str(error))

@@ -40,6 +40,8 @@ class FERDataModule(LightningDataModule):
         train_fraction: Share of the images for training and validation together.
         val_fraction: Share of the training part that is taken for validation; 0 validates on the testing part.
         split_seed: Draws another split.
+        folds: Number of parts of a cross-validation.
+        fold: The part of a cross-validation that is the testing part, 0 to folds - 1; `crossval` sets it.
         identity: Regular expression on the image name; its first group is who is in the picture.
         tree_dir: Where the image folders training/, validation/ and testing/ are built (hard links where possible).
         image_size: Height and width in pixels of the network's input.
@@ -64,6 +66,8 @@ class FERDataModule(LightningDataModule):
         train_fraction: float = 0.8,
         val_fraction: float = 0.1,
         split_seed: int = 0,
+        folds: int = 5,
+        fold: int | None = None,
         identity: str = IDENTITY_PATTERN,
         tree_dir: str = "master_data",
         image_size: int = 100,
@@ -86,7 +90,7 @@ class FERDataModule(LightningDataModule):
         self.root, self.legend_path, self.image_dir = root, legend, images
         self.conflicts, self.tree_dir = conflicts, tree_dir
         self.split_rule, self.train_fraction, self.val_fraction = split, train_fraction, val_fraction
-        self.split_seed, self.identity = split_seed, identity
+        self.split_seed, self.identity, self.folds, self.fold = split_seed, identity, folds, fold
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.num_workers = _free_cores() if num_workers is None else num_workers
         self.seed = seed
@@ -121,7 +125,13 @@ class FERDataModule(LightningDataModule):
     def split(self) -> Split:
         """The part of every image, made at first use."""
         split = make_split(
-            self.legend, self.split_rule, self.train_fraction, self.val_fraction, self.split_seed, self.identity
+            self.legend,
+            self.split_rule,
+            self.train_fraction,
+            self.val_fraction,
+            self.split_seed,
+            self.identity,
+            None if self.fold is None else (self.fold, self.folds),
         )
         if self.val_fraction > 0 and split.counts[VALIDATION].sum() == 0:
             raise FERError(
@@ -154,7 +164,7 @@ class FERDataModule(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         """Batches of the validation part, or of the testing part if there is none."""
-        return self._evaluation(VALIDATION if self.split.counts[VALIDATION].sum() else TESTING)
+        return self._evaluation(TESTING if self.validates_on_testing else VALIDATION)
 
     def test_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         """Batches of the testing part."""
@@ -180,6 +190,11 @@ class FERDataModule(LightningDataModule):
     def _devices(self) -> tuple[int, int]:
         return (self.trainer.world_size, self.trainer.global_rank) if self.trainer is not None else (1, 0)
 
+    @property
+    def validates_on_testing(self) -> bool:
+        """Whether there is no validation part, so that the testing part takes its place."""
+        return not self.split.counts[VALIDATION].any()
+
     def describe(self) -> str:
         """What is about to be used, in a few lines for the terminal."""
         split, legend = self.split, self.legend
@@ -195,7 +210,7 @@ class FERDataModule(LightningDataModule):
             lines.append(f"       {name:<{width}}" + "".join(f"{split.counts[part][label]:>12,}" for part in shown))
         lines.append(f"       {'all':<{width}}" + "".join(f"{split.counts[part].sum():>12,}" for part in shown))
         lines += [f"Note   {warning}" for warning in (*legend.warnings, *split.warnings)]
-        if not split.counts[VALIDATION].sum():
+        if self.validates_on_testing:
             lines.append("Note   Validation uses the testing part: the figures of this run were chosen on test images.")
         return "\n".join(lines)
 

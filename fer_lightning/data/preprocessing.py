@@ -27,6 +27,10 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", "
 """Endings of the files that are taken from a folder of photographs, lower case."""
 
 
+UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+"""What PIL raises for a file that is not an image, or a damaged one."""
+
+
 class UnreadableImageError(FERError):
     """A file that is not an image, or a damaged one."""
 
@@ -87,8 +91,8 @@ class Preprocessing:
         try:
             with Image.open(path) as image:
                 pixels = self._resized(image)
-        except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-            raise UnreadableImageError(f"Cannot read the image '{Path(path)}': {_reason(error)}.") from None
+        except UNREADABLE as error:
+            raise UnreadableImageError(f"Cannot read the image '{Path(path)}': {reason(error)}.") from None
         return pixels
 
     def _resized(self, image: Image.Image) -> torch.Tensor:
@@ -116,7 +120,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return image
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """What an exception in `UNREADABLE` means, in plain words."""
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
     if isinstance(error, IsADirectoryError):

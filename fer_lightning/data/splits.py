@@ -92,6 +92,7 @@ def make_split(
     val_fraction: float = 0.1,
     seed: int = 0,
     identity: str = IDENTITY_PATTERN,
+    fold: tuple[int, int] | None = None,
 ) -> Split:
     """Give every image of a legend its part.
 
@@ -108,12 +109,19 @@ def make_split(
         seed: Draws another split; without effect on `sequential`.
         identity: Regular expression matched at the start of an image name; its first group names who is in the
             picture. An `identity` column in the legend takes its place.
+        fold: `(i, k)` takes the `i`-th of `k` folds as the testing part, for `stratified` and `grouped`; every image is
+            in one of them. `train_fraction` then does not count.
 
     Raises:
         FERError: If an option is out of range, or training or testing would be empty.
     """
     _check_fraction("train_fraction", train_fraction, 0 < train_fraction < 1, "above 0 and below 1")
     _check_fraction("val_fraction", val_fraction, 0 <= val_fraction < 1, "0 or more and below 1")
+    if fold is not None and (rule not in ("stratified", "grouped") or not 0 <= fold[0] < fold[1] or fold[1] < 2):
+        raise FERError(
+            "Invalid value for --data.fold. Expected --data.split grouped or stratified, --data.folds of 2 or more and "
+            f"--data.fold below it. Received: {rule}, {fold[1]} and {fold[0]}."
+        )
     identities = legend.identities or _identities(legend.images, identity)
     parts = _predefined(legend) if rule == "predefined" else np.full(len(legend), TRAINING, np.int8)
     if rule == "sequential":
@@ -125,12 +133,16 @@ def make_split(
     else:
         names = legend.images if rule == "stratified" else identities
         groups, keys = _groups(names, seed)
-        if rule != "predefined":
+        if fold is not None:
+            parts[_fold(groups, keys, legend, *fold)] = TESTING
+        elif rule != "predefined":
             parts[_hold_out(groups, keys, legend, parts == TRAINING, 1 - train_fraction)] = TESTING
         if val_fraction > 0 and not (parts == VALIDATION).any():
             parts[_hold_out(groups, _mixed(keys), legend, parts == TRAINING, val_fraction)] = VALIDATION
     options: dict[str, str | float | int] = {"rule": rule, "val_fraction": val_fraction}
-    if rule != "predefined":
+    if fold is not None:
+        options["fold"], options["folds"] = fold
+    elif rule != "predefined":
         options["train_fraction"] = train_fraction
     if rule != "sequential":
         options["seed"] = seed
@@ -228,6 +240,17 @@ def _hold_out(
         held[own[: max(wanted, 0)]] = True
         _both_sides(held, table, keys, label)
     chosen: np.ndarray = eligible & held[groups]
+    return chosen
+
+
+def _fold(groups: np.ndarray, keys: np.ndarray, legend: Legend, number: int, folds: int) -> np.ndarray:
+    """The rows of one fold: each fold is held out of what the ones before it have left."""
+    left = np.ones(len(legend), bool)
+    for taken in range(number + 1):
+        if taken == folds - 1:
+            return left
+        chosen = _hold_out(groups, keys, legend, left, 1 / (folds - taken))
+        left &= ~chosen
     return chosen
 
 
