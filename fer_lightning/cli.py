@@ -66,9 +66,9 @@ class FERCommandLine(LightningCLI):
     def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
         super()._add_subcommands(parser, **kwargs)
         subcommands = parser._subcommands_action
-        assert subcommands is not None
-        for verb, description in VERBS.items():  # they never come here: `main` runs them; this is for --help
-            subcommands.add_subcommand(verb, _Parser(description=description), help=description)
+        if subcommands is not None:
+            for verb, description in VERBS.items():  # they never come here: `main` runs them; this is for --help
+                subcommands.add_subcommand(verb, _Parser(description=description), help=description)
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)

@@ -13,8 +13,10 @@ from lightning.pytorch import LightningDataModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from fer_lightning.data.amendments import amend, read_exclude, read_relabel
 from fer_lightning.data.image_folder import ExpressionFolder, materialize
-from fer_lightning.data.legend import EXPRESSIONS, PARTS, Conflicts, Legend, locate_legend, read_legend
+from fer_lightning.data.legend import EXPRESSIONS, PARTS, Conflicts, Legend, locate_legend
+from fer_lightning.data.legend_reader import read_legend
 from fer_lightning.data.preprocessing import Color, Interpolation, Preprocessing
 from fer_lightning.data.sampling import EvaluationSampler, PaddedDataset, TrainingSampler
 from fer_lightning.data.splits import IDENTITY_PATTERN, TESTING, TRAINING, VALIDATION, Split, SplitRule, make_split
@@ -43,6 +45,8 @@ class FERDataModule(LightningDataModule):
         folds: Number of parts of a cross-validation.
         fold: The part of a cross-validation that is the testing part, 0 to folds - 1; `crossval` sets it.
         identity: Regular expression on the image name; its first group is who is in the picture.
+        exclude: CSV file with a column `image`: left out of training and validation (the testing part stays).
+        relabel: CSV file with columns `image` and `suggested`: labels to use in training and validation instead.
         tree_dir: Where the image folders training/, validation/ and testing/ are built (hard links where possible).
         image_size: Height and width in pixels of the network's input.
         color: Input in rgb or grey.
@@ -69,6 +73,8 @@ class FERDataModule(LightningDataModule):
         folds: int = 5,
         fold: int | None = None,
         identity: str = IDENTITY_PATTERN,
+        exclude: str | None = None,
+        relabel: str | None = None,
         tree_dir: str = "master_data",
         image_size: int = 100,
         color: Color = "rgb",
@@ -89,6 +95,7 @@ class FERDataModule(LightningDataModule):
             raise FERError(f"Invalid value for --data.num_workers. Expected 0 or more. Received: {num_workers}.")
         self.root, self.legend_path, self.image_dir = root, legend, images
         self.conflicts, self.tree_dir = conflicts, tree_dir
+        self.exclude, self.relabel = exclude, relabel
         self.split_rule, self.train_fraction, self.val_fraction = split, train_fraction, val_fraction
         self.split_seed, self.identity, self.folds, self.fold = split_seed, identity, folds, fold
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
@@ -133,6 +140,9 @@ class FERDataModule(LightningDataModule):
             self.identity,
             None if self.fold is None else (self.fold, self.folds),
         )
+        if self.exclude or self.relabel:
+            relabel = read_relabel(self.relabel, self.class_names) if self.relabel else {}
+            split = amend(split, read_exclude(self.exclude) if self.exclude else (), relabel)
         if self.val_fraction > 0 and split.counts[VALIDATION].sum() == 0:
             raise FERError(
                 f"The validation part is empty: {len(split.legend)} images are too few for --data.val_fraction "
@@ -200,7 +210,7 @@ class FERDataModule(LightningDataModule):
         split, legend = self.split, self.legend
         source = "the embedded drawn faces (no --data.root was given)" if self.embedded else str(legend.path)
         people = len(set(split.identities))
-        lines = [f"Data   {source}: {len(legend):,} images, {self.num_classes} classes, {people:,} identities"]
+        lines = [f"Data   {source}: {len(split.legend):,} images, {self.num_classes} classes, {people:,} identities"]
         seed = f", seed {self.split_seed}" if self.split_rule != "sequential" else ""
         lines.append(f"Split  {self.split_rule}{seed}, in {self.tree}")
         shown = [part for part in range(len(PARTS)) if split.counts[part].sum()]

@@ -15,7 +15,7 @@ from torchvision.datasets import ImageFolder
 from fer_lightning import FERError, Preprocessing
 from fer_lightning.data import image_folder
 from fer_lightning.data.image_folder import ExpressionFolder, materialize, read_manifest
-from fer_lightning.data.legend import read_legend
+from fer_lightning.data.legend_reader import read_legend
 from fer_lightning.data.splits import make_split
 from tests.conftest import PROJECT
 
@@ -128,7 +128,7 @@ BUILD = """
 import sys, time, os
 from pathlib import Path
 from fer_lightning.data import image_folder
-from fer_lightning.data.legend import read_legend
+from fer_lightning.data.legend_reader import read_legend
 from fer_lightning.data.splits import make_split
 root, trees, pause = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
 link = image_folder._link

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from fer_lightning import FERError
-from fer_lightning.data.legend import EXPRESSIONS, locate_legend, read_legend
+from fer_lightning.data.legend import EXPRESSIONS, locate_legend
+from fer_lightning.data.legend_reader import read_legend
 
 
 @pytest.fixture

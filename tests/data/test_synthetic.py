@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fer_lightning.data.legend import EXPRESSIONS, read_legend
+from fer_lightning.data.legend import EXPRESSIONS
+from fer_lightning.data.legend_reader import read_legend
 from fer_lightning.data.splits import make_split
 from fer_lightning.data.synthetic import draw_face, drawn_faces
 

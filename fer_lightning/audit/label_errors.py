@@ -1,0 +1,57 @@
+"""Labels that are probably wrong, by confident learning (Northcutt, Jiang and Chuang 2021, arXiv 1911.00068)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class LabelErrors:
+    """What confident learning says.
+
+    Attributes:
+        joint: float `(c, c)`: estimated share of images with given label (row) and true label (column); sums to 1.
+        suspects: Rows of the images whose label is in doubt, the most suspicious first.
+        suggested: int64 `(n,)`: the label each image looks like.
+        suspicion: float `(n,)`: probability of the suggested label minus that of the given one, -1..1.
+    """
+
+    joint: np.ndarray
+    suspects: np.ndarray
+    suggested: np.ndarray
+    suspicion: np.ndarray
+
+
+def confident_learning(labels: np.ndarray, probabilities: np.ndarray) -> LabelErrors:
+    """Find labels that a network which was not trained on these images confidently contradicts.
+
+    An image counts for class `j` if its probability of `j` reaches the mean probability of `j` over the images labelled
+    `j` (section 3.1); of several such classes, for the most probable one. Images that count for another class than
+    their label are suspects; the counts, scaled to the given labels' numbers, estimate the joint distribution
+    (equation 3).
+
+    Args:
+        labels: int `(n,)`, the given labels.
+        probabilities: float `(n, c)`, out-of-sample: from networks that did not train on the image in question.
+    """
+    classes = probabilities.shape[1]
+    given = np.bincount(labels, minlength=classes)
+    thresholds = np.array(
+        [probabilities[labels == label, label].mean() if given[label] else np.inf for label in range(classes)]
+    )
+    reached = np.where(probabilities >= thresholds, probabilities, -1.0)
+    counted, confident = reached.argmax(1), reached.max(1) >= 0
+    table = np.bincount((labels * classes + counted)[confident], minlength=classes**2).reshape(classes, classes)
+    rows = np.maximum(table.sum(1, keepdims=True), 1)
+    joint = table / rows * given[:, None]
+    everyone = np.arange(len(labels))
+    suspicion = probabilities[everyone, counted] - probabilities[everyone, labels]
+    suspects = np.flatnonzero(confident & (counted != labels))
+    return LabelErrors(
+        joint=joint / max(joint.sum(), 1e-12),
+        suspects=suspects[np.argsort(-suspicion[suspects], kind="stable")],
+        suggested=counted,
+        suspicion=suspicion,
+    )

@@ -1,0 +1,86 @@
+"""Amend a split by lists that an audit writes: images to leave out, images to label otherwise."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from fer_lightning.data.splits import TESTING, Split
+from fer_lightning.errors import FERError
+
+
+def amend(split: Split, exclude: Collection[str] = (), relabel: Mapping[str, str] | None = None) -> Split:
+    """Leave images out of training and validation, or give them another label there.
+
+    The testing part stays as it is: a test that is cleaned with a network's help flatters that network.
+
+    Args:
+        split: The split to amend.
+        exclude: Images to leave out.
+        relabel: Images and their new labels, which must be among the class names.
+    """
+    legend, relabel = split.legend, relabel or {}
+    numbers = {name: number for number, name in enumerate(legend.class_names)}
+    labels, keep = legend.labels.copy(), np.ones(len(legend), bool)
+    seen: set[tuple[str, int]] = set()
+    for row, image in enumerate(legend.images):
+        if split.parts[row] != TESTING:
+            keep[row] = image not in exclude
+            labels[row] = numbers[relabel[image]] if image in relabel else labels[row]
+        if keep[row] and (place := (image, int(labels[row]))) in seen:
+            keep[row] = False
+        elif keep[row]:
+            seen.add(place)
+    rows = np.flatnonzero(keep)
+    left_out, changed = len(legend) - len(rows), int((labels != legend.labels)[rows].sum())
+    note = f"{left_out} images are left out and {changed} have another label, none of them in the testing part."
+    return Split(
+        replace(legend, labels=labels).take(rows),
+        split.parts[rows],
+        [split.identities[row] for row in rows.tolist()],
+        split.options | {"left_out": left_out, "relabelled": changed},
+        (note, *split.warnings),
+    )
+
+
+def read_exclude(path: str | os.PathLike[str]) -> set[str]:
+    """The column `image` of a CSV such as suspects.csv or duplicates.csv.
+
+    Raises:
+        FERError: If there is no such file or column.
+    """
+    return {row["image"] for _, row in _rows(path, "exclude", ("image",))}
+
+
+def read_relabel(path: str | os.PathLike[str], class_names: Sequence[str]) -> dict[str, str]:
+    """The columns `image` and `suggested` of a CSV such as suspects.csv.
+
+    Raises:
+        FERError: If there is no such file or column, or a suggested label is not a class.
+    """
+    labels = {}
+    for line, row in _rows(path, "relabel", ("image", "suggested")):
+        label = row["suggested"].strip().lower()
+        if label not in class_names:
+            raise FERError(f"{path}:{line}: unknown label '{label}'; expected one of {', '.join(class_names)}.")
+        labels[row["image"]] = label
+    return labels
+
+
+def _rows(path: str | os.PathLike[str], option: str, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+    if not Path(path).is_file():
+        raise FERError(f"Invalid value for --data.{option}. Expected a CSV file, found nothing at '{path}'.")
+    with open(path, newline="", encoding="utf-8-sig") as stream:
+        reader = csv.DictReader(stream)
+        missing = [name for name in columns if name not in (reader.fieldnames or ())]
+        if missing:
+            raise FERError(
+                f"{path}:1: missing column {', '.join(missing)}. Expected the columns {', '.join(columns)}, as in the "
+                "suspects.csv of `audit`."
+            )
+        return [(reader.line_num, row) for row in reader]
