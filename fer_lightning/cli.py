@@ -82,6 +82,11 @@ class FERCommandLine(LightningCLI):
                 help="Face images, or folders of them (default: the testing part).",
             )
             parser.add_argument("--output", type=str, default="predictions.csv", help="CSV file for the rows.")
+            parser.add_argument(
+                "--target_risk",
+                type=float | None,
+                help="Share of wrong answers to accept; others become 'uncertain' (default: answer always).",
+            )
         return parser
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
@@ -135,7 +140,8 @@ class FERCommandLine(LightningCLI):
         if self.subcommand == "fit":
             callbacks = [EpochTable(self.run_dir / "metrics.csv"), summary, *callbacks]
         elif self.subcommand == "predict":
-            callbacks = [PredictionRows(self._get(self.config, "output"), self.model.class_names)]
+            output, risk = self._get(self.config, "output"), self._get(self.config, "target_risk")
+            callbacks = [PredictionRows(output, self.model.class_names, risk)]
         else:
             callbacks = [EvaluationReport(self.run_dir)]
         return super()._instantiate_trainer(config, callbacks)

@@ -59,14 +59,19 @@ def test_a_run_folder_holds_config_table_curves_and_two_checkpoints(trained):
 def test_test_needs_nothing_but_the_checkpoint(workplace):
     done = run("test", "--ckpt_path", "best", cwd=workplace)
     assert done.returncode == 0, done.stderr
-    report = json.loads((workplace / "runs/default/test.json").read_text())
-    assert set(report["metrics"]) == {"test_loss", "test_acc", "test_balanced_acc", "test_macro_f1"}
+    report = json.loads((workplace / "runs/default/test/metrics.json").read_text())
+    accuracy = report["metrics"]["accuracy"]["value"]
+    assert report["how"]["command"].startswith("train.py test --ckpt_path best")
+    assert report["split_options"]["seed"] == 7
+    for name in ("report.html", "predictions.csv"):
+        assert (workplace / "runs/default/test" / name).stat().st_size > 1000
     assert "seed 7" in done.stdout  # the split it was trained on, not the default one
-    assert f"test_acc             {report['metrics']['test_acc']:.4f}" in done.stdout
+    assert f"accuracy                         {accuracy:.4f}" in done.stdout
     elsewhere = workplace / "elsewhere"
     elsewhere.mkdir()
     moved = run("test", f"--ckpt_path={workplace}/runs/default/checkpoints/best.ckpt", cwd=elsewhere)
-    assert json.loads((elsewhere / "runs/default/test.json").read_text())["metrics"] == report["metrics"], moved.stderr
+    again = json.loads((elsewhere / "runs/default/test/metrics.json").read_text())
+    assert again["metrics"] == report["metrics"], moved.stderr
     config = (workplace / "runs/default/config.yaml").read_text()
     assert yaml.safe_load(config)["trainer"]["max_epochs"] == 3
 
@@ -79,7 +84,9 @@ def test_another_split_than_in_training_is_pointed_out(workplace, capsys):
 def test_validate_gives_the_figure_that_chose_the_checkpoint(workplace):
     done = run("validate", "--ckpt_path", "best", cwd=workplace)
     assert done.returncode == 0, done.stderr
-    figure = json.loads((workplace / "runs/default/validate.json").read_text())["metrics"]["val_acc"]
+    report = json.loads((workplace / "runs/default/validate/metrics.json").read_text())
+    figure = report["metrics"]["accuracy"]["value"]
+    assert report["part"] == "validation"
     rows = csv.DictReader((workplace / "runs/default/metrics.csv").open())
     assert figure == pytest.approx(max(float(row["val_acc"]) for row in rows))
 
@@ -110,8 +117,52 @@ def test_predict_agrees_with_test(workplace):
     run_here("predict", "--ckpt_path", "best", cwd=workplace)
     rows = list(csv.DictReader((workplace / "predictions.csv").open()))
     right = sum(row["label"] == Path(row["path"]).parent.name for row in rows)
-    report = json.loads((workplace / "runs/default/test.json").read_text())
-    assert right / len(rows) == pytest.approx(report["metrics"]["test_acc"])
+    report = json.loads((workplace / "runs/default/test/metrics.json").read_text())
+    assert right / len(rows) == pytest.approx(report["metrics"]["accuracy"]["value"])
+    with open(workplace / "runs/default/test/predictions.csv") as stream:
+        tested = {(row["image"], row["label"]): row for row in csv.DictReader(stream)}
+    for row in rows:
+        twin = tested[Path(row["path"]).name, Path(row["path"]).parent.name]
+        assert row["label"] == twin["predicted"]
+        assert float(row["confidence"]) == pytest.approx(float(twin["confidence"]), abs=2e-6)
+
+
+def test_uncertain_below_the_confidence_of_a_target_risk(workplace, capsys):
+    counts = []
+    for risk in ("1.0", "0.3", "0.0"):
+        run_here("predict", "--ckpt_path", "best", "--target_risk", risk, cwd=workplace)
+        rows = list(csv.DictReader((workplace / "predictions.csv").open()))
+        counts.append(sum(row["label"] == "uncertain" for row in rows))
+    assert counts[0] <= counts[1] <= counts[2]
+    assert counts[0] < counts[2]
+    assert f"{counts[2]} are uncertain" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="2"):
+        run_here("predict", "--ckpt_path", "best", "--target_risk", "7", cwd=workplace)
+
+
+def test_crossval_tests_every_image_once_and_goes_on_where_it_was(drawn, tmp_path, capsys):
+    words = ["crossval", "--folds", "2", "--data.root", drawn, *TINY, "--trainer.max_epochs", "1"]
+    run_here(*words, cwd=tmp_path)
+    folder = tmp_path / "runs" / "crossval"
+    pooled = list(csv.DictReader((folder / "test" / "predictions.csv").open()))
+    assert len({row["image"] for row in pooled}) == len(pooled) == 192
+    assert {row["seen"] for row in pooled} == {"no"}
+    content = json.loads((folder / "crossval.json").read_text())
+    values = [part["metrics"]["accuracy"]["value"] for part in content["each"]]
+    assert len(values) == 2
+    assert content["metrics"]["accuracy"]["mean"] == pytest.approx(sum(values) / 2)
+    assert content["metrics"]["accuracy"]["lowest"] == min(values)
+
+    (folder / "seed0-fold1" / "test" / "metrics.json").unlink()
+    kept = (folder / "seed0-fold0" / "checkpoints" / "last.ckpt").stat().st_mtime_ns
+    begun = (folder / "seed0-fold1" / "checkpoints" / "last.ckpt").stat().st_mtime_ns
+    run_here(*words, cwd=tmp_path)
+    assert (folder / "seed0-fold0" / "checkpoints" / "last.ckpt").stat().st_mtime_ns == kept
+    assert (folder / "seed0-fold1" / "checkpoints" / "last.ckpt").stat().st_mtime_ns == begun
+    assert json.loads((folder / "crossval.json").read_text())["metrics"] == content["metrics"]
+    with pytest.raises(SystemExit, match="2"):
+        run_here(*words, "--data.color", "grey", cwd=tmp_path)
+    assert "other options" in capsys.readouterr().err
 
 
 def test_a_second_fit_keeps_the_first_run(workplace, drawn, capsys):

@@ -25,7 +25,7 @@ def test_config(config, drawn, tmp_path):
     name = settings.get("name", "default")
     for verb in ("test", "predict"):
         run_here(verb, "--name", name, "--ckpt_path", "best", "--data.num_workers", "0", cwd=tmp_path)
-    assert (tmp_path / "runs" / name / "test.json").is_file()
+    assert (tmp_path / "runs" / name / "test" / "report.html").is_file()
     assert len(list(csv.DictReader((tmp_path / "predictions.csv").open()))) > 20
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -22,6 +23,7 @@ from fer_lightning.data.legend_reader import inspect_legend
 from fer_lightning.data.splits import IDENTITY_PATTERN, TESTING, Split, SplitRule, make_split
 from fer_lightning.data.synthetic import drawn_faces
 from fer_lightning.errors import FERError
+from fer_lightning.evaluation.crossval import run_in_process
 from fer_lightning.evaluation.page import render, thumbnail
 from fer_lightning.evaluation.predictions import Predictions, read_predictions
 
@@ -71,6 +73,7 @@ def audit(
     data: DataOptions,
     output: str = "audit",
     predictions: list[str] | None = None,
+    ckpt_path: str | None = None,
     fail_on: Literal["serious", "warning", "never"] = "serious",
 ) -> Audit:
     """Examine a data set before training: what is in it, what is wrong, what to do about it.
@@ -79,6 +82,8 @@ def audit(
         data: The data set.
         output: Folder for report.html, findings.json, findings.csv, images.csv and suspects.csv.
         predictions: predictions.csv files of `test` or, better, `crossval`, to find labels that are probably wrong.
+        ckpt_path: A checkpoint trained on this data set, to find labels that are probably wrong among the images that
+            it was not trained on (testing and validation).
         fail_on: End with exit status 1 if something this grave or graver was found.
 
     Raises:
@@ -108,8 +113,10 @@ def audit(
     folder.mkdir(parents=True, exist_ok=True)
     _write_duplicates(folder / "duplicates.csv", split, [*exact, *([one, other] for one, other, _ in near)])
     gallery: list[dict[str, str]] = []
-    if predictions:
-        answers = [read_predictions(file) for file in predictions]
+    answers = [read_predictions(file) for file in predictions or ()]
+    if ckpt_path is not None:
+        answers += _of_checkpoint(ckpt_path, data.root)
+    if answers:
         finding, gallery = _label_errors(answers, legend, image_dir, folder)
         findings.append(finding)
     findings.sort(key=lambda finding: _ORDER.index(finding.severity))
@@ -136,6 +143,17 @@ def _splits(legend: Legend, data: DataOptions) -> dict[str, Split]:
     if data.split not in splits:
         raise FERError(f"--data.split {data.split} needs a column 'split' in {legend.path}; there is none.")
     return splits
+
+
+def _of_checkpoint(ckpt_path: str, root: str | None) -> list[Predictions]:
+    """What a checkpoint says about the images that it was not trained on."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = ["--runs_dir", folder, "--name", "audit", *(["--data.root", root] if root else [])]
+        for verb in ("validate", "test"):
+            run_in_process([verb, "--ckpt_path", ckpt_path, *place])
+        reports = {verb: Path(folder, "audit", verb) for verb in ("validate", "test")}
+        parts = {json.loads((path / "metrics.json").read_text())["part"]: path for path in reports.values()}
+        return [read_predictions(path / "predictions.csv") for path in parts.values()]
 
 
 def _label_errors(

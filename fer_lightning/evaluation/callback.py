@@ -33,6 +33,11 @@ class EvaluationReport(Callback):
         self.folder = Path(folder)
         self._outputs: list[dict[str, torch.Tensor]] = []
         self._logits, self._labels = torch.empty(0), torch.empty(0)
+        self._config = ""
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Keep the configuration for the report."""
+        self._config = checkpoint.get("fer_lightning", {}).get("config", "")
 
     def on_test_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
         """Keep the batch's logits."""
@@ -85,6 +90,7 @@ class EvaluationReport(Callback):
                 "temperature": float(pl_module.temperature),
                 "split": data.split.fingerprint,
                 "split_options": data.split.options,
+                "config": self._config,
                 "how": how(),
             },
         )

@@ -59,7 +59,7 @@ def crossval(
         "folds": folds,
         "seeds": seeds,
         "metrics": {measure: _spread([part["metrics"][measure]["value"] for part in done]) for measure in MEASURES},
-        "baseline": {m: statistics.mean(part["metrics"][m]["baseline"] for part in done) for m in MEASURES},
+        "baseline": {m: _spread([part["metrics"][m]["baseline"] for part in done])["mean"] for m in MEASURES},
         "each": [{"seed": n // folds, "fold": n % folds, "metrics": part["metrics"]} for n, part in enumerate(done)],
     }
     _pooled_report(folder, folds, content)
@@ -87,18 +87,23 @@ def _one_fold(folder: Path, options: list[str], seed: int, fold: int, folds: int
         if not (run / "summary.json").is_file():
             resume = ["--ckpt_path", "last"] if (run / "checkpoints" / "last.ckpt").is_file() else []
             chosen = ["--data.fold", str(fold), "--data.folds", str(folds), "--seed_everything", str(seed)]
-            _run(["fit", *options, *chosen, *place, *resume])
-        _run(["test", *place, "--ckpt_path", "best"])
+            run_in_process(["fit", *options, *chosen, *place, *resume])
+        run_in_process(["test", *place, "--ckpt_path", "best"])
     content: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
     return content
 
 
-def _run(words: list[str]) -> None:
+def run_in_process(words: list[str]) -> None:
+    """Run one of the program's verbs in a process of its own.
+
+    Raises:
+        FERError: If it fails; what it said stands above.
+    """
     done = subprocess.run([sys.executable, "-m", "fer_lightning", *words], check=False)  # noqa: S603 (our own program)
     if done.returncode:
         raise FERError(
-            f"A fold stopped with status {done.returncode}; its message is above. Call crossval again to go on. The "
-            f"command was: {' '.join(words)}"
+            f"{words[0]} stopped with status {done.returncode}; its message is above. What is finished is not repeated "
+            f"next time. The command was: {' '.join(words)}"
         )
 
 

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 
 from fer_lightning.data.preprocessing import IMAGE_SUFFIXES, Preprocessing, UnreadableImageError
 from fer_lightning.errors import FERError
+from fer_lightning.evaluation.calibration import threshold_for_risk
 
 
 def list_images(inputs: Sequence[str | os.PathLike[str]]) -> list[Path]:
@@ -67,17 +68,29 @@ class PredictionRows(BasePredictionWriter):
     Args:
         output: The file to write.
         class_names: Names of the probabilities.
+        target_risk: Share of wrong answers that is accepted, 0..1: answers below the confidence that kept to it on the
+            validation images become `uncertain`. None answers always.
     """
 
-    def __init__(self, output: str | os.PathLike[str], class_names: Sequence[str]) -> None:
+    def __init__(
+        self, output: str | os.PathLike[str], class_names: Sequence[str], target_risk: float | None = None
+    ) -> None:
         super().__init__("batch")
-        self.output, self.class_names = Path(output), list(class_names)
-        self.written = self.failed = 0
+        if target_risk is not None and not 0 <= target_risk <= 1:
+            raise FERError(f"Invalid value for --target_risk. Expected a number from 0 to 1. Received: {target_risk}.")
+        self.output, self.class_names, self.target_risk = Path(output), list(class_names), target_risk
+        self.written = self.failed = self.uncertain = 0
+        self.threshold = 0.0
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the file and write its header."""
         if trainer.world_size > 1:
             raise FERError("predict runs in one process: leave --trainer.devices at 1.")
+        if self.target_risk is not None:
+            curve = getattr(pl_module, "risk_curve", [])
+            if not curve:
+                raise FERError("--target_risk needs a checkpoint that was trained with a validation part of its own.")
+            self.threshold = threshold_for_risk(curve, self.target_risk)
         self.output.parent.mkdir(parents=True, exist_ok=True)
         self._stream = open(self.output, "w", newline="", encoding="utf-8")  # noqa: SIM115 (closed on_predict_end)
         self._rows = csv.writer(self._stream)
@@ -102,7 +115,9 @@ class PredictionRows(BasePredictionWriter):
                 continue
             best = max(range(len(shares)), key=shares.__getitem__)
             row = [f"{share:.6f}" for share in shares]
-            self._rows.writerow([path, self.class_names[best], row[best], *row, ""])
+            sure = shares[best] >= self.threshold
+            self.uncertain += not sure
+            self._rows.writerow([path, self.class_names[best] if sure else "uncertain", row[best], *row, ""])
         self._stream.flush()
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -110,3 +125,8 @@ class PredictionRows(BasePredictionWriter):
         self._stream.close()
         unread = f", {self.failed} of them unreadable" if self.failed else ""
         print(f"\n{self.written} rows{unread}. Written to {self.output}", flush=True)
+        if self.target_risk is not None:
+            reach = (
+                f"below a confidence of {self.threshold:.3f}" if self.threshold <= 1 else "as no confidence reaches it"
+            )
+            print(f"{self.uncertain} are uncertain, {reach} (target risk {self.target_risk}, on validation images)")
