@@ -192,9 +192,11 @@ def _label_errors(
     finding = Finding(
         "label_errors",
         "warning",
-        f"{many(len(errors.suspects), 'label')} of {len(images):,} are in doubt; about {doubtful:.0%} are estimated to "
-        "be wrong (confident learning).",
-        "These images look like another class to networks that were not trained on them. Some will be hard, not wrong.",
+        f"{many(len(errors.suspects), 'label')} of {len(images):,} are in doubt; confident learning puts the share of "
+        f"wrong labels at {doubtful:.0%}.",
+        "These images look like another class to networks that were not trained on them. Some are hard, not wrong: the "
+        f"networks' own accuracy here is {(shares.argmax(1) == labels).mean():.1%}, and the weaker they are, the more "
+        "the estimate is too high.",
         "Look at the gallery. Then give suspects.csv back to `fit`: --data.exclude leaves these images out of training "
         "and validation, --data.relabel takes the suggested labels there. The testing part is never changed.",
         ("label", "looks like", "estimated share of all images"),

@@ -32,15 +32,18 @@ def confident_learning(labels: np.ndarray, probabilities: np.ndarray) -> LabelEr
     their label are suspects; the counts, scaled to the given labels' numbers, estimate the joint distribution
     (equation 3).
 
+    Two precautions go beyond the paper. A class that the networks have not learnt has a mean near 0 and would attract
+    every image, so no threshold is below `1 / c`. And an image whose given label is also the most probable one is no
+    suspect.
+
     Args:
         labels: int `(n,)`, the given labels.
         probabilities: float `(n, c)`, out-of-sample: from networks that did not train on the image in question.
     """
     classes = probabilities.shape[1]
     given = np.bincount(labels, minlength=classes)
-    thresholds = np.array(
-        [probabilities[labels == label, label].mean() if given[label] else np.inf for label in range(classes)]
-    )
+    means = [probabilities[labels == label, label].mean() if given[label] else np.inf for label in range(classes)]
+    thresholds = np.maximum(means, 1 / classes)
     reached = np.where(probabilities >= thresholds, probabilities, -1.0)
     counted, confident = reached.argmax(1), reached.max(1) >= 0
     table = np.bincount((labels * classes + counted)[confident], minlength=classes**2).reshape(classes, classes)
@@ -48,7 +51,7 @@ def confident_learning(labels: np.ndarray, probabilities: np.ndarray) -> LabelEr
     joint = table / rows * given[:, None]
     everyone = np.arange(len(labels))
     suspicion = probabilities[everyone, counted] - probabilities[everyone, labels]
-    suspects = np.flatnonzero(confident & (counted != labels))
+    suspects = np.flatnonzero(confident & (counted != labels) & (probabilities.argmax(1) != labels))
     return LabelErrors(
         joint=joint / max(joint.sum(), 1e-12),
         suspects=suspects[np.argsort(-suspicion[suspects], kind="stable")],
