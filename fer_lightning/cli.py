@@ -214,6 +214,7 @@ _DEFAULTS: dict[str, Any] = {
     "checkpoint_best.mode": "max",
     "checkpoint_best.filename": "best",
     "checkpoint_best.enable_version_counter": False,
+    "checkpoint_best.save_on_train_epoch_end": True,
     "checkpoint_last.filename": "last",
     "checkpoint_last.enable_version_counter": False,
     "checkpoint_last.save_on_train_epoch_end": True,
