@@ -1,4 +1,4 @@
-"""What an audit costs by the number of images: python benchmarks/audit_scale.py [10000 100000]
+"""What an audit costs by the number of images: `python benchmarks/audit_scale.py [10000 100000]`.
 
 Makes data sets of small noise pictures (every one different) and runs `audit` on each in a process of its own. Prints
 seconds, images per second and peak memory, and the ratio of the time per image to that of the first size.
@@ -49,4 +49,7 @@ if __name__ == "__main__":
             seconds = time.perf_counter() - started
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         first = first or seconds / count
-        print(f"{count:>9,} {seconds:>9.1f} {count / seconds:>9.0f} {peak:>9.0f} {seconds / count / first:>32.2f}", flush=True)
+        print(
+            f"{count:>9,} {seconds:>9.1f} {count / seconds:>9.0f} {peak:>9.0f} {seconds / count / first:>32.2f}",
+            flush=True,
+        )

@@ -66,18 +66,35 @@ class EpochTable(Callback):
         aside.replace(self.path)
 
 
+class PatientStopping(EarlyStopping):
+    """Lightning's EarlyStopping, but a resumed run has the patience it is given now, not the one in the checkpoint."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up best value and waiting time."""
+        super().load_state_dict(state_dict | {"patience": self.patience, "stopped_epoch": 0})
+
+
 class RunConfig(SaveConfigCallback):
     """Saves the configuration as `config.yaml` in the run's folder and inside every checkpoint."""
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write the file when training starts; other verbs leave the run's configuration alone."""
         if stage == "fit":
-            super().setup(trainer, pl_module, stage)
+            folder = Path(self.config.runs_dir) / self.config.name
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "config.yaml").write_text(self._text(), encoding="utf-8")
+
+    def _text(self) -> str:
+        """The configuration without the checkpoint it was resumed from: repeated, it is a run from the start."""
+        config = self.config.clone()
+        config["ckpt_path"] = None
+        text: str = self.parser.dump(config, skip_none=False, format="yaml")
+        return text
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Put the configuration into the checkpoint as text, with the fingerprint of the split it was trained on."""
         about = checkpoint.setdefault("fer_lightning", {})
-        about["config"] = self.parser.dump(self.config, skip_none=False, format="yaml")
+        about["config"] = self._text()
         data = getattr(trainer, "datamodule", None)
         if isinstance(data, FERDataModule):
             about["split"] = data.split.fingerprint

@@ -24,6 +24,13 @@ CHECKPOINT_FORMAT = 1
 """Raised when what a checkpoint holds changes so that older code cannot read it."""
 
 
+LOGGED = (
+    *("train_loss", "train_acc"),
+    *("val_loss", "val_acc", "val_balanced_acc", "val_macro_f1"),
+)
+"""What is logged during `fit`, and can be monitored."""
+
+
 class ExpressionClassifier(LightningModule):
     """Trains a network to name expressions, and carries all that is needed to use it afterwards.
 

@@ -16,15 +16,15 @@ from filelock import FileLock, Timeout
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from fer_lightning import __version__
-from fer_lightning.callbacks import EpochTable, RunConfig, RunSummary
+from fer_lightning.callbacks import EpochTable, PatientStopping, RunConfig, RunSummary
 from fer_lightning.checkpoints import find_checkpoint, saved_settings
-from fer_lightning.classifier import ExpressionClassifier
+from fer_lightning.classifier import LOGGED, ExpressionClassifier
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.errors import FERError
 from fer_lightning.evaluation.callback import EvaluationReport
@@ -53,7 +53,7 @@ class FERCommandLine(LightningCLI):
         """Add the run's name, the callbacks that are always there, and what the model takes from the data."""
         parser.add_argument("--name", type=str, default="default", help="Name of the run and of its folder.")
         parser.add_argument("--runs_dir", type=str, default="runs", help="Folder that holds the runs.")
-        parser.add_lightning_class_args(EarlyStopping, "early_stopping")
+        parser.add_lightning_class_args(PatientStopping, "early_stopping")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint_best")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint_last")
         parser.set_defaults(_DEFAULTS)
@@ -107,7 +107,11 @@ class FERCommandLine(LightningCLI):
                 )
             return
         path = find_checkpoint(str(given), Path(config.runs_dir) / config.name)
-        words[at + 2 : at + 2] = ["--config", yaml.safe_dump(saved_settings(path, everything=verb == "fit"))]
+        saved = saved_settings(path, everything=verb == "fit")
+        if path.parent.name == "checkpoints":  # the run is where its checkpoint lies, whatever it was called before
+            run_dir = path.parent.parent
+            saved |= {"name": run_dir.name, "runs_dir": str(run_dir.parent)}
+        words[at + 2 : at + 2] = ["--config", yaml.safe_dump(saved)]
         super().parse_arguments(parser, words)
         self.config[verb]["ckpt_path"] = str(path)
 
@@ -115,12 +119,9 @@ class FERCommandLine(LightningCLI):
         """Not Lightning's way: there, the checkpoint's hyper-parameters silently beat the command line."""
 
     def before_instantiate_classes(self) -> None:
-        """Give the checkpoints their place in the run's folder."""
+        """Settle the run's folder."""
         self._lock: FileLock | None = None
         self.run_dir = Path(self._get(self.config, "runs_dir")) / self._get(self.config, "name")
-        for name in ("checkpoint_best", "checkpoint_last"):
-            callback = self._get(self.config, name)
-            callback.dirpath = callback.dirpath or str(self.run_dir / "checkpoints")
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The trainer, with the run's loggers unless others were asked for."""
@@ -138,6 +139,9 @@ class FERCommandLine(LightningCLI):
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Any]) -> Trainer:
         summary = RunSummary(_command(), self.run_dir)
         if self.subcommand == "fit":
+            for callback in callbacks:  # not in the configuration: a run repeated from it must not write here
+                if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
+                    callback.dirpath = str(self.run_dir / "checkpoints")
             callbacks = [EpochTable(self.run_dir / "metrics.csv"), summary, *callbacks]
         elif self.subcommand == "predict":
             output, risk = self._get(self.config, "output"), self._get(self.config, "target_risk")
@@ -147,11 +151,18 @@ class FERCommandLine(LightningCLI):
         return super()._instantiate_trainer(config, callbacks)
 
     def before_fit(self) -> None:
-        """Prepare the data before any other process starts, and move an earlier run of the same name aside."""
+        """Prepare the data before any other process starts; then move an earlier run of the same name aside."""
         config = self.config[self.subcommand]
-        if not config.trainer.fast_dev_run:
-            self._take_run_dir(resume=config.ckpt_path is not None)
+        for option in ("early_stopping", "checkpoint_best"):
+            if config[option].monitor not in LOGGED:
+                raise FERError(
+                    f"Invalid value for --{option}.monitor. Expected one of {', '.join(LOGGED)}. Received: "
+                    f"{config[option].monitor}."
+                )
         self._describe()
+        if not config.trainer.fast_dev_run:
+            within = config.ckpt_path is not None and self.run_dir.resolve() in Path(config.ckpt_path).resolve().parents
+            self._take_run_dir(resume=within)
 
     def after_fit(self) -> None:
         """Let the run's folder go."""
@@ -247,7 +258,7 @@ def main(args: Sequence[str] | None = None) -> None:
             ExpressionClassifier,
             FERDataModule,
             save_config_callback=RunConfig,
-            save_config_kwargs={"overwrite": True},
+            save_config_kwargs={"save_to_log_dir": False},
             seed_everything_default=0,
             auto_configure_optimizers=False,
             parser_kwargs={"version": __version__, "description": __doc__},

@@ -49,7 +49,9 @@ def test_optimizer_and_scheduler_are_callables_and_frozen_weights_stay_out():
 
 @pytest.fixture
 def data(drawn, tmp_path) -> FERDataModule:
-    return FERDataModule(str(drawn), tree_dir=str(tmp_path / "trees"), image_size=24, num_workers=0, batch_size=16)
+    return FERDataModule(
+        str(drawn), tree_dir=str(tmp_path / "trees"), image_size=24, color="rgb", num_workers=0, batch_size=16
+    )
 
 
 def fitted(data: FERDataModule, tmp_path, **options) -> tuple[ExpressionClassifier, Trainer]:

@@ -70,7 +70,8 @@ def test_test_needs_nothing_but_the_checkpoint(workplace):
     elsewhere = workplace / "elsewhere"
     elsewhere.mkdir()
     moved = run("test", f"--ckpt_path={workplace}/runs/default/checkpoints/best.ckpt", cwd=elsewhere)
-    again = json.loads((elsewhere / "runs/default/test/metrics.json").read_text())
+    assert not (elsewhere / "runs").exists()  # the report goes to the checkpoint's own run
+    again = json.loads((workplace / "runs/default/test/metrics.json").read_text())
     assert again["metrics"] == report["metrics"], moved.stderr
     config = (workplace / "runs/default/config.yaml").read_text()
     assert yaml.safe_load(config)["trainer"]["max_epochs"] == 3
@@ -174,6 +175,59 @@ def test_a_second_fit_keeps_the_first_run(workplace, drawn, capsys):
     assert f"held an earlier run, now runs/{kept[0].name}" in capsys.readouterr().out
 
 
+def hashes(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / "checkpoints").iterdir()}
+
+
+def test_a_run_repeated_from_its_config_leaves_the_first_alone(workplace):
+    before = hashes(workplace / "runs/default")
+    run_here(
+        "fit", "--config", "runs/default/config.yaml", "--name", "again", "--trainer.max_epochs", "2", cwd=workplace
+    )
+    assert hashes(workplace / "runs/default") == before
+    assert sorted(hashes(workplace / "runs/again")) == ["best.ckpt", "last.ckpt"]
+    config = yaml.safe_load((workplace / "runs/again/config.yaml").read_text())
+    assert config["ckpt_path"] is None
+
+
+def test_the_checkpoint_of_a_renamed_run_reports_and_resumes_there(workplace, drawn):
+    (workplace / "runs/default").rename(workplace / "runs/older")
+    run_here("fit", "--data.root", drawn, *TINY, "--trainer.max_epochs", "1", cwd=workplace)
+    before = hashes(workplace / "runs/default")
+    run_here("test", "--ckpt_path", "runs/older/checkpoints/best.ckpt", cwd=workplace)
+    assert (workplace / "runs/older/test/report.html").is_file()
+    assert not (workplace / "runs/default/test").exists()
+    run_here("fit", "--ckpt_path", "runs/older/checkpoints/last.ckpt", "--trainer.max_epochs", "4", cwd=workplace)
+    assert hashes(workplace / "runs/default") == before
+    with open(workplace / "runs/older/metrics.csv") as stream:
+        assert [row["epoch"] for row in csv.DictReader(stream)] == ["0", "1", "2", "3"]
+
+
+def test_a_mistake_leaves_the_good_run_where_it_is(workplace, drawn):
+    before = hashes(workplace / "runs/default")
+    with pytest.raises(SystemExit, match="2"):
+        run_here("fit", "--data.root", drawn, *TINY, "--data.train_fraction", "1.5", cwd=workplace)
+    assert hashes(workplace / "runs/default") == before
+
+
+def test_without_a_logger_the_config_still_goes_to_the_run(workplace, drawn):
+    (workplace / "config.yaml").write_text("mine")
+    options = ["--trainer.max_epochs", "1", "--trainer.logger", "false", "--name", "quiet"]
+    run_here("fit", "--data.root", drawn, *TINY, *options, cwd=workplace)
+    assert (workplace / "config.yaml").read_text() == "mine"
+    assert (workplace / "runs/quiet/config.yaml").is_file()
+
+
+def test_a_resumed_run_has_the_patience_it_is_given(workplace, drawn):
+    options = ["--early_stopping.patience", "1", "--early_stopping.min_delta", "1", "--trainer.max_epochs", "9"]
+    run_here("fit", "--data.root", drawn, *TINY, *options, cwd=workplace)
+    with open(workplace / "runs/default/metrics.csv") as stream:
+        assert len(list(csv.DictReader(stream))) == 2
+    run_here("fit", "--ckpt_path", "last", "--early_stopping.patience", "4", cwd=workplace)
+    with open(workplace / "runs/default/metrics.csv") as stream:
+        assert len(list(csv.DictReader(stream))) == 5
+
+
 def test_a_run_folder_in_use_is_left_alone(workplace, drawn):
     from filelock import FileLock
 
@@ -193,7 +247,17 @@ def test_any_network_with_a_class_path(workplace, drawn, monkeypatch):
     monkeypatch.syspath_prepend(workplace)
     fit = ["fit", "--data.root", drawn, *TINY, "--trainer.max_epochs", "1"]
     run_here(
-        *(*fit, "--name", "plain", "--model.network", "mine.Plain", "--model.network.width", "5"),
+        *(
+            *fit,
+            "--name",
+            "plain",
+            "--data.color",
+            "rgb",
+            "--model.network",
+            "mine.Plain",
+            "--model.network.width",
+            "5",
+        ),
         *("--model.optimizer", "SGD", "--model.optimizer.lr", "0.5"),
         *("--model.lr_scheduler", "StepLR", "--model.lr_scheduler.step_size", "1"),
         cwd=workplace,

@@ -230,12 +230,13 @@ def check_identities(splits: dict[str, Split], chosen: str) -> list[Finding]:
         rows.append((rule, f"{testing:,}", f"{shared:,}", f"{shared / testing:.1%}"))
         figures[f"shared_{rule}"] = shared / testing
     shared, testing = split.shared_identities()
+    origin = "the column 'identity'" if split.options.get("identity") == "column" else "the file names"
     (name, most), people = numbers.most_common(1)[0], len(numbers)
     return [
         Finding(
             "identities",
             "info",
-            f"{many(people, 'identity', 'identities')}, taken from the file names; the most frequent, '{name}', has "
+            f"{many(people, 'identity', 'identities')}, taken from {origin}; the most frequent, '{name}', has "
             f"{many(most, 'image')}.",
             "Images of one person are not independent: intervals are drawn over people."
             if people < len(split.identities)

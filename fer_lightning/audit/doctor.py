@@ -212,7 +212,7 @@ def _write_duplicates(path: Path, split: Split, groups: Sequence[Sequence[int]])
     for group in groups:
         kept = max(group, key=lambda number: (split.parts[number] == TESTING, -number))
         extra |= {number for number in group if number != kept}
-    with open(path, "w", newline="", encoding="utf-8") as stream:
+    with open(path, "w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
         rows = csv.writer(stream)
         rows.writerow(["image"])
         rows.writerows([split.legend.images[number]] for number in sorted(extra))
@@ -221,7 +221,7 @@ def _write_duplicates(path: Path, split: Split, groups: Sequence[Sequence[int]])
 def _write_suspects(
     path: Path, errors: LabelErrors, images: Sequence[str], labels: np.ndarray, names: Sequence[str]
 ) -> None:
-    with open(path, "w", newline="", encoding="utf-8") as stream:
+    with open(path, "w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
         rows = csv.writer(stream)
         rows.writerow(["image", "label", "suggested", "suspicion"])
         for row in errors.suspects.tolist():
@@ -238,14 +238,14 @@ def _write(
     gallery: Sequence[dict[str, str]],
     started: float,
 ) -> None:
-    with open(folder / "findings.csv", "w", newline="", encoding="utf-8") as stream:
+    with open(folder / "findings.csv", "w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
         rows = csv.writer(stream)
         rows.writerow(["finding", "severity", "title", "detail"])
         for finding in findings:
             rows.writerow([finding.name, finding.severity, finding.title, ""])
             rows.writerows([finding.name, finding.severity, "", " | ".join(row)] for row in finding.rows)
     split.write_csv(folder / "split.csv")
-    with open(folder / "images.csv", "w", newline="", encoding="utf-8") as stream:
+    with open(folder / "images.csv", "w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
         rows = csv.writer(stream)
         rows.writerow(
             ["image", "error", "format", "mode", "width", "height", "bytes", "colour", "progressive", "dhash"]

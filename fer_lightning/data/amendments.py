@@ -77,10 +77,16 @@ def _rows(path: str | os.PathLike[str], option: str, columns: Sequence[str]) -> 
         raise FERError(f"Invalid value for --data.{option}. Expected a CSV file, found nothing at '{path}'.")
     with open(path, newline="", encoding="utf-8-sig") as stream:
         reader = csv.DictReader(stream)
-        missing = [name for name in columns if name not in (reader.fieldnames or ())]
+        try:
+            missing = [name for name in columns if name not in (reader.fieldnames or ())]
+        except UnicodeDecodeError as error:
+            raise FERError(f"{path}: expected CSV in UTF-8: {error}.") from None
         if missing:
             raise FERError(
                 f"{path}:1: missing column {', '.join(missing)}. Expected the columns {', '.join(columns)}, as in the "
                 "suspects.csv of `audit`."
             )
-        return [(reader.line_num, row) for row in reader]
+        try:
+            return [(reader.line_num, {name: row[name] or "" for name in columns}) for row in reader]
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise FERError(f"{path}: expected CSV in UTF-8: {error}.") from None

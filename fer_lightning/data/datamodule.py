@@ -49,7 +49,8 @@ class FERDataModule(LightningDataModule):
         relabel: CSV file with columns `image` and `suggested`: labels to use in training and validation instead.
         tree_dir: Where the image folders training/, validation/ and testing/ are built (hard links where possible).
         image_size: Height and width in pixels of the network's input.
-        color: Input in rgb or grey.
+        color: Input in rgb or grey. Grey is the default, as colour can give away the source of a picture, and
+            thereby its class, while it does not help to recognise the expression (README, "Colour").
         interpolation: How images are resized.
         mean: Subtracted from each channel after scaling to 0..1.
         std: Divides each channel after that.
@@ -77,7 +78,7 @@ class FERDataModule(LightningDataModule):
         relabel: str | None = None,
         tree_dir: str = "master_data",
         image_size: int = 100,
-        color: Color = "rgb",
+        color: Color = "grey",
         interpolation: Interpolation = "bilinear",
         mean: Sequence[float] = (0.5,),
         std: Sequence[float] = (0.5,),

@@ -48,11 +48,15 @@ def read_legend(
     """
     legend, problems = inspect_legend(path, image_dir, classes, conflicts)
     if problems:
-        noun = "problem" if len(problems) == 1 else "problems"
-        more = f"\n  ... and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        shown = [f"{path}:{line}: {message}" for line, message in problems[:_SHOWN]]
-        raise FERError(f"{len(problems)} {noun} in the legend:\n  " + "\n  ".join(shown) + more)
+        raise _complaint(path, problems)
     return legend
+
+
+def _complaint(path: str | os.PathLike[str], problems: Sequence[tuple[int, str]]) -> FERError:
+    noun = "problem" if len(problems) == 1 else "problems"
+    more = f"\n  ... and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+    shown = [f"{os.fspath(path)}:{line}: {message}" for line, message in problems[:_SHOWN]]
+    return FERError(f"{len(problems)} {noun} in the legend:\n  " + "\n  ".join(shown) + more)
 
 
 def inspect_legend(
@@ -82,7 +86,10 @@ def inspect_legend(
         ) from None
     except csv.Error as error:
         raise FERError(f"{path}:{reader.line}: not readable as CSV: {error}.") from None
-    return reader.finish(conflicts), problems
+    legend = reader.finish(conflicts)
+    if problems and not len(legend):
+        raise _complaint(path, problems)
+    return legend, problems
 
 
 class _Reader:

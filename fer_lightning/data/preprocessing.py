@@ -7,6 +7,7 @@ network later.
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", "
 """Endings of the files that are taken from a folder of photographs, lower case."""
 
 
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error, Image.DecompressionBombError)
 """What PIL raises for a file that is not an image, or a damaged one."""
 
 
@@ -96,7 +97,7 @@ class Preprocessing:
         return pixels
 
     def _resized(self, image: Image.Image) -> torch.Tensor:
-        flat = _eight_bits(ImageOps.exif_transpose(image)).convert("RGB" if self.color == "rgb" else "L")
+        flat = _eight_bits(_upright(image)).convert("RGB" if self.color == "rgb" else "L")
         size = [self.image_size, self.image_size]
         pixels: torch.Tensor = F.pil_to_tensor(F.resize(flat, size, InterpolationMode(self.interpolation)))
         return pixels
@@ -106,6 +107,14 @@ class Preprocessing:
         mean = torch.tensor(self.mean, device=images.device).mul(255).view(1, -1, 1, 1)
         scale = torch.tensor(self.std, device=images.device).mul(255).view(1, -1, 1, 1)
         return (images - mean) / scale
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Apply EXIF rotation; damaged EXIF is no reason to refuse a good picture."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except (struct.error, TypeError, ValueError, SyntaxError, KeyError):
+        return image
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

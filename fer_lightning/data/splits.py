@@ -21,8 +21,8 @@ from fer_lightning.errors import FERError
 
 SplitRule = Literal["sequential", "stratified", "grouped", "predefined"]
 
-IDENTITY_PATTERN = r"^(.+)_\d+\.[^.]+$"
-"""Takes `George_W_Bush` from `George_W_Bush_0012.jpg`; names without a match are an identity of their own."""
+IDENTITY_PATTERN = r"^(?:.*/)?(.+)_\d+\.[^.]+$"
+"""Takes `George_W_Bush` from `any/folder/George_W_Bush_0012.jpg`; names without a match are their own identity."""
 
 TRAINING, VALIDATION, TESTING = range(3)
 _MEASURABLE = 10
@@ -50,7 +50,9 @@ class Split:
     def counts(self) -> np.ndarray:
         """int64 `(3, c)`: images of each class in each part."""
         classes = len(self.legend.class_names)
-        return np.bincount(self.parts * classes + self.legend.labels, minlength=3 * classes).reshape(3, classes)
+        return np.bincount(self.parts.astype(np.int64) * classes + self.legend.labels, minlength=3 * classes).reshape(
+            3, classes
+        )
 
     @cached_property
     def fingerprint(self) -> str:
@@ -73,7 +75,7 @@ class Split:
         """Write the split as a legend with a `split` column, which `--data.split predefined` reads back."""
         legend = self.legend
         votes = list(legend.class_names) if legend.votes is not None else []
-        with open(path, "w", newline="", encoding="utf-8") as stream:
+        with open(path, "w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
             writer = csv.writer(stream)
             writer.writerow(["user.id", "image", "emotion", "split", "identity", *votes])
             for row, (image, label, part) in enumerate(
@@ -279,6 +281,11 @@ def _warnings(split: Split, rule: str) -> list[str]:
         warnings.append(
             f"{largest} of {len(legend)} images are taken for one identity, '{name}': if that is not so, set "
             "--data.identity to a pattern that fits your file names, or choose --data.split stratified."
+        )
+    if rule == "grouped" and len(numbers) == len(legend):
+        warnings.append(
+            "Every image counts as a person of its own, as no identity repeats: if people do repeat, set "
+            "--data.identity to a pattern that fits your file names."
         )
     for label, name in enumerate(legend.class_names):
         row = counts[:, label]

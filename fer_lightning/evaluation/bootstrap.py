@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from fer_lightning.evaluation.measures import Measures
+from fer_lightning.evaluation.measures import MEASURES, Measures
 
 DRAWS = 1000
 
@@ -32,11 +32,15 @@ def weights_of(groups: Sequence[str], draws: int = DRAWS, seed: int = 0) -> Iter
 def intervals(
     measures: Measures, groups: Sequence[str], draws: int = DRAWS, seed: int = 0
 ) -> tuple[dict[str, tuple[float, float]], dict[str, np.ndarray]]:
-    """95 % percentile intervals of every measure, by redrawing groups.
+    """95 % percentile intervals of every measure, by redrawing groups; NaN if there is only one group.
 
     Returns:
         For each measure of `Measures.values` its interval, and for each of `Measures.per_class` an array `(2, c)`.
     """
+    if len(set(groups)) < 2:
+        unknown = (float("nan"), float("nan"))
+        blank = np.full((2, measures.probabilities.shape[1]), np.nan)
+        return dict.fromkeys(MEASURES, unknown), dict.fromkeys(measures.per_class(), blank)
     drawn: list[dict[str, float]] = []
     drawn_classes: list[dict[str, np.ndarray]] = []
     for weights in weights_of(groups, draws, seed):

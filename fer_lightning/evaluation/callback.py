@@ -51,7 +51,8 @@ class EvaluationReport(Callback):
         """Bring the logits of all devices into the order of the files; padding comes last and is cut off."""
         columns = {name: torch.cat([part[name] for part in self._outputs]) for name in ("logits", "labels")}
         self._outputs.clear()
-        gathered = {name: trainer.strategy.all_gather(column) for name, column in columns.items()}
+        device = pl_module.device
+        gathered = {name: trainer.strategy.all_gather(column.to(device)) for name, column in columns.items()}
         if trainer.world_size > 1:
             gathered = {name: column.transpose(0, 1).flatten(0, 1) for name, column in gathered.items()}
         real = gathered["labels"] != PADDING

@@ -14,6 +14,7 @@ from fer_lightning.errors import FERError
 from fer_lightning.evaluation.bootstrap import DRAWS, weights_of
 from fer_lightning.evaluation.measures import LOWER_IS_BETTER, MEASURES
 from fer_lightning.evaluation.predictions import Predictions, read_predictions
+from fer_lightning.evaluation.report import without_nan
 
 
 def compare(runs: Sequence[str], runs_dir: str = "runs", output: str | None = None) -> dict[str, Any]:
@@ -44,7 +45,8 @@ def compare(runs: Sequence[str], runs_dir: str = "runs", output: str | None = No
         content["runs"][name] = _compared(first, other)
     print(_table(content))
     if output is not None:
-        Path(output).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        text = json.dumps(without_nan(content), indent=2, allow_nan=False)
+        Path(output).write_text(text + "\n", encoding="utf-8")
     return content
 
 
@@ -99,7 +101,9 @@ def _compared(first: Predictions, other: Predictions) -> dict[str, Any]:
     before, after = one.values(), two.values()
     differences = {}
     for name in MEASURES:
-        low, high = np.nanpercentile(drawn[name], [2.5, 97.5])
+        known = [value for value in drawn[name] if not np.isnan(value)]
+        enough = known and len(set(first.identities)) > 1
+        low, high = np.percentile(known, [2.5, 97.5]) if enough else (np.nan, np.nan)
         differences[name] = {"value": after[name] - before[name], "low": float(low), "high": float(high)}
     only_first, only_second = int((one.right & ~two.right).sum()), int((two.right & ~one.right).sum())
     return {
@@ -120,7 +124,7 @@ def _table(content: dict[str, Any]) -> str:
         lines += ["", f"{'':<26}{content['first'][:12]:>12} {name[:12]:>12}   difference (95 % interval)"]
         for measure in MEASURES:
             change = run["differences"][measure]
-            surely = "" if change["low"] <= 0 <= change["high"] else "  *"
+            surely = "  *" if change["low"] > 0 or change["high"] < 0 else ""
             lines.append(
                 f"{measure:<26}{first[measure]:>12.4f} {run['metrics'][measure]:>12.4f}   {change['value']:+.4f} "
                 f"({change['low']:+.4f} to {change['high']:+.4f}){surely}"

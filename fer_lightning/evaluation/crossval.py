@@ -70,7 +70,8 @@ def crossval(
 
 def _same_options(folder: Path, options: list[str]) -> None:
     path = folder / "options.json"
-    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != options:
+    begun = any(folder.glob("seed*-fold*/checkpoints/*.ckpt"))
+    if begun and path.is_file() and json.loads(path.read_text(encoding="utf-8")) != options:
         raise FERError(
             f"'{folder}' holds a cross-validation with other options: {path.read_text(encoding='utf-8').strip()}. "
             "Choose another --name, or delete that folder."

@@ -44,7 +44,7 @@ def render(template: str, path: Path, **content: Any) -> None:
     page.filters["figure"] = lambda value, digits=3: "-" if value is None else f"{value:.{digits}f}"
     page.filters["percent"] = lambda value: "-" if value is None else f"{value:.1%}"
     aside = path.with_name(path.name + ".writing")
-    aside.write_text(page.get_template(template).render(**content), encoding="utf-8")
+    aside.write_text(page.get_template(template).render(**content), encoding="utf-8", errors="backslashreplace")
     aside.replace(path)
 
 

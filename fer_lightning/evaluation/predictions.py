@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_lightning.data.splits import TESTING, Split
+from fer_lightning.data.splits import Split
 from fer_lightning.errors import FERError
 from fer_lightning.evaluation.measures import Measures
 
@@ -27,7 +27,7 @@ class Predictions:
         class_names: Names of the classes.
         identities: Who is in each picture.
         users: Who labelled each picture.
-        seen: bool `(n,)`, whether the identity also stands in training or validation.
+        seen: bool `(n,)`, whether the identity also stands in training (or validation, for images of the testing part).
     """
 
     images: list[str]
@@ -46,7 +46,7 @@ class Predictions:
     def write_csv(self, path: str | os.PathLike[str]) -> None:
         """Write them, with one column of probabilities a class."""
         measures, names = self.measures, self.class_names
-        with open(path, "w", newline="", encoding="utf-8") as stream:
+        with open(path, "w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
             rows = csv.writer(stream)
             rows.writerow([*_FIXED[:4], *names, *_FIXED[4:]])
             for row, image in enumerate(self.images):
@@ -85,14 +85,14 @@ def of_split(split: Split, places: list[tuple[str, int]], probabilities: np.ndar
 
     Args:
         split: The split that the images belong to.
-        places: Image name and label of each row of `probabilities`.
+        places: Image name and label of each row of `probabilities`; all of one part.
         probabilities: float `(n, c)`.
     """
     legend = split.legend
     rows = {place: row for row, place in enumerate(zip(legend.images, legend.labels.tolist(), strict=True))}
     chosen = [rows[place] for place in places]
-    known = {name for name, part in zip(split.identities, split.parts.tolist(), strict=True) if part != TESTING}
-    own_part = split.parts[chosen] == TESTING
+    last = int(split.parts[chosen].max())
+    known = {name for name, part in zip(split.identities, split.parts.tolist(), strict=True) if part < last}
     identities = [split.identities[row] for row in chosen]
     return Predictions(
         images=[image for image, _ in places],
@@ -101,7 +101,7 @@ def of_split(split: Split, places: list[tuple[str, int]], probabilities: np.ndar
         class_names=legend.class_names,
         identities=identities,
         users=[legend.users[row] for row in chosen],
-        seen=np.array([name in known for name in identities]) & own_part,
+        seen=np.array([name in known for name in identities]),
     )
 
 

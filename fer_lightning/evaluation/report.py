@@ -101,16 +101,16 @@ def _content(evaluation: Evaluation, facts: list[ImageFacts]) -> dict[str, Any]:
     if evaluation.uncalibrated is not None:
         before = Measures(evaluation.uncalibrated, predictions.labels).values()
         content["uncalibrated"] = {name: before[name] for name in ("nll", "brier", "ece")}
-    plain: dict[str, Any] = _without_nan(content)
+    plain: dict[str, Any] = without_nan(content)
     return plain
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
     """JSON has no NaN: what could not be measured is null."""
     if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
+        return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
+        return [without_nan(item) for item in value]
     if isinstance(value, float | np.floating):
         return None if np.isnan(value) else float(value)
     return value

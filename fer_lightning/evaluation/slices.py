@@ -82,7 +82,7 @@ def _measured(predictions: Predictions, fact: str, value: str, chosen: np.ndarra
     values = measures.values()
     groups = [name for name, here in zip(predictions.identities, chosen.tolist(), strict=True) if here]
     drawn = [float(np.average(measures.right, weights=weights)) for weights in weights_of(groups, 300)]
-    low, high = np.percentile(drawn, [2.5, 97.5])
+    low, high = np.percentile(drawn, [2.5, 97.5]) if len(set(groups)) > 1 else (np.nan, np.nan)
     counts = np.bincount(measures.labels)
     return Slice(
         fact=fact,

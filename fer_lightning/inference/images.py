@@ -92,7 +92,7 @@ class PredictionRows(BasePredictionWriter):
                 raise FERError("--target_risk needs a checkpoint that was trained with a validation part of its own.")
             self.threshold = threshold_for_risk(curve, self.target_risk)
         self.output.parent.mkdir(parents=True, exist_ok=True)
-        self._stream = open(self.output, "w", newline="", encoding="utf-8")  # noqa: SIM115 (closed on_predict_end)
+        self._stream = open(self.output, "w", newline="", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115 (closed on_predict_end)
         self._rows = csv.writer(self._stream)
         self._rows.writerow(["path", "label", "confidence", *self.class_names, "error"])
 

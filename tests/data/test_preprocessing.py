@@ -64,6 +64,21 @@ def test_cmyk_exif_rotation_and_animation(tmp_path):
     assert Preprocessing(4, "grey").load(tmp_path / "moving.gif").unique().tolist() == [10]
 
 
+def test_damaged_exif_is_ignored(tmp_path):
+    image = Image.new("L", (4, 4), 99)
+    exif = image.getexif()
+    exif[0x0112], exif[271] = 6, "maker"
+    image.save(tmp_path / "x.jpg", exif=exif)
+    content = bytearray((tmp_path / "x.jpg").read_bytes())
+    start = content.index(b"Exif")
+    length = int.from_bytes(content[start - 2 : start], "big")
+    for offset in range(6, length - 2):
+        damaged = content[:]
+        damaged[start + offset] = 0
+        (tmp_path / "y.jpg").write_bytes(damaged)
+        assert Preprocessing(4, "grey").load(tmp_path / "y.jpg").float().mean() == pytest.approx(99, abs=2)
+
+
 @pytest.mark.parametrize("content", [b"", b"not an image", b"\xff\xd8\xff\xe0 broken", b"GIF89a"])
 def test_what_is_no_image_is_named(content, tmp_path):
     (tmp_path / "x.jpg").write_bytes(content)

@@ -109,6 +109,25 @@ def test_the_identity_pattern_and_column():
         make_split(legend, identity="(")
 
 
+def test_identities_come_from_the_file_name_whatever_the_folder():
+    images = [f"{('hap', 'neu')[n % 2]}/ann{n // 2}_{n}.jpg" for n in range(200)]
+    split = make_split(legend_of(images, [0, 1] * 100), "grouped")
+    assert set(split.identities) == {f"ann{n}" for n in range(100)}
+    assert split.shared_identities()[0] == 0
+
+
+def test_that_nobody_repeats_is_pointed_out():
+    split = make_split(legend_of([f"{n}.jpg" for n in range(50)], [0, 1] * 25), "grouped")
+    assert any("no identity repeats" in warning for warning in split.warnings)
+
+
+def test_two_hundred_classes():
+    names = tuple(f"c{number:03d}" for number in range(200))
+    legend = legend_of([f"{n}.jpg" for n in range(1000)], [n % 200 for n in range(1000)], names)
+    for rule in ("sequential", "stratified", "grouped"):
+        assert make_split(legend, rule).counts.sum(0).tolist() == [5] * 200
+
+
 def test_a_pattern_that_makes_everybody_one_person_is_pointed_out():
     legend = legend_of([f"img_{number}.jpg" for number in range(50)], [0, 1] * 25)
     with pytest.raises(FERError, match=r"testing part empty: 50 images, 1 identities.*--data\.identity"):

@@ -94,6 +94,13 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say():
     assert 34 <= held <= 40
 
 
+def test_one_person_is_no_basis_for_an_interval():
+    measures = Measures(np.array([[0.8, 0.2], [0.3, 0.7]]), np.array([0, 1]))
+    overall, classes = intervals(measures, ["ann", "ann"])
+    assert all(np.isnan(bounds).all() for bounds in overall.values())
+    assert np.isnan(classes["f1"]).all()
+
+
 def test_one_person_makes_the_interval_wider():
     rng = np.random.default_rng(1)
     right = np.repeat(rng.random(20) < 0.7, 10)
