@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fer_lightning.audit import checks
+from fer_lightning.audit import file_checks, legend_checks
 from fer_lightning.audit.duplicates import exact_duplicates, near_duplicates
 from fer_lightning.audit.findings import Finding, many
 from fer_lightning.audit.label_errors import LabelErrors, confident_learning
@@ -99,15 +99,15 @@ def audit(
     readable = [fact for fact in facts if not fact.error]
     exact, near = exact_duplicates(facts), near_duplicates(facts)
     findings = [
-        *checks.check_rows(legend, problems),
-        *checks.check_unlabelled(legend, image_dir),
-        *checks.check_classes(legend),
-        *checks.check_files(legend, facts, data.image_size),
-        *checks.check_identities(splits, data.split),
-        *checks.check_parts(split),
-        *checks.check_duplicates(split, exact, near),
-        *checks.check_sources(legend, facts),
-        *(checks.check_shortcuts(split, facts) if readable else []),
+        *legend_checks.check_rows(legend, problems),
+        *legend_checks.check_unlabelled(legend, image_dir),
+        *legend_checks.check_classes(legend),
+        *file_checks.check_files(legend, facts, data.image_size),
+        *legend_checks.check_identities(splits, data.split),
+        *legend_checks.check_parts(split),
+        *file_checks.check_duplicates(split, exact, near),
+        *file_checks.check_sources(legend, facts),
+        *(file_checks.check_shortcuts(split, facts) if readable else []),
     ]
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)

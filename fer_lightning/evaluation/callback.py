@@ -18,8 +18,9 @@ from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.legend import PARTS
 from fer_lightning.data.sampling import PADDING
 from fer_lightning.data.splits import TESTING, TRAINING, VALIDATION
+from fer_lightning.evaluation.case import Evaluation
 from fer_lightning.evaluation.predictions import of_split
-from fer_lightning.evaluation.report import Evaluation, evaluate
+from fer_lightning.evaluation.report import evaluate
 
 
 class EvaluationReport(Callback):

@@ -14,9 +14,10 @@ import numpy as np
 import yaml
 
 from fer_lightning.errors import FERError
+from fer_lightning.evaluation.case import Evaluation
 from fer_lightning.evaluation.measures import MEASURES
 from fer_lightning.evaluation.predictions import joined, read_predictions
-from fer_lightning.evaluation.report import Evaluation, evaluate
+from fer_lightning.evaluation.report import evaluate
 
 
 def crossval(

@@ -15,9 +15,9 @@ from PIL import Image
 
 from fer_lightning.data.preprocessing import Preprocessing, UnreadableImageError
 from fer_lightning.evaluation import plots
+from fer_lightning.evaluation.case import Evaluation
 from fer_lightning.evaluation.measures import MEASURABLE, Measures
 from fer_lightning.evaluation.predictions import Predictions
-from fer_lightning.evaluation.report import Evaluation
 
 GALLERY = 24
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,30 +12,10 @@ import numpy as np
 
 from fer_lightning.data.facts import ImageFacts, read_facts
 from fer_lightning.evaluation.bootstrap import DRAWS, intervals
+from fer_lightning.evaluation.case import Evaluation
 from fer_lightning.evaluation.measures import MEASURABLE, MEASURES, Measures
-from fer_lightning.evaluation.predictions import Predictions
+from fer_lightning.evaluation.page import write_page
 from fer_lightning.evaluation.slices import Slice, slices_of, worst
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What a report is made from.
-
-    Attributes:
-        predictions: The network's answers.
-        prior: float `(c,)`, class shares in training; the baseline answers with them whatever it sees.
-        image_dir: The folder that image names are relative to.
-        about: What the report says about its origin, plain values.
-        history: The run's table of epochs, if there is one.
-        uncalibrated: float `(n, c)`, probabilities at temperature 1, to show what calibration did.
-    """
-
-    predictions: Predictions
-    prior: np.ndarray
-    image_dir: Path
-    about: dict[str, Any] = field(default_factory=dict)
-    history: Path | None = None
-    uncalibrated: np.ndarray | None = None
 
 
 def evaluate(evaluation: Evaluation, folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -44,8 +24,6 @@ def evaluate(evaluation: Evaluation, folder: str | os.PathLike[str]) -> dict[str
     Returns:
         What stands in metrics.json.
     """
-    from fer_lightning.evaluation.page import write_page
-
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     predictions = evaluation.predictions

@@ -64,7 +64,8 @@ def slices_of(predictions: Predictions, facts: Sequence[ImageFacts]) -> list[Sli
 def worst(slices: Sequence[Slice]) -> Slice | None:
     """The slice of at least `SMALLEST` images that lies furthest below what answering its majority class would give.
 
-    A slice that holds nearly all images is the average, not a slice. Slices differ in how hard they are: one with 98 % neutral images is easy. So each is held against its own majority.
+    A slice that holds nearly all images is the average, not a slice. Slices differ in how hard they are: one with 98 %
+    neutral images is easy. So each is held against its own majority.
     """
     whole = max(
         (sum(part.images for part in slices if part.fact == fact) for fact in {p.fact for p in slices}), default=0

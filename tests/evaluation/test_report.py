@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from fer_lightning import FERError
+from fer_lightning.evaluation.case import Evaluation
 from fer_lightning.evaluation.compare import compare, mcnemar
 from fer_lightning.evaluation.predictions import Predictions, joined, read_predictions
-from fer_lightning.evaluation.report import Evaluation, evaluate
+from fer_lightning.evaluation.report import evaluate
 
 NAMES = ("anger", "fear", "joy")
 
