@@ -141,6 +141,7 @@ def test_uncertain_below_the_confidence_of_a_target_risk(workplace, capsys):
         run_here("predict", "--ckpt_path", "best", "--target_risk", "7", cwd=workplace)
 
 
+@pytest.mark.slow
 def test_crossval_tests_every_image_once_and_goes_on_where_it_was(drawn, tmp_path, capsys):
     words = ["crossval", "--folds", "2", "--data.root", drawn, *TINY, "--trainer.max_epochs", "1"]
     run_here(*words, cwd=tmp_path)
@@ -268,6 +269,7 @@ def test_any_network_with_a_class_path(workplace, drawn, monkeypatch):
     assert checkpoint["optimizer_states"][0]["param_groups"][0]["initial_lr"] == 0.5
 
 
+@pytest.mark.slow
 def test_without_data_the_embedded_faces_are_used_and_it_says_so(tmp_path):
     done = run("fit", "--trainer.fast_dev_run", "true", "--data.num_workers", "0", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -63,16 +63,6 @@ def test_killed_in_the_middle_of_an_epoch_and_resumed(drawn, tmp_path):
     torch.testing.assert_close(cut_state, whole_state, rtol=0, atol=0)
 
 
-def test_a_finished_run_can_be_prolonged(drawn, tmp_path):
-    short = run("fit", "--data.root", drawn, *OPTIONS, "--trainer.max_epochs", "2", cwd=tmp_path)
-    assert short.returncode == 0, short.stderr
-    before = table(tmp_path / "runs/default")
-    longer = run("fit", "--ckpt_path", "last", "--trainer.max_epochs", "3", cwd=tmp_path)
-    assert longer.returncode == 0, longer.stderr
-    assert table(tmp_path / "runs/default")[:2] == before
-    assert [row["epoch"] for row in table(tmp_path / "runs/default")] == ["0", "1", "2"]
-
-
 def test_ctrl_c_says_how_to_go_on(drawn, tmp_path):
     command = [sys.executable, str(PROJECT / "train.py"), "fit", "--data.root", str(drawn), *OPTIONS]
     command += ["--trainer.max_epochs", "500", "--early_stopping.patience", "500"]
