@@ -288,3 +288,15 @@ def test_version_and_help(tmp_path):
         "--runs_dir",
     ):
         assert words in page
+
+
+@pytest.mark.slow
+def test_audit_with_a_checkpoint_looks_only_at_images_it_was_not_trained_on(workplace, drawn):
+    ckpt = workplace / "runs/default/checkpoints/best.ckpt"
+    run_here("audit", "--data.root", drawn, "--ckpt_path", ckpt, "--fail_on", "never", cwd=workplace)
+    found = json.loads((workplace / "audit/findings.json").read_text())["findings"]
+    errors = next(finding for finding in found if finding["name"] == "label_errors")
+    counts = json.loads(next((workplace / "master_data").glob("*/split.json")).read_text())["counts"]
+    assert errors["figures"]["examined"] == sum(counts["validation"]) + sum(counts["testing"])
+    assert sorted(path.name for path in (workplace / "runs").iterdir() if path.is_dir()) == ["default"]
+    assert not (workplace / "runs/default/test").exists()
