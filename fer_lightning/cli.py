@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -268,6 +269,11 @@ def main(args: Sequence[str] | None = None) -> None:
     except (FERError, MisconfigurationException) as error:
         _fail(str(error))
     except OSError as error:
+        if error.errno == errno.ENOSPC:
+            _fail(
+                "The disk is full. Free some space, or choose another place with --runs_dir DIR; then go on with "
+                "--ckpt_path last. A checkpoint that was being written may be incomplete: it will be refused."
+            )
         if error.filename is None and error.errno is None:
             raise
         _fail(f"{error.strerror}: '{error.filename}'" if error.filename else str(error))
