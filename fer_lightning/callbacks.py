@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import time
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import SaveConfigCallback
 
+from fer_lightning.classifier import LOGGED
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.splits import TESTING, VALIDATION
 
@@ -45,9 +48,13 @@ class EpochTable(Callback):
         """Start the clock."""
         self._started = time.monotonic()
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock, as a resumed epoch does not start again."""
+        self._started = time.monotonic()
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the epoch's row and write the file anew."""
-        figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items() if name in LOGGED}
         row: dict[str, float] = {"epoch": trainer.current_epoch, "step": trainer.global_step}
         row["seconds"] = round(time.monotonic() - self._started, 2)
         row["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])
@@ -64,6 +71,27 @@ class EpochTable(Callback):
             writer.writeheader()
             writer.writerows(self.rows)
         aside.replace(self.path)
+
+
+class StepRandomness(Callback):
+    """Seeds torch's random numbers anew before every step, from (seed, step, device).
+
+    Dropout and the like are then a function of the step alone: a resumed run draws what the uninterrupted one drew,
+    whatever was drawn in between.
+
+    Args:
+        seed: Draws other numbers.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        """Seed the generators of all devices."""
+        step = trainer.fit_loop.epoch_loop.total_batch_idx
+        torch.manual_seed(
+            int.from_bytes(hashlib.sha256(f"{self.seed} {step} {trainer.global_rank}".encode()).digest()[:8])
+        )
 
 
 class PatientStopping(EarlyStopping):
@@ -127,7 +155,10 @@ class RunSummary(Callback):
         network = getattr(pl_module, "network", pl_module)
         weights = sum(parameter.numel() for parameter in network.parameters())
         if trainer.is_global_zero:
-            print(f"Network {type(network).__name__}, {weights:,} parameters", flush=True)
+            device, precision = trainer.strategy.root_device.type, trainer.precision
+            threads = f", {torch.get_num_threads()} threads" if device == "cpu" else ""
+            print(f"Network {type(network).__name__}, {weights:,} parameters")
+            print(f"Compute {trainer.world_size} x {device}{threads}, {precision}", flush=True)
         self._started = time.monotonic()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

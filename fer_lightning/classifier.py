@@ -11,8 +11,8 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torchmetrics.classification import MulticlassAccuracy
 
+from fer_lightning.data.batches import Batch
 from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.data.preprocessing import Preprocessing
 from fer_lightning.data.sampling import PADDING
@@ -49,6 +49,8 @@ class ExpressionClassifier(LightningModule):
     """
 
     temperature: Tensor
+    _loss_sum: Tensor
+    _hits_and_seen: Tensor
 
     def __init__(
         self,
@@ -68,10 +70,11 @@ class ExpressionClassifier(LightningModule):
             warnings.filterwarnings("ignore", message=".*is an instance of `nn.Module`.*")
             self.save_hyperparameters(logger=False)
         self._keep_plain_hyperparameters()
-        self.network = network
+        self.network = network.to(memory_format=torch.channels_last)  # faster convolutions on CPUs and GPUs
         self._optimizer, self._lr_scheduler, self._lr_interval = optimizer, lr_scheduler, lr_interval
         classes = len(self.class_names)
-        self.train_acc = MulticlassAccuracy(classes, average="micro")
+        self.register_buffer("_loss_sum", torch.zeros(()), persistent=False)
+        self.register_buffer("_hits_and_seen", torch.zeros(2, dtype=torch.int64), persistent=False)
         self.val_metrics = expression_metrics(classes, "val_")
         self.test_metrics = expression_metrics(classes, "test_")
         self.register_buffer("temperature", torch.ones(()))
@@ -112,22 +115,35 @@ class ExpressionClassifier(LightningModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, float `(n, classes)`, of images as the contract prepares them, uint8 `(n, channels, size, size)`."""
-        logits: Tensor = self.network(self.preprocessing.normalize(images))
+        inputs = self.preprocessing.normalize(images).contiguous(memory_format=torch.channels_last)
+        logits: Tensor = self.network(inputs)
         return logits
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Cross-entropy of one batch."""
-        images, labels = batch
+        images, labels, _ = batch
         logits = self(images)
         loss = cross_entropy(logits, labels)
-        self.train_acc.update(logits.detach(), labels)
-        self.log(
-            "train_loss", loss, prog_bar=True, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(labels)
-        )
-        self.log("train_acc", self.train_acc, on_step=False, on_epoch=True)
+        self._tally(loss.detach(), logits.detach(), labels)
+        if batch_idx % 10 == 0:
+            self.log("loss", loss, prog_bar=True, logger=False)
         return loss
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
+    def _tally(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Add up the epoch's training figures; log them once, at its end.
+
+        Logging in every step costs more than the sums, and Lightning's own sums do not survive a resume.
+        """
+        self._loss_sum += loss * len(labels)
+        self._hits_and_seen += torch.stack([(logits.argmax(1) == labels).sum(), labels.new_tensor(len(labels))])
+        if self.trainer.is_last_batch:
+            hits, seen = self._hits_and_seen
+            figures = {"train_loss": self._loss_sum / seen, "train_acc": hits / seen}
+            self.log_dict(figures, on_step=False, on_epoch=True, sync_dist=True, batch_size=1)
+            self._loss_sum.zero_()
+            self._hits_and_seen.zero_()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Loss and metrics of one validation batch; returns its logits and labels."""
         outputs = self._evaluate(batch, "val")
         if self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
@@ -151,12 +167,12 @@ class ExpressionClassifier(LightningModule):
             temperature, self.risk_curve = calibrate(logits[real].float(), labels[real])
             self.temperature.fill_(temperature)
 
-    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
+    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Loss and metrics of one test batch; returns its logits and labels."""
         return self._evaluate(batch, "test")
 
-    def _evaluate(self, batch: tuple[Tensor, Tensor], part: str) -> dict[str, Tensor]:
-        images, labels = batch
+    def _evaluate(self, batch: Batch, part: str) -> dict[str, Tensor]:
+        images, labels, _ = batch
         logits = self(images)
         real = int((labels != PADDING).sum())
         loss = cross_entropy(logits, labels, ignore_index=PADDING, reduction="sum") / max(real, 1)
@@ -196,7 +212,16 @@ class ExpressionClassifier(LightningModule):
             class_names=list(self.class_names),
             preprocessing=self.preprocessing.as_dict(),
             risk_curve=self.risk_curve,
+            epoch_so_far=self._of_all_devices(),
         )
+
+    def _of_all_devices(self) -> list[list[float]]:
+        """The training figures of the epoch so far, one row a device."""
+        mine = torch.stack([self._loss_sum.double().cpu(), *self._hits_and_seen.double().cpu()])
+        if getattr(self, "_trainer", None) is None or self.trainer.world_size == 1:
+            return [mine.tolist()]
+        rows: list[list[float]] = torch.as_tensor(self.all_gather(mine)).tolist()
+        return rows
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse weights that were trained for something else.
@@ -213,6 +238,11 @@ class ExpressionClassifier(LightningModule):
                     f"checkpoint: {about[name]}. Leave the matching options away: they are read from the checkpoint."
                 )
         self.risk_curve = about.get("risk_curve", [])
+        so_far = about.get("epoch_so_far", [])
+        rank = self.trainer.global_rank if getattr(self, "_trainer", None) is not None else 0
+        if rank < len(so_far):
+            self._loss_sum.fill_(so_far[rank][0])
+            self._hits_and_seen.copy_(torch.tensor(so_far[rank][1:]))
         theirs = {name: tuple(value.shape) for name, value in checkpoint["state_dict"].items()}
         ours = {name: tuple(value.shape) for name, value in self.state_dict().items()}
         if theirs != ours:

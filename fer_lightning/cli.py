@@ -23,13 +23,16 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from fer_lightning import __version__
-from fer_lightning.callbacks import EpochTable, PatientStopping, RunConfig, RunSummary
+from fer_lightning.callbacks import EpochTable, PatientStopping, RunConfig, RunSummary, StepRandomness
+from fer_lightning.checkpoint_io import AtomicCheckpointIO
 from fer_lightning.checkpoints import find_checkpoint, saved_settings
 from fer_lightning.classifier import LOGGED, ExpressionClassifier
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.errors import FERError
 from fer_lightning.evaluation.callback import EvaluationReport
 from fer_lightning.inference.images import FaceImages, PredictionRows, list_images
+from fer_lightning.last_checkpoint import LastCheckpoint
+from fer_lightning.precision import fastest_precision
 from fer_lightning.verbs import VERBS, run_verb
 
 _VERBS = ("fit", "validate", "test", "predict")
@@ -56,7 +59,7 @@ class FERCommandLine(LightningCLI):
         parser.add_argument("--runs_dir", type=str, default="runs", help="Folder that holds the runs.")
         parser.add_lightning_class_args(PatientStopping, "early_stopping")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint_best")
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint_last")
+        parser.add_lightning_class_args(LastCheckpoint, "checkpoint_last")
         parser.set_defaults(_DEFAULTS)
         parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
         parser.link_arguments("data.class_names", "model.class_names", apply_on="instantiate")
@@ -130,7 +133,11 @@ class FERCommandLine(LightningCLI):
         if settings.get("logger") in (None, True):
             logger = TensorBoardLogger(self.run_dir.parent, self.run_dir.name, version="")
             kwargs["logger"] = logger if self.subcommand == "fit" else False
-        if self.subcommand != "fit":
+        if self.subcommand == "fit":
+            kwargs["plugins"] = [AtomicCheckpointIO(), *_listed(settings.get("plugins"))]
+            if settings.get("precision") is None:
+                kwargs["precision"] = fastest_precision(settings.get("accelerator"))
+        else:
             kwargs["enable_checkpointing"] = False
         try:
             return super().instantiate_trainer(**kwargs, use_distributed_sampler=False)
@@ -141,9 +148,10 @@ class FERCommandLine(LightningCLI):
         summary = RunSummary(_command(), self.run_dir)
         if self.subcommand == "fit":
             for callback in callbacks:  # not in the configuration: a run repeated from it must not write here
-                if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
+                if isinstance(callback, ModelCheckpoint | LastCheckpoint) and callback.dirpath is None:
                     callback.dirpath = str(self.run_dir / "checkpoints")
-            callbacks = [EpochTable(self.run_dir / "metrics.csv"), summary, *callbacks]
+            randomness = StepRandomness(int(self._get(self.config, "seed_everything")))
+            callbacks = [EpochTable(self.run_dir / "metrics.csv"), randomness, summary, *callbacks]
         elif self.subcommand == "predict":
             output, risk = self._get(self.config, "output"), self._get(self.config, "target_risk")
             callbacks = [PredictionRows(output, self.model.class_names, risk)]
@@ -227,10 +235,11 @@ _DEFAULTS: dict[str, Any] = {
     "checkpoint_best.filename": "best",
     "checkpoint_best.enable_version_counter": False,
     "checkpoint_best.save_on_train_epoch_end": True,
-    "checkpoint_last.filename": "last",
-    "checkpoint_last.enable_version_counter": False,
-    "checkpoint_last.save_on_train_epoch_end": True,
 }
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def default_config() -> Path:
@@ -298,6 +307,7 @@ def _quieten() -> None:
         ".*exists and is not empty.*",
         ".*callbacks used to create the checkpoint need to be provided.*",
         ".*LightningCLI's args parameter.*",
+        ".*your dataloader is not resumable.*",  # the sampler is: see FERDataModule
         ".*number of training batches.*is smaller than the logging interval.*",
         ".*isinstance.treespec, LeafSpec.. is deprecated.*",
     ):

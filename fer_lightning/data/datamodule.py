@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
+from fer_lightning.cores import free_cores
 from fer_lightning.data.amendments import amend, read_exclude, read_relabel
+from fer_lightning.data.batches import Batch, DecodeFiles, FaceSamples, ReadDecoded, as_gathered
+from fer_lightning.data.decoded_cache import decoded, size_of
 from fer_lightning.data.image_folder import ExpressionFolder, materialize
 from fer_lightning.data.legend import EXPRESSIONS, PARTS, Conflicts, Legend, locate_legend
 from fer_lightning.data.legend_reader import read_legend
 from fer_lightning.data.preprocessing import Color, Interpolation, Preprocessing
-from fer_lightning.data.sampling import EvaluationSampler, PaddedDataset, TrainingSampler
+from fer_lightning.data.sampling import EvaluationSampler, TrainingSampler
 from fer_lightning.data.splits import IDENTITY_PATTERN, TESTING, TRAINING, VALIDATION, Split, SplitRule, make_split
 from fer_lightning.data.synthetic import drawn_faces
 from fer_lightning.errors import FERError
@@ -27,8 +28,8 @@ from fer_lightning.errors import FERError
 class FERDataModule(LightningDataModule):
     """Reads legend.csv, splits it, builds the image folders and loads batches.
 
-    A batch is `(images, labels)`: uint8 `(n, channels, image_size, image_size)` and int64 `(n,)`. Images are not yet
-    normalised; the classifier does that on its device.
+    It gives `Batch`es: images uint8 `(n, channels, image_size, image_size)`, labels and sample numbers int64 `(n,)`.
+    Images are not yet normalised; the classifier does that on its device.
 
     Args:
         root: Folder of the data set: `data/legend.csv` or `legend.csv`, and `images/`. Without it, the embedded data
@@ -47,7 +48,9 @@ class FERDataModule(LightningDataModule):
         identity: Regular expression on the image name; its first group is who is in the picture.
         exclude: CSV file with a column `image`: left out of training and validation (the testing part stays).
         relabel: CSV file with columns `image` and `suggested`: labels to use in training and validation instead.
-        tree_dir: Where the image folders training/, validation/ and testing/ are built (hard links where possible).
+        tree_dir: Where the image folders training/, validation/ and testing/ are built (hard links where possible),
+            and the decoded images kept.
+        cache: Decode and resize every image once, to a file that is mapped into memory; without it, in every epoch.
         image_size: Height and width in pixels of the network's input.
         color: Input in rgb or grey. Grey is the default, as colour can give away the source of a picture, and
             thereby its class, while it does not help to recognise the expression (README, "Colour").
@@ -56,7 +59,8 @@ class FERDataModule(LightningDataModule):
         std: Divides each channel after that.
         batch_size: Images in a training batch, on each device.
         eval_batch_size: Images in a batch for validate, test and predict, on each device.
-        num_workers: Processes that decode images; without a number, the free cores, at most 8.
+        num_workers: Processes that load batches; without a number, none with the cache, else the free cores, at
+            most 8. With a cache that does not fit into memory, 1 or 2 read ahead.
         seed: Order of the training images; the command line takes it from --seed_everything.
     """
 
@@ -77,6 +81,7 @@ class FERDataModule(LightningDataModule):
         exclude: str | None = None,
         relabel: str | None = None,
         tree_dir: str = "master_data",
+        cache: bool = True,
         image_size: int = 100,
         color: Color = "grey",
         interpolation: Interpolation = "bilinear",
@@ -95,12 +100,12 @@ class FERDataModule(LightningDataModule):
         if num_workers is not None and num_workers < 0:
             raise FERError(f"Invalid value for --data.num_workers. Expected 0 or more. Received: {num_workers}.")
         self.root, self.legend_path, self.image_dir = root, legend, images
-        self.conflicts, self.tree_dir = conflicts, tree_dir
+        self.conflicts, self.tree_dir, self.cache = conflicts, tree_dir, cache
         self.exclude, self.relabel = exclude, relabel
         self.split_rule, self.train_fraction, self.val_fraction = split, train_fraction, val_fraction
         self.split_seed, self.identity, self.folds, self.fold = split_seed, identity, folds, fold
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.num_workers = _free_cores() if num_workers is None else num_workers
+        self.num_workers = (0 if cache else free_cores()) if num_workers is None else num_workers
         self.seed = seed
         self.preprocessing = Preprocessing(image_size, color, interpolation, tuple(mean), tuple(std))
         self._classes = classes
@@ -154,45 +159,66 @@ class FERDataModule(LightningDataModule):
     @cached_property
     def tree(self) -> Path:
         """The folder with training/, validation/ and testing/; built if it is not there."""
-        name = self.legend.image_dir.resolve().parent.name or "data"
-        return materialize(self.split, self.tree_dir, name)
+        return materialize(self.split, self.tree_dir, self._name, check=not self.cache)
+
+    @cached_property
+    def decoded(self) -> Path:
+        """The file with the decoded images of the legend, in its order; built if it is not there."""
+        return decoded(self.legend, self.preprocessing, self.tree_dir, self._name)
+
+    @property
+    def _name(self) -> str:
+        return self.legend.image_dir.resolve().parent.name or "data"
 
     def prepare_data(self) -> None:
-        """Build the image folders, on one process of each machine."""
+        """Decode the images and build the image folders, on one process of each machine."""
+        if self.cache:
+            _ = self.decoded
         _ = self.tree
 
     def folder(self, part: int) -> ExpressionFolder:
         """One part as an ImageFolder: 0 training, 1 validation, 2 testing."""
         return ExpressionFolder(self.tree / PARTS[part], self.class_names, self.preprocessing)
 
-    def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
-        """Shuffled batches of the training part."""
-        folder = self.folder(TRAINING)
-        sampler = TrainingSampler(folder, *self._devices(), seed=self.seed)
-        if self.trainer is not None:
-            sampler.set_epoch(_next_epoch(self.trainer))
-        return self._loader(folder, sampler, self.batch_size)
+    def samples(self, part: int) -> FaceSamples:
+        """One part as a data set of whole batches, in the order of its folder."""
+        folder = self.folder(part)
+        paths, labels = [path for path, _ in folder.samples], [label for _, label in folder.samples]
+        if not self.cache:
+            return FaceSamples(labels, DecodeFiles(paths, self.preprocessing.load))
+        row_of = {image: row for row, image in enumerate(self.legend.images)}
+        rows = np.array([row_of[image] for image in folder.images()], np.int64)
+        return FaceSamples(labels, ReadDecoded(self.decoded, rows))
 
-    def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Shuffled batches of the training part."""
+        samples = self.samples(TRAINING)
+        sampler = TrainingSampler(samples, *self._devices(), seed=self.seed)
+        if self.trainer is not None:
+            epoch, batches = _where_to_go_on(self.trainer)
+            sampler.resume(epoch, batches * self.batch_size)
+        return self._loader(samples, sampler, self.batch_size)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
         """Batches of the validation part, or of the testing part if there is none."""
         return self._evaluation(TESTING if self.validates_on_testing else VALIDATION)
 
-    def test_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+    def test_dataloader(self) -> DataLoader[Batch]:
         """Batches of the testing part."""
         return self._evaluation(TESTING)
 
-    def _evaluation(self, part: int) -> DataLoader[tuple[Tensor, Tensor]]:
-        folder = self.folder(part)
-        sampler = EvaluationSampler(folder, *self._devices())
-        return self._loader(PaddedDataset(folder), sampler, self.eval_batch_size)
+    def _evaluation(self, part: int) -> DataLoader[Batch]:
+        samples = self.samples(part)
+        return self._loader(samples, EvaluationSampler(samples, *self._devices()), self.eval_batch_size)
 
     def _loader(
-        self, dataset: Dataset[Any], sampler: TrainingSampler | EvaluationSampler, batch_size: int
-    ) -> DataLoader[tuple[Tensor, Tensor]]:
+        self, samples: FaceSamples, sampler: TrainingSampler | EvaluationSampler, batch_size: int
+    ) -> DataLoader[Batch]:
         return DataLoader(
-            dataset,
+            samples,
             batch_size,
             sampler=sampler,
+            collate_fn=as_gathered,
             num_workers=self.num_workers,
             pin_memory=torch.accelerator.is_available(),
             persistent_workers=self.num_workers > 0,
@@ -220,6 +246,9 @@ class FERDataModule(LightningDataModule):
         for label, name in enumerate(self.class_names):
             lines.append(f"       {name:<{width}}" + "".join(f"{split.counts[part][label]:>12,}" for part in shown))
         lines.append(f"       {'all':<{width}}" + "".join(f"{split.counts[part].sum():>12,}" for part in shown))
+        if self.cache:
+            size = size_of(legend, self.preprocessing) / 1e6
+            lines.append(f"Cache  {size:,.0f} MB of decoded images in {self.tree_dir} (--data.cache false: without)")
         lines += [f"Note   {warning}" for warning in (*legend.warnings, *split.warnings)]
         if self.validates_on_testing:
             lines.append("Note   Validation uses the testing part: the figures of this run were chosen on test images.")
@@ -231,18 +260,14 @@ class FERDataModule(LightningDataModule):
         return self.class_names[int(counts.argmax())], float(counts.max() / max(counts.sum(), 1))
 
 
-def _next_epoch(trainer: Trainer) -> int:
-    """The number of the epoch that the next iterator is for.
+def _where_to_go_on(trainer: Trainer) -> tuple[int, int]:
+    """The epoch that the next iterator is for, and how many of its batches are done.
 
     After a resume Lightning tells the sampler too late: workers have drawn from the first iterator by then (#21938).
     And a checkpoint written at an epoch's end counts that epoch as begun, not yet as done.
     """
     loop = trainer.fit_loop
-    at_its_end = loop.epoch_loop.batch_progress.is_last_batch
-    begun = loop.epoch_progress.current.ready
-    return begun if at_its_end else trainer.current_epoch
-
-
-def _free_cores() -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(0, min(8, cores - 1))
+    batches = loop.epoch_loop.batch_progress
+    if batches.is_last_batch:
+        return loop.epoch_progress.current.ready, 0
+    return trainer.current_epoch, batches.current.ready

@@ -15,13 +15,13 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from filelock import FileLock
 from torchvision.datasets import ImageFolder
 from tqdm import tqdm
 
-from fer_lightning.data.legend import PARTS
+from fer_lightning.data.legend import PARTS, Legend
 from fer_lightning.data.preprocessing import Preprocessing, UnreadableImageError
 from fer_lightning.data.splits import Split
 from fer_lightning.errors import FERError
@@ -45,22 +45,27 @@ class ExpressionFolder(ImageFolder):  # type: ignore[misc]  # torchvision has no
         """The contract's classes; ImageFolder's own rule would renumber them if one has no folder."""
         return self._class_names, {name: number for number, name in enumerate(self._class_names)}
 
+    def images(self) -> list[str]:
+        """The image name of every sample, as in the legend."""
+        starts = [len(os.path.join(self.root, name, "")) for name in self._class_names]
+        return [path[starts[label] :].replace(os.sep, "/") for path, label in self.samples]
+
 
 def _any_file(path: str) -> bool:
     """The tree holds legend images alone, so an unusual suffix is no reason to leave one out."""
     return True
 
 
-def materialize(split: Split, folder: str | os.PathLike[str], name: str = "tree") -> Path:
+def materialize(split: Split, folder: str | os.PathLike[str], name: str = "tree", check: bool = True) -> Path:
     """Build the tree of a split, or find the one that is there.
 
-    Images are hard links where the file system allows it, else copies. Every image is decoded once, so that a damaged
-    file is known before training.
+    Images are hard links where the file system allows it, else copies.
 
     Args:
         split: What goes where.
         folder: Where trees are kept; made if it does not exist.
         name: Start of the tree's name, for people.
+        check: Decode every image first, so that damaged files are known before training.
 
     Returns:
         The tree: one folder a part that has images, `split.csv` (see `Split.write_csv`) and `split.json`.
@@ -81,7 +86,8 @@ def materialize(split: Split, folder: str | os.PathLike[str], name: str = "tree"
                 shutil.rmtree(left, ignore_errors=True)
             aside = folder / f"{tree.name}.building-{os.getpid()}"
             try:
-                _check_images(split)
+                if check:
+                    _check_images(split)
                 _build(split, aside)
                 aside.rename(tree)
             except BaseException:
@@ -98,11 +104,8 @@ def read_manifest(tree: str | os.PathLike[str]) -> dict[str, Any]:
 
 def _tree_key(split: Split) -> str:
     """Twelve digits from the split and from size and time of every image: a replaced image asks for a new tree."""
-    digest = hashlib.sha256(f"{_LAYOUT} {split.fingerprint} {split.legend.image_dir.resolve()}\n".encode())
-    for image in split.legend.images:
-        found = os.stat(split.legend.image_dir / image)
-        digest.update(b"%d %d\n" % (found.st_size, found.st_mtime_ns))
-    return digest.hexdigest()[:12]
+    key = f"{_LAYOUT} {split.fingerprint} {split.legend.files_fingerprint}"
+    return hashlib.sha256(key.encode()).hexdigest()[:12]
 
 
 def _entries(split: Split) -> Iterator[tuple[str, str]]:
@@ -138,13 +141,23 @@ def _check_images(split: Split) -> None:
         checked = tqdm(pool.map(complaint, images, chunksize=64), "Checking images", len(images), delay=1, leave=False)
         bad = [said for said in checked if said]
     if bad:
-        more = f"\n  ... and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
-        raise FERError(
-            f"{len(bad)} of {len(images)} images cannot be used:\n  "
-            + "\n  ".join(bad[:_SHOWN])
-            + more
-            + f"\nReplace the files, or take their rows out of {split.legend.path}."
-        )
+        raise_unreadable(bad, split.legend)
+
+
+def raise_unreadable(bad: Sequence[str], legend: Legend) -> NoReturn:
+    """Raise FERError about the images of a legend that cannot be decoded.
+
+    Args:
+        bad: What is wrong, one sentence an image.
+        legend: The legend.
+    """
+    more = f"\n  ... and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
+    raise FERError(
+        f"{len(bad)} of {len(legend)} images cannot be used:\n  "
+        + "\n  ".join(bad[:_SHOWN])
+        + more
+        + f"\nReplace the files, or take their rows out of {legend.path}."
+    )
 
 
 def _build(split: Split, aside: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -61,6 +63,17 @@ class Legend:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @cached_property
+    def files_fingerprint(self) -> str:
+        """Hexadecimal digest of the name, size and time of every image: another one if a file was replaced."""
+        digest = hashlib.sha256()
+        start = os.fspath(self.image_dir.resolve()) + os.sep
+        digest.update(start.encode())
+        for image in self.images:
+            found = os.stat(start + image)
+            digest.update(f"{image} {found.st_size} {found.st_mtime_ns}\n".encode())
+        return digest.hexdigest()
 
     def take(self, rows: np.ndarray) -> Legend:
         """The legend of some rows only, given by their numbers."""

@@ -1,11 +1,10 @@
-"""The order of samples: seeded, sharded over devices, a function of (seed, epoch) alone."""
+"""The order of samples: seeded, sharded over devices, resumable; a function of (seed, epoch) alone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sized
 
-from torch import Tensor
-from torch.utils.data import Dataset, DistributedSampler
+from torch.utils.data import DistributedSampler
 
 PADDING = -1
 """The label of a sample that only fills up the last batches of a device; losses and metrics ignore it."""
@@ -20,13 +19,24 @@ class TrainingSampler(DistributedSampler[int]):
 
     def __init__(self, dataset: Sized, devices: int, rank: int, seed: int) -> None:
         super().__init__(dataset, num_replicas=devices, rank=rank, shuffle=True, seed=seed, drop_last=True)  # type: ignore[arg-type]
+        self._resumed = (-1, 0)
+
+    def resume(self, epoch: int, done: int) -> None:
+        """Let the iterator over `epoch` leave out the first `done` samples of this device; `len` stays as it is."""
+        self.set_epoch(epoch)
+        self._resumed = (epoch, done)
+
+    def __iter__(self) -> Iterator[int]:
+        epoch, done = self._resumed
+        order = super().__iter__()
+        return iter(list(order)[done:]) if self.epoch == epoch and done else order
 
 
 class EvaluationSampler(DistributedSampler[int]):
     """File order; device `r` of `d` gets samples `r, r + d, ...`.
 
     Every device must run the same number of batches, or those that wait for each other wait forever. So numbers from
-    `len(dataset)` on fill up the shorter shards: `PaddedDataset` knows them.
+    `len(dataset)` on fill up the shorter shards: `FaceSamples` knows them.
     """
 
     def __init__(self, dataset: Sized, devices: int, rank: int) -> None:
@@ -34,18 +44,3 @@ class EvaluationSampler(DistributedSampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         return iter(range(self.rank, self.total_size, self.num_replicas))
-
-
-class PaddedDataset(Dataset[tuple[Tensor, int]]):
-    """A data set of `(image, label)` that answers numbers past its end with a sample labelled `PADDING`."""
-
-    def __init__(self, dataset: Dataset[tuple[Tensor, int]]) -> None:
-        self.dataset = dataset
-
-    def __len__(self) -> int:
-        return len(self.dataset)  # type: ignore[arg-type]
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        if index < len(self):
-            return self.dataset[index]
-        return self.dataset[index % len(self)][0], PADDING

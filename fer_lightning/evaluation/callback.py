@@ -72,10 +72,8 @@ class EvaluationReport(Callback):
             return
         testing = stage == "test" or data.validates_on_testing
         folder = data.folder(TESTING if testing else VALIDATION)
-        places = []
-        for path, label in folder.samples[: len(self._labels)]:
-            image = Path(path).relative_to(Path(folder.root) / folder.classes[label]).as_posix()
-            places.append((image, label))
+        places = [(image, label) for image, (_, label) in zip(folder.images(), folder.samples, strict=True)]
+        places = places[: len(self._labels)]  # fewer with --trainer.limit_test_batches
         predictions = of_split(data.split, places, pl_module.probabilities(self._logits).double().numpy())
         counts = data.split.counts[TRAINING]
         evaluation = Evaluation(

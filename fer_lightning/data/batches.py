@@ -1,0 +1,98 @@
+"""Batches of faces, gathered whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from fer_lightning.data.decoded_cache import open_decoded
+from fer_lightning.data.sampling import PADDING
+
+
+class Batch(NamedTuple):
+    """`n` faces as the network is about to get them.
+
+    Attributes:
+        images: uint8 `(n, channels, size, size)`, 0..255; float in the same range once augmented.
+        labels: int64 `(n,)`, index into the class names, or `PADDING`.
+        samples: int64 `(n,)`, the number of each face in its part of the split.
+    """
+
+    images: Tensor
+    labels: Tensor
+    samples: Tensor
+
+
+class FaceSamples(Dataset[Batch]):
+    """One part of a split, to be asked for whole batches.
+
+    Numbers from `len(self)` on are answered with some face labelled `PADDING`, for `EvaluationSampler`.
+
+    Args:
+        labels: The label of every face.
+        gather: Makes uint8 `(n, channels, size, size)` from the numbers of `n` faces.
+    """
+
+    def __init__(self, labels: Sequence[int], gather: Callable[[list[int]], Tensor]) -> None:
+        self.labels = torch.tensor(labels, dtype=torch.int64)
+        self.gather = gather
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitems__(self, numbers: list[int]) -> Batch:
+        """The batch of these numbers; a DataLoader calls this once a batch, in place of `__getitem__` per sample."""
+        asked = torch.tensor(numbers)
+        samples = asked % len(self)
+        labels = self.labels[samples].where(asked < len(self), PADDING)
+        return Batch(self.gather(samples.tolist()), labels, samples)
+
+
+class DecodeFiles:
+    """Gathers a batch from image files.
+
+    Args:
+        paths: The files, in the order of the samples.
+        load: Decodes one of them.
+    """
+
+    def __init__(self, paths: Sequence[str], load: Callable[[str], Tensor]) -> None:
+        self.paths, self.load = paths, load
+
+    def __call__(self, numbers: list[int]) -> Tensor:
+        """Images uint8 `(n, channels, size, size)` of these samples."""
+        return torch.stack([self.load(self.paths[number]) for number in numbers])
+
+
+class ReadDecoded:
+    """Gathers a batch from the decoded cache.
+
+    Args:
+        cache: The cache's file; every process maps it for itself.
+        rows: int64, the row in the cache of every sample.
+    """
+
+    def __init__(self, cache: Path, rows: np.ndarray) -> None:
+        self.cache, self.rows = cache, rows
+        self._pixels: np.ndarray | None = None
+
+    def __call__(self, numbers: list[int]) -> Tensor:
+        """Images uint8 `(n, channels, size, size)` of these samples."""
+        if self._pixels is None:
+            self._pixels = open_decoded(self.cache)
+        return torch.from_numpy(self._pixels[self.rows[numbers]])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_pixels": None}
+
+
+def as_gathered(batch: Any) -> Batch:
+    """The DataLoader's collate function: what it takes for a list of samples is a complete batch already."""
+    whole: Batch = batch
+    return whole
