@@ -101,6 +101,12 @@ class PatientStopping(EarlyStopping):
         """Take up best value and waiting time."""
         super().load_state_dict(state_dict | {"patience": self.patience, "stopped_epoch": 0})
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop at once if the run that is resumed had come to its end."""
+        if self.wait_count >= self.patience:
+            self.stopped_epoch = trainer.current_epoch
+            trainer.should_stop = True
+
 
 class RunConfig(SaveConfigCallback):
     """Saves the configuration as `config.yaml` in the run's folder and inside every checkpoint."""

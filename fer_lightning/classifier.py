@@ -49,8 +49,6 @@ class ExpressionClassifier(LightningModule):
     """
 
     temperature: Tensor
-    _loss_sum: Tensor
-    _hits_and_seen: Tensor
 
     def __init__(
         self,
@@ -73,8 +71,7 @@ class ExpressionClassifier(LightningModule):
         self.network = network.to(memory_format=torch.channels_last)  # faster convolutions on CPUs and GPUs
         self._optimizer, self._lr_scheduler, self._lr_interval = optimizer, lr_scheduler, lr_interval
         classes = len(self.class_names)
-        self.register_buffer("_loss_sum", torch.zeros(()), persistent=False)
-        self.register_buffer("_hits_and_seen", torch.zeros(2, dtype=torch.int64), persistent=False)
+        self._loss_sum, self._hits_and_seen = torch.zeros(()), torch.zeros(2, dtype=torch.int64)
         self.val_metrics = expression_metrics(classes, "val_")
         self.test_metrics = expression_metrics(classes, "test_")
         self.register_buffer("temperature", torch.ones(()))
@@ -134,6 +131,9 @@ class ExpressionClassifier(LightningModule):
 
         Logging in every step costs more than the sums, and Lightning's own sums do not survive a resume.
         """
+        if self._loss_sum.device != loss.device:  # not buffers: DDP gives all devices the first one's buffers
+            self._loss_sum = self._loss_sum.to(loss.device)
+            self._hits_and_seen = self._hits_and_seen.to(loss.device)
         self._loss_sum += loss * len(labels)
         self._hits_and_seen += torch.stack([(logits.argmax(1) == labels).sum(), labels.new_tensor(len(labels))])
         if self.trainer.is_last_batch:

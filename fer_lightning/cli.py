@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import signal
 import sys
 import time
 import warnings
@@ -20,6 +21,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.utils.data import DataLoader
 
 from fer_lightning import __version__
@@ -242,6 +244,10 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
+_LOST_PEER = ("Connection reset by peer", "Connection closed by peer", "Broken pipe", "remote process exited")
+"""What gloo and NCCL say when a process they talk to is gone."""
+
+
 def default_config() -> Path:
     """`configs/default.yaml`: beside the package in a checkout, inside it when installed from a wheel."""
     here = Path(__file__).parent
@@ -277,6 +283,15 @@ def main(args: Sequence[str] | None = None) -> None:
         )
     except (FERError, MisconfigurationException) as error:
         _fail(str(error))
+    except SIGTERMException:
+        raise SystemExit(128 + signal.SIGTERM) from None  # Lightning's own status says that all went well
+    except RuntimeError as error:
+        if not any(sign in str(error) for sign in _LOST_PEER):
+            raise
+        _fail(
+            "Another process of this training has ended unexpectedly, so this one ends too. Look above for its "
+            "message; without one it was probably killed, for instance for want of memory. Go on with --ckpt_path last."
+        )
     except OSError as error:
         if error.errno == errno.ENOSPC:
             _fail(
@@ -309,10 +324,15 @@ def _quieten() -> None:
         ".*LightningCLI's args parameter.*",
         ".*your dataloader is not resumable.*",  # the sampler is: see FERDataModule
         ".*number of training batches.*is smaller than the logging interval.*",
+        ".*torch.distributed.nn.functional.all_gather is deprecated.*",
         ".*isinstance.treespec, LeafSpec.. is deprecated.*",
     ):
         warnings.filterwarnings("ignore", message=message)
 
 
 def _is_no_advertisement(record: logging.LogRecord) -> bool:
-    return not record.getMessage().lstrip().startswith(("💡", "TPU available", "HPU available"))
+    return (
+        not record.getMessage()
+        .lstrip()
+        .startswith(("💡", "TPU available", "HPU available", "GPU available: False", "Using bfloat16"))
+    )

@@ -95,7 +95,7 @@ class LastCheckpoint(Checkpoint):
 
     def _save(self, trainer: Trainer) -> None:
         if not trainer.fast_dev_run:  # type: ignore[attr-defined]
-            trainer.save_checkpoint(self._path(trainer))
+            trainer.save_checkpoint(self._path(trainer), weights_only=False)
         self._saved = time.monotonic()
 
     def _path(self, trainer: Trainer) -> Path:

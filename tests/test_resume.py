@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import csv
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import pytest
 import torch
 
-from tests.conftest import PROJECT, run
+from fer_lightning.checkpoint_io import AtomicCheckpointIO
+from tests.conftest import PROJECT, run, run_here
 
 OPTIONS = [
-    *("--data.image_size", "32", "--data.batch_size", "16", "--data.num_workers", "1", "--trainer.max_epochs", "5"),
-    *("--model.lr_scheduler", "StepLR", "--model.lr_scheduler.step_size", "2", "--early_stopping.patience", "4"),
+    *("--data.image_size", "32", "--data.batch_size", "8", "--data.num_workers", "1", "--trainer.max_epochs", "4"),
+    *("--model.lr_scheduler", "StepLR", "--model.lr_scheduler.step_size", "2", "--early_stopping.patience", "3"),
+    *("--model.network.init_args.hidden", "64", "--model.network.init_args.dropout", "0.3"),
+    *("--data.augmentation.rotation", "10", "--data.augmentation.flip", "true"),
+    *("--checkpoint_last.every_n_steps", "3"),
 ]
 
 
@@ -38,45 +45,102 @@ def state(folder: Path) -> dict:
     }
 
 
-def test_killed_in_the_middle_of_an_epoch_and_resumed(drawn, tmp_path):
-    whole = run("fit", "--data.root", drawn, *OPTIONS, "--name", "whole", cwd=tmp_path)
-    assert whole.returncode == 0, whole.stderr
-
-    command = [sys.executable, str(PROJECT / "train.py"), "fit", "--data.root", str(drawn), *OPTIONS, "--name", "cut"]
-    last = tmp_path / "runs/cut/checkpoints/last.ckpt"
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 120
-        while not last.exists():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-        time.sleep(0.15)
-        process.send_signal(signal.SIGKILL)
-    cut = torch.load(last, weights_only=True)["epoch"]
-    assert 0 <= cut < 4
-
-    resumed = run("fit", "--name", "cut", "--ckpt_path", "last", cwd=tmp_path)
-    assert resumed.returncode == 0, resumed.stderr
-    assert table(tmp_path / "runs/cut") == table(tmp_path / "runs/whole")
-    cut_state, whole_state = state(tmp_path / "runs/cut"), state(tmp_path / "runs/whole")
-    assert str(cut_state.pop("stopping")) == str(whole_state.pop("stopping"))
-    torch.testing.assert_close(cut_state, whole_state, rtol=0, atol=0)
+def begin(folder: Path, *words: str | Path) -> subprocess.Popen[str]:
+    """Start a fit of the name `cut` in a process group of its own."""
+    command = [sys.executable, str(PROJECT / "train.py"), "fit", "--name", "cut", *map(str, words)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
 
 
-def test_ctrl_c_says_how_to_go_on(drawn, tmp_path):
-    command = [sys.executable, str(PROJECT / "train.py"), "fit", "--data.root", str(drawn), *OPTIONS]
-    command += ["--trainer.max_epochs", "500", "--early_stopping.patience", "500"]
-    last = tmp_path / "runs/default/checkpoints/last.ckpt"
-    with subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
-        deadline = time.monotonic() + 120
-        while not last.exists():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        os.killpg(process.pid, signal.SIGINT)
+def wait_for_step(process: subprocess.Popen[str], folder: Path, step: int) -> int:
+    """Wait until `last.ckpt` has come to a step."""
+    last = folder / "runs/cut/checkpoints/last.ckpt"
+    deadline = time.monotonic() + 120
+    while not (last.is_file() and (found := torch.load(last, weights_only=True)["global_step"]) >= step):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    return int(found)
+
+
+def assert_same(folder: Path) -> None:
+    """The runs `cut` and `whole` ended alike, bit for bit."""
+    assert table(folder / "runs/cut") == table(folder / "runs/whole")
+    cut, whole = state(folder / "runs/cut"), state(folder / "runs/whole")
+    assert str(cut.pop("stopping")) == str(whole.pop("stopping"))
+    torch.testing.assert_close(cut, whole, rtol=0, atol=0)
+
+
+@pytest.fixture(scope="module")
+def whole(drawn, tmp_path_factory) -> Path:
+    """A folder with the run that nobody stops."""
+    folder = tmp_path_factory.mktemp("whole")
+    done = run("fit", "--data.root", drawn, *OPTIONS, "--name", "whole", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("how", "step"), [(signal.SIGKILL, 6), (signal.SIGKILL, 24), (signal.SIGTERM, 21), (signal.SIGINT, 3)]
+)
+def test_stopped_at_any_moment_and_resumed_is_as_if_never_stopped(whole, drawn, tmp_path, how, step):
+    """An epoch has 18 steps; the resumed run has no workers, the stopped one had one."""
+    shutil.copytree(whole / "runs", tmp_path / "runs")
+    with begin(tmp_path, "--data.root", drawn, *OPTIONS) as process:
+        wait_for_step(process, tmp_path, step)
+        process.send_signal(how)
         said, errors = process.communicate(timeout=60)
     assert process.returncode != 0
-    assert "Continue with: python train.py fit --ckpt_path runs/default/checkpoints/last.ckpt" in said
+    assert "Traceback" not in errors
+    if how != signal.SIGKILL:
+        assert "Continue with: python train.py fit --ckpt_path runs/cut/checkpoints/last.ckpt" in said
+    run_here("fit", "--name", "cut", "--ckpt_path", "last", "--data.num_workers", "0", cwd=tmp_path)
+    assert_same(tmp_path)
+
+
+def test_resuming_a_run_that_came_to_its_end_adds_nothing(whole, tmp_path):
+    shutil.copytree(whole / "runs/whole", tmp_path / "runs/whole")
+    shutil.copytree(whole / "runs/whole", tmp_path / "runs/cut")
+    run_here("fit", "--name", "cut", "--ckpt_path", "last", "--early_stopping.patience", "3", cwd=tmp_path)
+    assert_same(tmp_path)
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
+    writer, path = AtomicCheckpointIO(), tmp_path / "last.ckpt"
+    writer.save_checkpoint({"step": 1}, path)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))  # as a full disk cuts a file short
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            writer.save_checkpoint({"step": 2, "weights": torch.zeros(10_000)}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert torch.load(path, weights_only=True) == {"step": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+@pytest.mark.slow
+def test_two_processes_killed_and_resumed(drawn, tmp_path):
+    two = ["--config", str(PROJECT / "configs/overlays/ddp.yaml"), "--trainer.accelerator", "cpu"]
+    words = ["--data.root", drawn, *OPTIONS, *two, "--data.num_workers", "0"]
+    done = run("fit", *words, "--name", "whole", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    with begin(tmp_path, *words) as process:
+        wait_for_step(process, tmp_path, 12)  # of 9 in an epoch
+        os.killpg(process.pid, signal.SIGKILL)
+    done = run("fit", "--name", "cut", "--ckpt_path", "last", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert_same(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("which", ["first", "second"])
+def test_when_one_process_dies_the_other_ends_with_a_message(drawn, tmp_path, which):
+    two = ["--config", str(PROJECT / "configs/overlays/ddp.yaml"), "--trainer.accelerator", "cpu"]
+    endless = ["--trainer.max_epochs", "1000", "--early_stopping.patience", "1000", "--data.num_workers", "0"]
+    with begin(tmp_path, "--data.root", drawn, *OPTIONS, *two, *endless) as process:
+        wait_for_step(process, tmp_path, 9)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(process.pid if which == "first" else int(children[0]), signal.SIGKILL)
+        _, errors = process.communicate(timeout=60)  # until the last of them has closed its end
+    assert "Another process of this training has ended unexpectedly" in errors
     assert "Traceback" not in errors

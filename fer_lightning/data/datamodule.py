@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from fer_lightning.cores import free_cores
 from fer_lightning.data.amendments import amend, read_exclude, read_relabel
+from fer_lightning.data.augmentation import Augmentation
 from fer_lightning.data.batches import Batch, DecodeFiles, FaceSamples, ReadDecoded, as_gathered
 from fer_lightning.data.decoded_cache import decoded, size_of
 from fer_lightning.data.image_folder import ExpressionFolder, materialize
@@ -57,6 +60,7 @@ class FERDataModule(LightningDataModule):
         interpolation: How images are resized.
         mean: Subtracted from each channel after scaling to 0..1.
         std: Divides each channel after that.
+        augmentation: Random changes to training images; none by default.
         batch_size: Images in a training batch, on each device.
         eval_batch_size: Images in a batch for validate, test and predict, on each device.
         num_workers: Processes that load batches; without a number, none with the cache, else the free cores, at
@@ -87,6 +91,7 @@ class FERDataModule(LightningDataModule):
         interpolation: Interpolation = "bilinear",
         mean: Sequence[float] = (0.5,),
         std: Sequence[float] = (0.5,),
+        augmentation: Augmentation = Augmentation(),  # noqa: B008 (frozen)
         batch_size: int = 64,
         eval_batch_size: int = 256,
         num_workers: int | None = None,
@@ -94,6 +99,8 @@ class FERDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
+        self.hparams["augmentation"] = asdict(augmentation)  # plain values: checkpoints load with weights_only
+        self.augmentation = augmentation
         for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
             if value < 1:
                 raise FERError(f"Invalid value for --data.{name}. Expected 1 or more. Received: {value}.")
@@ -223,6 +230,14 @@ class FERDataModule(LightningDataModule):
             pin_memory=torch.accelerator.is_available(),
             persistent_workers=self.num_workers > 0,
         )
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Augment a training batch on its device."""
+        trainer = self.trainer
+        if trainer is None or not trainer.training or not self.augmentation.active:
+            return batch
+        images = self.augmentation(batch.images, batch.samples, self.seed, trainer.current_epoch)
+        return batch._replace(images=images)
 
     def _devices(self) -> tuple[int, int]:
         return (self.trainer.world_size, self.trainer.global_rank) if self.trainer is not None else (1, 0)

@@ -26,6 +26,7 @@ class ExpressionCNN(nn.Module):
         image_size: Height and width of the input in pixels.
         filters: Output channels of each convolution.
         hidden: Width of the dense layer.
+        dropout: Share of the dense layer's values that is left out in training; the notebook has none.
 
     Raises:
         FERError: If the image is too small for the number of blocks.
@@ -38,6 +39,7 @@ class ExpressionCNN(nn.Module):
         image_size: int = 100,
         filters: Sequence[int] = (16, 32, 64),
         hidden: int = 1024,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
@@ -52,7 +54,10 @@ class ExpressionCNN(nn.Module):
             )
         self.features = nn.Sequential(*layers)
         self.classifier = nn.Sequential(
-            nn.Flatten(), nn.Linear(channels * side * side, hidden), nn.ReLU(), nn.Linear(hidden, num_classes)
+            nn.Flatten(),
+            nn.Linear(channels * side * side, hidden),
+            nn.Sequential(nn.ReLU(), nn.Dropout(dropout)),
+            nn.Linear(hidden, num_classes),
         )
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):

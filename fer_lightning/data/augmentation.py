@@ -1,0 +1,140 @@
+"""Random changes to a batch of training images, on whatever device it is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 (torch's own documentation calls it F)
+
+from fer_lightning.errors import FERError
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Changes every training image at random; what is drawn depends on (seed, epoch, sample) alone.
+
+    So neither the batch an image is in, nor the device, nor an interruption changes what happens to it. Everything is
+    off by default.
+
+    Attributes:
+        flip: Mirror half of the images left to right.
+        rotation: Turn by up to this many degrees either way.
+        scale: Enlarge or shrink by up to this share, such as 0.1 for 0.9 to 1.1 times.
+        shift: Move by up to this share of the width and of the height.
+        brightness: Make lighter or darker by up to this share of the full range.
+        contrast: Stretch or press the distance of values from the image's mean by up to this share.
+        erasing: Probability that a rectangle of 2 to 20 % of the image is filled with the image's mean
+            (Random Erasing, arXiv 1708.04896).
+    """
+
+    flip: bool = False
+    rotation: float = 0.0
+    scale: float = 0.0
+    shift: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    erasing: float = 0.0
+
+    def __post_init__(self) -> None:
+        tops = {"rotation": 180.0, "scale": 0.9, "shift": 1.0, "brightness": 1.0, "contrast": 1.0, "erasing": 1.0}
+        for name, top in tops.items():
+            value = getattr(self, name)
+            if not 0 <= value <= top:
+                raise FERError(
+                    f"Invalid value for --data.augmentation.{name}. Expected 0 to {top:g}. Received: {value}."
+                )
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is switched on."""
+        return any(asdict(self).values())
+
+    def __call__(self, images: Tensor, samples: Tensor, seed: int, epoch: int) -> Tensor:
+        """Change a batch.
+
+        Args:
+            images: uint8 or float `(n, channels, h, w)`, 0..255.
+            samples: int64 `(n,)`, the number of each image in the training part.
+            seed: Draws other changes.
+            epoch: Draws other changes in every epoch.
+
+        Returns:
+            float32 of the same shape, 0..255.
+        """
+        draws = uniform(seed, epoch, samples, 12).unbind(1)
+        signed = [draw * 2 - 1 for draw in draws]
+        images = images.float()
+        if self.rotation or self.scale or self.shift:
+            images = self._move(images, draws[0], signed)
+        elif self.flip:
+            images = images.flip(-1).where(_column(draws[0] < 0.5), images)
+        if self.brightness or self.contrast:
+            mean = images.mean((1, 2, 3), keepdim=True)
+            stretched = (images - mean) * _column(1 + signed[5] * self.contrast) + mean
+            images = (stretched + _column(signed[6] * self.brightness * 255)).clamp_(0, 255)
+        if self.erasing:
+            images = _erase(images, draws[7] < self.erasing, draws[8:])
+        return images
+
+    def _move(self, images: Tensor, flip: Tensor, signed: list[Tensor]) -> Tensor:
+        angle = signed[1] * math.radians(self.rotation)
+        size = 1 / (1 + signed[2] * self.scale)
+        mirror = torch.where(flip < 0.5, -1.0, 1.0) if self.flip else torch.ones_like(flip)
+        cos, sin = angle.cos() * size, angle.sin() * size
+        across, down = signed[3] * 2 * self.shift, signed[4] * 2 * self.shift
+        rows = [torch.stack([cos * mirror, -sin, across], 1), torch.stack([sin * mirror, cos, down], 1)]
+        grid = F.affine_grid(torch.stack(rows, 1), list(images.shape), align_corners=False)
+        return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+
+
+def uniform(seed: int, epoch: int, samples: Tensor, count: int) -> Tensor:
+    """Numbers that are a pure function of their arguments: float32 `(n, count)`, uniform in 0..1 (1 excluded).
+
+    A counter-based generator, as each sample must draw the same wherever it is; the mixing function is that of
+    SplitMix64 (Steele, Lea and Flood 2014, https://doi.org/10.1145/2660193.2660195).
+
+    Args:
+        seed: Any integer.
+        epoch: Any integer.
+        samples: int64 `(n,)`.
+        count: Numbers for each sample.
+    """
+    key = samples.new_tensor([seed])
+    for part in (samples.new_tensor([epoch]), samples):
+        key = _mix(key) + part
+    steps = torch.arange(1, count + 1, device=samples.device) * -7046029254386353131  # 0x9e3779b97f4a7c15
+    bits = _mix(_mix(key)[:, None] + steps)
+    return _shifted(bits, 40).float() / 2**24
+
+
+def _mix(values: Tensor) -> Tensor:
+    values = (values ^ _shifted(values, 30)) * -4658895280553007687  # 0xbf58476d1ce4e5b9
+    values = (values ^ _shifted(values, 27)) * -7723592293110705685  # 0x94d049bb133111eb
+    return values ^ _shifted(values, 31)
+
+
+def _shifted(values: Tensor, bits: int) -> Tensor:
+    """Shift right as if unsigned; torch's shift of int64 keeps the sign."""
+    return (values >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _erase(images: Tensor, chosen: Tensor, draws: tuple[Tensor, ...]) -> Tensor:
+    """Fill a rectangle in the chosen images with their mean; `draws` are area, middle across, middle down and shape."""
+    height, width = images.shape[-2:]
+    area, across, down, shape = draws
+    side = (0.02 + 0.18 * area).sqrt()
+    stretch = torch.pow(1.7, shape * 2 - 1)  # sides in a ratio of 1:3 to 3:1
+    tall, wide = side * stretch, side / stretch
+    rows = (torch.arange(height, device=images.device) + 0.5) / height
+    columns = (torch.arange(width, device=images.device) + 0.5) / width
+    within_rows = (rows - down[:, None]).abs() < tall[:, None] / 2
+    within_columns = (columns - across[:, None]).abs() < wide[:, None] / 2
+    hole = (within_rows[:, :, None] & within_columns[:, None, :] & chosen[:, None, None])[:, None]
+    return images.mean((1, 2, 3), keepdim=True).where(hole, images)
+
+
+def _column(values: Tensor) -> Tensor:
+    return values.view(-1, 1, 1, 1)

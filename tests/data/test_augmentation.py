@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from fer_lightning.data.augmentation import Augmentation, uniform
+from fer_lightning.errors import FERError
+
+ALL = Augmentation(True, 20.0, 0.2, 0.1, 0.2, 0.2, 0.5)
+
+
+def pictures(count: int = 16, channels: int = 1, side: int = 12) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (count, channels, side, side), dtype=torch.uint8, generator=generator)
+
+
+def test_uniform_is_splitmix64():
+    """The first outputs of the reference implementation for seed 0 are e220a8397b1dcdaf and 6e789e6aa1b965f4."""
+    found = uniform(0, 0, torch.tensor([0]), 2)
+    assert found.tolist() == [[(0xE220A8397B1DCDAF >> 40) / 2**24, (0x6E789E6AA1B965F4 >> 40) / 2**24]]
+
+
+def test_uniform_is_even_and_independent():
+    draws = uniform(3, 1, torch.arange(20_000), 4)
+    assert draws.min() >= 0
+    assert draws.max() < 1
+    assert draws.mean(0).tolist() == pytest.approx([0.5] * 4, abs=0.01)
+    assert draws.std(0).tolist() == pytest.approx([(1 / 12) ** 0.5] * 4, abs=0.01)
+    others = [uniform(4, 1, torch.arange(20_000), 4), uniform(3, 2, torch.arange(20_000), 4)]
+    for other in (*others, draws.roll(1, 0), draws.roll(1, 1)):
+        both = torch.stack([draws.flatten(), other.flatten()])
+        assert torch.corrcoef(both)[0, 1].abs() < 0.01
+
+
+def test_what_happens_to_an_image_depends_on_seed_epoch_and_sample_only():
+    images, samples = pictures(), torch.arange(100, 116)
+    whole = ALL(images, samples, seed=1, epoch=2)
+    order = torch.randperm(16)[:5]
+    assert torch.equal(ALL(images[order], samples[order], 1, 2), whole[order])
+    for seed, epoch, numbers in ((2, 2, samples), (1, 3, samples), (1, 2, samples + 16)):
+        assert not torch.equal(ALL(images, numbers, seed, epoch), whole)
+    assert whole.dtype == torch.float32
+    assert whole.min() >= 0
+    assert whole.max() <= 255
+
+
+def test_off_changes_nothing():
+    images = pictures()
+    assert not Augmentation().active
+    assert torch.equal(Augmentation()(images, torch.arange(16), 0, 0), images.float())
+
+
+@pytest.mark.parametrize("way", [Augmentation(flip=True), Augmentation(flip=True, rotation=1e-6)])
+def test_flip_mirrors_about_half(way):
+    images = pictures(200, channels=3)
+    found = way(images, torch.arange(200), 0, 0)
+    mirrored = torch.tensor(
+        [torch.allclose(a, b, atol=0.1) for a, b in zip(found, images.flip(-1).float(), strict=True)]
+    )
+    same = torch.tensor([torch.allclose(a, b, atol=0.1) for a, b in zip(found, images.float(), strict=True)])
+    assert (mirrored ^ same).all()
+    assert 70 < mirrored.sum() < 130
+
+
+def spot_after(augmentation: Augmentation) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where a bright spot at (across 0.75, down 0.5) of 200 images goes, in pixels from the middle."""
+    images = torch.zeros(200, 1, 41, 41)
+    images[:, :, 19:22, 29:32] = 255
+    found = augmentation(images, torch.arange(200), 0, 0)[:, 0]
+    weights = found / found.sum((1, 2), keepdim=True)
+    places = torch.arange(41.0) - 20
+    return (weights.sum(1) * places).sum(1), (weights.sum(2) * places).sum(1)
+
+
+def test_geometry_stays_within_its_ranges_and_uses_them():
+    across, down = spot_after(Augmentation(shift=0.1))
+    for moved in (across - 10, down):
+        assert 3.8 < moved.max() < 4.2
+        assert -4.2 < moved.min() < -3.8
+    across, down = spot_after(Augmentation(rotation=30))
+    angles = torch.rad2deg(torch.atan2(down, across))
+    assert torch.hypot(across, down).sub(10).abs().max() < 0.1
+    assert 28 < angles.max() < 30.5
+    assert -30.5 < angles.min() < -28
+    across, down = spot_after(Augmentation(scale=0.2))
+    assert 11.8 < across.max() < 12.2
+    assert 7.8 < across.min() < 8.2
+    assert down.abs().max() < 0.1
+
+
+def test_brightness_moves_the_mean_and_contrast_keeps_it():
+    images = torch.full((200, 1, 4, 4), 100.0)
+    images[:, :, :2] += 20
+    brighter = Augmentation(brightness=0.1)(images, torch.arange(200), 0, 0) - images
+    assert brighter.std((1, 2, 3)).max() < 1e-3
+    assert 24 < brighter.max() <= 25.5
+    assert -25.5 <= brighter.min() < -24
+    stretched = Augmentation(contrast=0.5)(images, torch.arange(200), 0, 0)
+    assert stretched.mean((1, 2, 3)).sub(110).abs().max() < 1e-3
+    ranges = (stretched.amax((1, 2, 3)) - stretched.amin((1, 2, 3))) / 20
+    assert 1.45 < ranges.max() <= 1.5
+    assert 0.5 <= ranges.min() < 0.55
+
+
+def test_erasing_fills_one_rectangle_with_the_mean():
+    images = pictures(400, side=40).float()
+    changed = (Augmentation(erasing=0.25)(images, torch.arange(400), 0, 0) != images)[:, 0]
+    touched = changed.any(2).any(1)
+    assert 70 < touched.sum() < 130
+    for hole in changed[touched]:
+        rows, columns = hole.any(1).nonzero(), hole.any(0).nonzero()
+        box = hole[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+        assert box.float().mean() > 0.95  # a pixel that has the mean's value already may not change
+        assert box.numel() < 0.25 * 1600
+
+
+def test_a_value_out_of_range_is_refused():
+    with pytest.raises(FERError, match=r"--data.augmentation.rotation. Expected 0 to 180. Received: 200"):
+        Augmentation(rotation=200)
