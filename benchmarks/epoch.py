@@ -108,7 +108,7 @@ def bare(data: str, batch: int, color: str) -> None:
     """Train with nothing but torch."""
     parts = FERDataModule(data, **NOTEBOOK, color=color, cache=True)
     sets = [parts.samples(part) for part in (TRAINING, TESTING)]
-    (images, labels, _), (val_images, val_labels, _) = [one.__getitems__(list(range(len(one)))) for one in sets]
+    (images, labels, *_), (val_images, val_labels, *_) = [one.__getitems__(list(range(len(one)))) for one in sets]
     network = ExpressionCNN(8, images.shape[1]).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(network.parameters(), 0.001, fused=True)
     half = fastest_precision("cpu") == "bf16-mixed"

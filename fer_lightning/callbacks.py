@@ -89,9 +89,12 @@ class StepRandomness(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """Seed the generators of all devices."""
         step = trainer.fit_loop.epoch_loop.total_batch_idx
-        torch.manual_seed(
-            int.from_bytes(hashlib.sha256(f"{self.seed} {step} {trainer.global_rank}".encode()).digest()[:8])
-        )
+        digest = hashlib.sha256(f"{self.seed} {step} {trainer.global_rank}".encode()).digest()
+        number = int.from_bytes(digest[:8]) - 2**63
+        torch.default_generator.manual_seed(number)  # torch.manual_seed costs a millisecond where there is no GPU
+        device = trainer.strategy.root_device
+        if device.type != "cpu":
+            torch.get_device_module(device).manual_seed(number)
 
 
 class PatientStopping(EarlyStopping):

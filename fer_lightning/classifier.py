@@ -10,15 +10,19 @@ import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, one_hot
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from fer_lightning.data.batches import Batch
 from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.data.preprocessing import Preprocessing
 from fer_lightning.data.sampling import PADDING
+from fer_lightning.data.splits import TRAINING
 from fer_lightning.errors import FERError
 from fer_lightning.evaluation.calibration import calibrate
+from fer_lightning.losses import LossOptions
 from fer_lightning.metrics import expression_metrics
+from fer_lightning.schedules import warmup_cosine
 
 CHECKPOINT_FORMAT = 1
 """Raised when what a checkpoint holds changes so that older code cannot read it."""
@@ -43,6 +47,13 @@ class ExpressionClassifier(LightningModule):
         optimizer: Makes the optimiser from the parameters.
         lr_scheduler: Makes the learning rate scheduler from the optimiser.
         lr_interval: Whether the scheduler advances every epoch or every step.
+        schedule: Without a scheduler: `constant`, or `cosine`, which rises and falls over the whole training.
+        warmup: Share of the training in which the `cosine` schedule rises.
+        loss: How the training loss differs from plain cross-entropy.
+        mixup: Parameter alpha of mixup (arXiv 1710.09412): images and targets are blended in pairs; 0 for never.
+        ema_decay: Evaluate, and keep as the model, an exponential moving average of the weights with this decay a
+            step (arXiv 1803.05407 for why, Adam's equation for how); 0 for none. It starts with a shorter memory.
+        flip_at_test: Answer with the mean logits of an image and its mirror image, at twice the cost.
 
     Raises:
         FERError: If the network's output does not fit the classes or its input does not fit the contract.
@@ -58,6 +69,12 @@ class ExpressionClassifier(LightningModule):
         optimizer: OptimizerCallable = torch.optim.Adam,
         lr_scheduler: LRSchedulerCallable | None = None,
         lr_interval: Literal["epoch", "step"] = "epoch",
+        schedule: Literal["constant", "cosine"] = "constant",
+        warmup: float = 0.1,
+        loss: LossOptions = LossOptions(),  # noqa: B008 (frozen)
+        mixup: float = 0.0,
+        ema_decay: float = 0.0,
+        flip_at_test: bool = False,
     ) -> None:
         super().__init__()
         self.class_names = tuple(class_names)
@@ -70,6 +87,11 @@ class ExpressionClassifier(LightningModule):
         self._keep_plain_hyperparameters()
         self.network = network.to(memory_format=torch.channels_last)  # faster convolutions on CPUs and GPUs
         self._optimizer, self._lr_scheduler, self._lr_interval = optimizer, lr_scheduler, lr_interval
+        self._schedule, self._warmup = schedule, warmup
+        self._loss, self._mixup, self.flip_at_test = loss, mixup, flip_at_test
+        self._counts: Tensor | None = None
+        self._ema_decay = ema_decay
+        self.averaged = AveragedModel(network, use_buffers=True).requires_grad_(False) if ema_decay else None
         classes = len(self.class_names)
         self._loss_sum, self._hits_and_seen = torch.zeros(()), torch.zeros(2, dtype=torch.int64)
         self.val_metrics = expression_metrics(classes, "val_")
@@ -113,14 +135,27 @@ class ExpressionClassifier(LightningModule):
     def forward(self, images: Tensor) -> Tensor:
         """Logits, float `(n, classes)`, of images as the contract prepares them, uint8 `(n, channels, size, size)`."""
         inputs = self.preprocessing.normalize(images).contiguous(memory_format=torch.channels_last)
-        logits: Tensor = self.network(inputs)
+        network = self.network if self.averaged is None or self.training else self.averaged
+        logits: Tensor = network(inputs)
+        if self.flip_at_test and not self.training:
+            logits = (logits + network(inputs.flip(-1))) / 2
         return logits
 
+    def on_fit_start(self) -> None:
+        """Count the images of each class, for losses that weigh them."""
+        data = getattr(self.trainer, "datamodule", None)
+        if data is not None and hasattr(data, "split"):
+            self._counts = torch.tensor(data.split.counts[TRAINING], dtype=torch.float32, device=self.device)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Cross-entropy of one batch."""
-        images, labels, _ = batch
+        """Loss of one batch."""
+        images, labels, _, targets = batch
+        if targets is None:
+            targets = one_hot(labels, len(self.class_names)).float()
+        if self._mixup:
+            images, targets = mix(images, targets, self._mixup)
         logits = self(images)
-        loss = cross_entropy(logits, labels)
+        loss = self._loss(logits, targets, self._counts)
         self._tally(loss.detach(), logits.detach(), labels)
         if batch_idx % 10 == 0:
             self.log("loss", loss, prog_bar=True, logger=False)
@@ -172,7 +207,7 @@ class ExpressionClassifier(LightningModule):
         return self._evaluate(batch, "test")
 
     def _evaluate(self, batch: Batch, part: str) -> dict[str, Tensor]:
-        images, labels, _ = batch
+        images, labels, *_ = batch
         logits = self(images)
         real = int((labels != PADDING).sum())
         loss = cross_entropy(logits, labels, ignore_index=PADDING, reduction="sum") / max(real, 1)
@@ -191,9 +226,21 @@ class ExpressionClassifier(LightningModule):
         """Calibrated probabilities of logits, both float `(n, classes)`."""
         return (logits.float() / self.temperature).softmax(1)
 
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Take the step, and let the averaged weights follow before any callback saves them."""
+        super().optimizer_step(*args, **kwargs)
+        if self.averaged is not None:
+            step = self.trainer.global_step
+            decay = min(self._ema_decay, (1 + step) / (10 + step))
+            self.averaged.multi_avg_fn = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+            self.averaged.update_parameters(self.network)
+
     def configure_optimizers(self) -> Any:
         """The optimiser over all trainable parameters, with the scheduler if there is one."""
         optimizer = self._optimizer(parameter for parameter in self.parameters() if parameter.requires_grad)
+        if self._lr_scheduler is None and self._schedule == "cosine":
+            rising = warmup_cosine(optimizer, self._steps_in_all(), self._warmup)
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": rising, "interval": "step"}}
         if self._lr_scheduler is None:
             return optimizer
         scheduler = self._lr_scheduler(optimizer)
@@ -201,6 +248,14 @@ class ExpressionClassifier(LightningModule):
         if (monitor := getattr(scheduler, "monitor", None)) is not None:
             settings["monitor"] = monitor
         return {"optimizer": optimizer, "lr_scheduler": settings}
+
+    def _steps_in_all(self) -> int:
+        """Steps of the whole training; Lightning's own figure would make the first epoch's batches too early."""
+        epochs = self.trainer.max_epochs or 0
+        if epochs < 1:
+            raise FERError("--model.schedule cosine needs to know the length: give --trainer.max_epochs.")
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        return int(epochs * -(-data.batches_per_epoch() // self.trainer.accumulate_grad_batches))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the contract, so that a checkpoint says by itself how to use it."""
@@ -254,6 +309,24 @@ class ExpressionClassifier(LightningModule):
                 f"{theirs.get(name, 'missing')} in the checkpoint, {ours.get(name, 'missing')} here. Leave --model.* "
                 "options away: they are read from the checkpoint."
             )
+
+
+def mix(images: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
+    """Blend every image and its target with another of the batch, in a share drawn from Beta(alpha, alpha).
+
+    Args:
+        images: uint8 or float `(n, channels, h, w)`.
+        targets: float `(n, classes)`.
+        alpha: Parameter of the Beta distribution.
+
+    Returns:
+        float images and targets of the same shapes.
+    """
+    share = torch.distributions.Beta(alpha, alpha).sample((len(images),)).to(images.device)
+    other = torch.randperm(len(images), device=images.device)
+    images = images.float()
+    across, along = share.view(-1, 1, 1, 1), share.view(-1, 1)
+    return images.lerp(images[other], 1 - across), targets.lerp(targets[other], 1 - along)
 
 
 def _is_plain(value: Any) -> bool:

@@ -22,11 +22,13 @@ class Batch(NamedTuple):
         images: uint8 `(n, channels, size, size)`, 0..255; float in the same range once augmented.
         labels: int64 `(n,)`, index into the class names, or `PADDING`.
         samples: int64 `(n,)`, the number of each face in its part of the split.
+        targets: float32 `(n, classes)`, the label distribution to train towards, or None for the labels themselves.
     """
 
     images: Tensor
     labels: Tensor
     samples: Tensor
+    targets: Tensor | None = None
 
 
 class FaceSamples(Dataset[Batch]):
@@ -37,11 +39,14 @@ class FaceSamples(Dataset[Batch]):
     Args:
         labels: The label of every face.
         gather: Makes uint8 `(n, channels, size, size)` from the numbers of `n` faces.
+        targets: float32 `(faces, classes)`, label distributions.
     """
 
-    def __init__(self, labels: Sequence[int], gather: Callable[[list[int]], Tensor]) -> None:
+    def __init__(
+        self, labels: Sequence[int], gather: Callable[[list[int]], Tensor], targets: Tensor | None = None
+    ) -> None:
         self.labels = torch.tensor(labels, dtype=torch.int64)
-        self.gather = gather
+        self.gather, self.targets = gather, targets
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -51,7 +56,8 @@ class FaceSamples(Dataset[Batch]):
         asked = torch.tensor(numbers)
         samples = asked % len(self)
         labels = self.labels[samples].where(asked < len(self), PADDING)
-        return Batch(self.gather(samples.tolist()), labels, samples)
+        targets = None if self.targets is None else self.targets[samples]
+        return Batch(self.gather(samples.tolist()), labels, samples, targets)
 
 
 class DecodeFiles:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
+from torch import Tensor
+from torch.nn.functional import one_hot
 from torch.utils.data import DataLoader
 
 from fer_lightning.cores import free_cores
@@ -51,6 +53,8 @@ class FERDataModule(LightningDataModule):
         identity: Regular expression on the image name; its first group is who is in the picture.
         exclude: CSV file with a column `image`: left out of training and validation (the testing part stays).
         relabel: CSV file with columns `image` and `suggested`: labels to use in training and validation instead.
+        soft_labels: Train towards the distribution of the annotators' votes instead of the label (label distribution
+            learning, arXiv 1608.01041); the legend needs a column of votes for each class.
         tree_dir: Where the image folders training/, validation/ and testing/ are built (hard links where possible),
             and the decoded images kept.
         cache: Decode and resize every image once, to a file that is mapped into memory; without it, in every epoch.
@@ -84,6 +88,7 @@ class FERDataModule(LightningDataModule):
         identity: str = IDENTITY_PATTERN,
         exclude: str | None = None,
         relabel: str | None = None,
+        soft_labels: bool = False,
         tree_dir: str = "master_data",
         cache: bool = True,
         image_size: int = 100,
@@ -108,7 +113,7 @@ class FERDataModule(LightningDataModule):
             raise FERError(f"Invalid value for --data.num_workers. Expected 0 or more. Received: {num_workers}.")
         self.root, self.legend_path, self.image_dir = root, legend, images
         self.conflicts, self.tree_dir, self.cache = conflicts, tree_dir, cache
-        self.exclude, self.relabel = exclude, relabel
+        self.exclude, self.relabel, self.soft_labels = exclude, relabel, soft_labels
         self.split_rule, self.train_fraction, self.val_fraction = split, train_fraction, val_fraction
         self.split_seed, self.identity, self.folds, self.fold = split_seed, identity, folds, fold
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
@@ -190,12 +195,32 @@ class FERDataModule(LightningDataModule):
     def samples(self, part: int) -> FaceSamples:
         """One part as a data set of whole batches, in the order of its folder."""
         folder = self.folder(part)
-        paths, labels = [path for path, _ in folder.samples], [label for _, label in folder.samples]
-        if not self.cache:
-            return FaceSamples(labels, DecodeFiles(paths, self.preprocessing.load))
-        row_of = {image: row for row, image in enumerate(self.legend.images)}
-        rows = np.array([row_of[image] for image in folder.images()], np.int64)
-        return FaceSamples(labels, ReadDecoded(self.decoded, rows))
+        labels, images = [label for _, label in folder.samples], folder.images()
+        gather: Callable[[list[int]], Tensor]
+        if self.cache:
+            gather = ReadDecoded(self.decoded, _rows(self.legend, images))
+        else:
+            gather = DecodeFiles([path for path, _ in folder.samples], self.preprocessing.load)
+        targets = self._targets(images, labels) if self.soft_labels and part == TRAINING else None
+        return FaceSamples(labels, gather, targets)
+
+    def _targets(self, images: list[str], labels: list[int]) -> Tensor:
+        """The shares of the votes; the label alone where the votes do not favour it, as after --data.relabel."""
+        legend = self.split.legend
+        if legend.votes is None:
+            raise FERError(
+                f"--data.soft_labels needs a column of votes for each class ({', '.join(self.class_names)}) in "
+                f"{legend.path}."
+            )
+        votes = torch.from_numpy(legend.votes[_rows(legend, images)])
+        labelled = torch.tensor(labels)
+        favoured = votes.gather(1, labelled[:, None]) >= votes.amax(1, keepdim=True)
+        return torch.where(favoured, votes / votes.sum(1, keepdim=True), one_hot(labelled, votes.shape[1]).float())
+
+    def batches_per_epoch(self) -> int:
+        """Batches of training that each device gets in an epoch."""
+        devices, _ = self._devices()
+        return -(-(int(self.split.counts[TRAINING].sum()) // devices) // self.batch_size)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches of the training part."""
@@ -273,6 +298,12 @@ class FERDataModule(LightningDataModule):
         """The most frequent class of a part, and the accuracy of always answering it."""
         counts = self.split.counts[part]
         return self.class_names[int(counts.argmax())], float(counts.max() / max(counts.sum(), 1))
+
+
+def _rows(legend: Legend, images: list[str]) -> np.ndarray:
+    """int64 `(n,)`, the row of each image in the legend."""
+    row_of = {image: row for row, image in enumerate(legend.images)}
+    return np.array([row_of[image] for image in images], np.int64)
 
 
 def _where_to_go_on(trainer: Trainer) -> tuple[int, int]:

@@ -1,5 +1,7 @@
-"""Networks: batches of normalised images in, logits out."""
+"""Networks: from normalised images to logits."""
 
+from fer_lightning.networks.compact_resnet import CompactResNet
 from fer_lightning.networks.expression_cnn import ExpressionCNN
+from fer_lightning.networks.torchvision_model import TorchvisionModel
 
-__all__ = ["ExpressionCNN"]
+__all__ = ["CompactResNet", "ExpressionCNN", "TorchvisionModel"]

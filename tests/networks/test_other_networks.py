@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+import torch
+import torchvision
+
+from fer_lightning.errors import FERError
+from fer_lightning.networks import CompactResNet, TorchvisionModel
+
+
+@pytest.mark.parametrize(("size", "channels"), [(40, 1), (48, 3), (79, 1), (112, 1)])
+def test_compact_resnet_takes_faces_of_any_size(size, channels):
+    network = CompactResNet(5, channels, size).eval()
+    assert network(torch.randn(2, channels, size, size)).shape == (2, 5)
+
+
+def test_compact_resnet_is_compact_and_starts_with_identity_blocks():
+    network = CompactResNet().eval()
+    assert sum(value.numel() for value in network.parameters()) < 1_500_000
+    values = torch.rand(1, 64, 12, 12)
+    assert torch.equal(network.stages[1](values), values)
+
+
+def test_compact_resnet_refuses_what_does_not_fit():
+    with pytest.raises(FERError, match=r"at least 8 pixels for 3 stages of CompactResNet. Received: 6"):
+        CompactResNet(image_size=6)
+    with pytest.raises(FERError, match="as many widths as blocks"):
+        CompactResNet(widths=(8, 8), blocks=(1,))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "squeezenet1_1", "convnext_tiny"])
+def test_torchvision_models_get_another_head_and_input(name):
+    if name == "squeezenet1_1":
+        with pytest.raises(FERError, match="has no convolution first and linear layer last"):
+            TorchvisionModel(name, in_channels=1)
+        return
+    network = TorchvisionModel(name, num_classes=5, in_channels=1, image_size=64).eval()
+    assert network(torch.randn(2, 1, 64, 64)).shape == (2, 5)
+
+
+def test_grey_input_gives_what_three_equal_channels_gave(monkeypatch):
+    given = torchvision.models.resnet18(num_classes=5).eval()
+    monkeypatch.setattr(torchvision.models, "get_model", lambda *_, **__: given)
+    colour = torch.randn(1, 1, 64, 64)
+    expected = given.layer1(given.maxpool(given.bn1(given.conv1(colour.expand(1, 3, 64, 64)))))
+    model = TorchvisionModel("resnet18", num_classes=5, in_channels=1).model
+    found = model.layer1(model.maxpool(model.bn1(model.conv1(colour))))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_an_unknown_model_is_refused_with_the_list():
+    with pytest.raises(FERError, match=r"no classification model 'resnet19'. Expected one of .*resnet18"):
+        TorchvisionModel("resnet19")

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy, one_hot
+
+from fer_lightning.errors import FERError
+from fer_lightning.losses import LossOptions
+
+LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 1.0], [0.0, 3.0, 0.0], [1.0, 1.0, 1.0]])
+LABELS = torch.tensor([0, 2, 0, 1])
+TARGETS = one_hot(LABELS, 3).float()
+COUNTS = torch.tensor([80.0, 15.0, 5.0])
+
+
+def test_plain_and_smoothed_equal_torch():
+    assert LossOptions()(LOGITS, TARGETS).item() == pytest.approx(cross_entropy(LOGITS, LABELS).item())
+    smoothed = LossOptions(label_smoothing=0.1)(LOGITS, TARGETS)
+    assert smoothed.item() == pytest.approx(cross_entropy(LOGITS, LABELS, label_smoothing=0.1).item())
+
+
+def test_label_distributions_give_the_cross_entropy_between_distributions():
+    votes = torch.tensor([[0.5, 0.5, 0.0]])
+    expected = -0.5 * (
+        math.log(math.e**2 / (math.e**2 + 1 + math.exp(-1))) + math.log(1 / (math.e**2 + 1 + math.exp(-1)))
+    )
+    assert LossOptions()(LOGITS[:1], votes).item() == pytest.approx(expected)
+
+
+def test_logit_adjustment_adds_the_log_of_the_class_shares():
+    adjusted = LOGITS + 0.5 * torch.log(torch.tensor([0.8, 0.15, 0.05]))
+    found = LossOptions(logit_adjustment=0.5)(LOGITS, TARGETS, COUNTS)
+    assert found.item() == pytest.approx(cross_entropy(adjusted, LABELS).item())
+
+
+def test_class_weights():
+    """Inverse: every class counts the same over the data set. Effective: (1 - beta) / (1 - beta^n)."""
+    losses = cross_entropy(LOGITS, LABELS, reduction="none")
+    inverse = torch.tensor([100 / 3 / 80, 100 / 3 / 15, 100 / 3 / 5])
+    found = LossOptions(class_weights="inverse")(LOGITS, TARGETS, COUNTS)
+    assert found.item() == pytest.approx((losses * inverse[LABELS]).mean().item())
+    effective = torch.tensor([(1 - 0.999) / (1 - 0.999**count) for count in (80, 15, 5)])
+    effective *= 100 / (effective * COUNTS).sum()
+    found = LossOptions(class_weights="effective")(LOGITS, TARGETS, COUNTS)
+    assert found.item() == pytest.approx((losses * effective[LABELS]).mean().item(), rel=1e-4)
+
+
+def test_focal_loss_weighs_by_one_minus_p():
+    chosen = LOGITS.softmax(1)[range(4), LABELS]
+    expected = (-((1 - chosen) ** 2) * chosen.log()).mean()
+    assert LossOptions(focal_gamma=2)(LOGITS, TARGETS).item() == pytest.approx(expected.item())
+
+
+def test_a_class_without_images_does_no_harm():
+    counts = torch.tensor([10.0, 10.0, 0.0])
+    for options in (
+        LossOptions(logit_adjustment=1),
+        LossOptions(class_weights="inverse"),
+        LossOptions(class_weights="effective"),
+    ):
+        assert torch.isfinite(options(LOGITS, TARGETS, counts))
+
+
+def test_a_value_out_of_range_is_refused():
+    with pytest.raises(FERError, match=r"--model.loss.label_smoothing. Expected 0 to 0.999. Received: 1.5"):
+        LossOptions(label_smoothing=1.5)

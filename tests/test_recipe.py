@@ -1,0 +1,122 @@
+"""What a recipe switches on: soft labels, schedule, averaged weights, mixup, mirror images at test."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+import torch
+from torch import nn
+
+from fer_lightning.classifier import ExpressionClassifier, mix
+from fer_lightning.data.datamodule import FERDataModule
+from fer_lightning.data.preprocessing import Preprocessing
+from fer_lightning.errors import FERError
+from fer_lightning.networks import ExpressionCNN
+from fer_lightning.schedules import warmup_cosine
+from tests.conftest import TINY, run_here
+
+
+def voted(make_data, **votes_of):
+    """A data set with votes for joy and fear."""
+    root = make_data([(f"p{number}.png", ("joy", "fear")[number % 2]) for number in range(20)])
+    rows = list(csv.reader((root / "legend.csv").open()))
+    with open(root / "legend.csv", "w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow([*rows[0], "fear", "joy"])
+        for row in rows[1:]:
+            votes = votes_of.get(row[1][:-4], (2, 6) if row[2] == "joy" else (9, 1))
+            writer.writerow([*row, *votes])
+    return root
+
+
+def test_soft_labels_are_the_shares_of_the_votes(make_data, tmp_path):
+    root = voted(make_data)
+    data = FERDataModule(
+        str(root), classes=["fear", "joy"], soft_labels=True, tree_dir=str(tmp_path), image_size=8, split="stratified"
+    )
+    samples = data.samples(0)
+    batch = samples.__getitems__(list(range(len(samples))))
+    for label, target in zip(batch.labels.tolist(), batch.targets.tolist(), strict=True):
+        assert target == pytest.approx([0.25, 0.75] if label == 1 else [0.9, 0.1])
+    assert data.samples(2).__getitems__([0]).targets is None
+
+
+def test_a_relabelled_image_keeps_its_new_label(make_data, tmp_path):
+    root = voted(make_data)
+    plain = FERDataModule(str(root), classes=["fear", "joy"], tree_dir=str(tmp_path), image_size=8, split="stratified")
+    image = plain.folder(0).images()[0]
+    (tmp_path / "relabel.csv").write_text(f"image,suggested\n{image},joy\n")
+    data = FERDataModule(
+        str(root),
+        classes=["fear", "joy"],
+        soft_labels=True,
+        relabel=str(tmp_path / "relabel.csv"),
+        tree_dir=str(tmp_path),
+        image_size=8,
+        split="stratified",
+    )
+    samples = data.samples(0)
+    batch = samples.__getitems__([data.folder(0).images().index(image)])
+    assert batch.targets.tolist() == [[0.0, 1.0]]
+
+
+def test_soft_labels_need_votes(drawn, tmp_path):
+    with pytest.raises(FERError, match="soft_labels needs a column of votes for each class"):
+        FERDataModule(str(drawn), soft_labels=True, tree_dir=str(tmp_path), image_size=8).train_dataloader()
+
+
+def test_the_cosine_schedule_rises_and_falls():
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=2.0)
+    schedule = warmup_cosine(optimizer, steps=110, warmup=0.1)
+    rates = []
+    for _ in range(111):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates[0] == pytest.approx(2 / 11)
+    assert rates[10] == rates[11] == pytest.approx(2.0)
+    assert rates[11 + 99 // 2 + 0] == pytest.approx(1.0, abs=0.04)
+    assert rates[110] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_mixup_blends_images_and_targets_in_the_same_share():
+    torch.manual_seed(0)
+    targets = torch.eye(16)
+    images = torch.arange(16.0).view(16, 1, 1, 1).expand(16, 1, 2, 2)
+    mixed, blended = mix(images, targets, 0.4)
+    assert blended.sum(1).tolist() == pytest.approx([1.0] * 16)
+    assert mixed[:, 0, 0, 0].tolist() == pytest.approx((blended @ torch.arange(16.0)).tolist(), abs=1e-4)
+    assert not torch.equal(blended, targets)
+
+
+def test_mirror_images_at_test_make_the_answer_symmetric():
+    model = ExpressionClassifier(
+        ExpressionCNN(8, 1, 24, hidden=8), preprocessing=Preprocessing(24, "grey"), flip_at_test=True
+    )
+    images = torch.randint(0, 256, (3, 1, 24, 24), dtype=torch.uint8)
+    torch.testing.assert_close(model.eval()(images), model(images.flip(-1)))
+    assert not torch.allclose(model.train()(images), model(images.flip(-1)))
+
+
+def test_averaged_weights_are_what_is_validated_and_kept(drawn, tmp_path):
+    """With one step: the average starts at the first weights and has a memory of (1 + 1) / (10 + 1) then."""
+    words = ["fit", "--data.root", drawn, *TINY, "--trainer.max_epochs", "1", "--model.network.init_args.hidden", "16"]
+    words += ["--trainer.limit_train_batches", "2", "--model.optimizer", "SGD", "--model.optimizer.lr", "0.1"]
+    run_here(*words, "--model.ema_decay", "0.9", cwd=tmp_path)
+    saved = torch.load(tmp_path / "runs/default/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    run_here(*words, "--name", "plain", "--model.schedule", "constant", cwd=tmp_path)
+    plain = torch.load(tmp_path / "runs/plain/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    name = "classifier.1.weight"
+    assert torch.equal(saved[f"network.{name}"], plain[f"network.{name}"])
+    assert not torch.equal(saved[f"averaged.module.{name}"], saved[f"network.{name}"])
+    run_here("validate", "--ckpt_path", "best", cwd=tmp_path)
+    rows = list(csv.DictReader((tmp_path / "runs/default/metrics.csv").open()))
+    assert float(rows[-1]["val_loss"]) > 0
+
+
+def test_the_schedule_needs_a_length(drawn, tmp_path, capsys):
+    words = ["fit", "--data.root", drawn, *TINY, "--model.schedule", "cosine", "--trainer.max_epochs", "-1"]
+    with pytest.raises(SystemExit):
+        run_here(*words, cwd=tmp_path)
+    assert "--trainer.max_epochs" in capsys.readouterr().err
