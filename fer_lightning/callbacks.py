@@ -167,6 +167,8 @@ class RunSummary(Callback):
             device, precision = trainer.strategy.root_device.type, trainer.precision
             threads = f", {torch.get_num_threads()} threads" if device == "cpu" else ""
             print(f"Network {type(network).__name__}, {weights:,} parameters")
+            if loaded := getattr(pl_module, "loaded", ""):
+                print(f"Weights {loaded}")
             print(f"Compute {trainer.world_size} x {device}{threads}, {precision}", flush=True)
         self._started = time.monotonic()
 

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins import TorchCheckpointIO
 
+from fer_lightning.weights_file import SUFFIX, read_weights
+
 
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes beside the target and renames, so that the target always is a whole checkpoint, the old one or the new.
@@ -39,6 +41,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         except BaseException:
             aside.unlink(missing_ok=True)
             raise
+
+    def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Read a checkpoint, or weights that `export` wrote."""
+        if Path(path).suffix == SUFFIX:
+            return read_weights(path)
+        return super().load_checkpoint(path, *args, **kwargs)
 
 
 def put_same(source: Path, target: Path) -> None:

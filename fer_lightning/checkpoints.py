@@ -12,10 +12,11 @@ import yaml
 
 from fer_lightning.classifier import CHECKPOINT_FORMAT
 from fer_lightning.errors import FERError
+from fer_lightning.weights_file import PRETRAINED, SUFFIX, read_weights
 
 
 def find_checkpoint(given: str, run_dir: Path) -> Path:
-    """Turn `best`, `last` or a path into the file it means.
+    """Turn `best`, `last`, `pretrained` or a path into the file it means.
 
     Args:
         given: What the user wrote.
@@ -24,6 +25,8 @@ def find_checkpoint(given: str, run_dir: Path) -> Path:
     Raises:
         FERError: If there is no such file.
     """
+    if given == "pretrained":
+        return PRETRAINED
     named = given in ("best", "last")
     path = run_dir / "checkpoints" / f"{given}.ckpt" if named else Path(given).expanduser()
     if path.is_file():
@@ -42,6 +45,8 @@ def open_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         FERError: If it is damaged, not a Lightning checkpoint, or from a newer version.
     """
+    if Path(path).suffix == SUFFIX:
+        return _of_known_format(read_weights(path), path)
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
@@ -54,6 +59,10 @@ def open_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise FERError(f"'{path}' is not a checkpoint of a training run: expected a Lightning checkpoint.")
     if "fer_lightning" not in checkpoint:
         raise FERError(f"'{path}' is a checkpoint of another program: expected one written by fer_lightning.")
+    return _of_known_format(checkpoint, path)
+
+
+def _of_known_format(checkpoint: dict[str, Any], path: str | os.PathLike[str]) -> dict[str, Any]:
     about = checkpoint["fer_lightning"]
     if about["format"] > CHECKPOINT_FORMAT:
         raise FERError(
@@ -74,6 +83,7 @@ def saved_settings(path: str | os.PathLike[str], everything: bool) -> dict[str, 
     about = open_checkpoint(path)["fer_lightning"]
     config: dict[str, Any] = yaml.safe_load(about.get("config", "{}"))
     config.pop("ckpt_path", None)
+    config.get("model", {}).pop("weights", None)  # where the run started from, which may be gone by now
     data = config.setdefault("data", {})
     data["classes"] = about["class_names"]
     data.update(about["preprocessing"])

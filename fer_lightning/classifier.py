@@ -23,6 +23,7 @@ from fer_lightning.evaluation.calibration import calibrate
 from fer_lightning.losses import LossOptions
 from fer_lightning.metrics import expression_metrics
 from fer_lightning.schedules import warmup_cosine
+from fer_lightning.weights_file import load_into
 
 CHECKPOINT_FORMAT = 1
 """Raised when what a checkpoint holds changes so that older code cannot read it."""
@@ -53,6 +54,8 @@ class ExpressionClassifier(LightningModule):
         mixup: Parameter alpha of mixup (arXiv 1710.09412): images and targets are blended in pairs; 0 for never.
         ema_decay: Evaluate, and keep as the model, an exponential moving average of the weights with this decay a
             step (arXiv 1803.05407 for why, Adam's equation for how); 0 for none. It starts with a shorter memory.
+        weights: Start the network from a file: a checkpoint or exported weights of ours, `pretrained`, or a state
+            dict such as torchvision's. What does not fit, such as a head for other classes, starts afresh.
         flip_at_test: Answer with the mean logits of an image and its mirror image, at twice the cost.
 
     Raises:
@@ -74,6 +77,7 @@ class ExpressionClassifier(LightningModule):
         loss: LossOptions = LossOptions(),  # noqa: B008 (frozen)
         mixup: float = 0.0,
         ema_decay: float = 0.0,
+        weights: str | None = None,
         flip_at_test: bool = False,
     ) -> None:
         super().__init__()
@@ -86,6 +90,7 @@ class ExpressionClassifier(LightningModule):
             self.save_hyperparameters(logger=False)
         self._keep_plain_hyperparameters()
         self.network = network.to(memory_format=torch.channels_last)  # faster convolutions on CPUs and GPUs
+        self.loaded = load_into(network, weights) if weights else ""
         self._optimizer, self._lr_scheduler, self._lr_interval = optimizer, lr_scheduler, lr_interval
         self._schedule, self._warmup = schedule, warmup
         self._loss, self._mixup, self.flip_at_test = loss, mixup, flip_at_test
@@ -286,6 +291,8 @@ class ExpressionClassifier(LightningModule):
         """
         about = checkpoint.get("fer_lightning", {})
         mine: dict[str, Any] = {"class_names": list(self.class_names), "preprocessing": self.preprocessing.as_dict()}
+        if "preprocessing" in about:  # an older checkpoint may not name what has come since
+            about = about | {"preprocessing": Preprocessing(**about["preprocessing"]).as_dict()}
         for name, value in mine.items():
             if name in about and about[name] != value:
                 raise FERError(

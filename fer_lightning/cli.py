@@ -36,6 +36,7 @@ from fer_lightning.inference.images import FaceImages, PredictionRows, list_imag
 from fer_lightning.last_checkpoint import LastCheckpoint
 from fer_lightning.precision import fastest_precision
 from fer_lightning.verbs import VERBS, run_verb
+from fer_lightning.weights_file import SUFFIX
 
 _VERBS = ("fit", "validate", "test", "predict")
 
@@ -113,13 +114,17 @@ class FERCommandLine(LightningCLI):
                 )
             return
         path = find_checkpoint(str(given), Path(config.runs_dir) / config.name)
+        finetune = verb == "fit" and path.suffix == SUFFIX
         saved = saved_settings(path, everything=verb == "fit")
+        if finetune:  # weights without a training to go on with: a new run starts from them, with classes of its own
+            saved["model"]["weights"] = str(path)
+            saved["data"].pop("classes")
         if path.parent.name == "checkpoints":  # the run is where its checkpoint lies, whatever it was called before
             run_dir = path.parent.parent
             saved |= {"name": run_dir.name, "runs_dir": str(run_dir.parent)}
         words[at + 2 : at + 2] = ["--config", yaml.safe_dump(saved)]
         super().parse_arguments(parser, words)
-        self.config[verb]["ckpt_path"] = str(path)
+        self.config[verb]["ckpt_path"] = None if finetune else str(path)
 
     def _parse_ckpt_path(self) -> None:
         """Not Lightning's way: there, the checkpoint's hyper-parameters silently beat the command line."""
@@ -135,8 +140,8 @@ class FERCommandLine(LightningCLI):
         if settings.get("logger") in (None, True):
             logger = TensorBoardLogger(self.run_dir.parent, self.run_dir.name, version="")
             kwargs["logger"] = logger if self.subcommand == "fit" else False
+        kwargs["plugins"] = [AtomicCheckpointIO(), *_listed(settings.get("plugins"))]
         if self.subcommand == "fit":
-            kwargs["plugins"] = [AtomicCheckpointIO(), *_listed(settings.get("plugins"))]
             if settings.get("precision") is None:
                 kwargs["precision"] = fastest_precision(settings.get("accelerator"))
         else:

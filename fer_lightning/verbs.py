@@ -12,6 +12,7 @@ from fer_lightning.errors import FERError
 VERBS = {
     "audit": "Examine a data set before training: what is in it, what is wrong, what to do about it.",
     "crossval": "Train and test on every fold of a data set; mean and spread of every measure.",
+    "export": "Write a checkpoint's network to a small file of its own.",
     "compare": "Compare runs on the same test images, with paired intervals and McNemar's test.",
 }
 
@@ -30,6 +31,10 @@ def run_verb(verb: str, words: Sequence[str]) -> None:
         from fer_lightning.evaluation.crossval import crossval
 
         crossval(options=others, **_parse(crossval, own, {"options"}))
+    elif verb == "export":
+        from fer_lightning.export import export
+
+        export(**_parse(export, words, set()))
     elif verb == "compare":
         from fer_lightning.evaluation.compare import compare
 

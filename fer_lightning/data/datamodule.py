@@ -23,7 +23,8 @@ from fer_lightning.data.decoded_cache import decoded, size_of
 from fer_lightning.data.image_folder import ExpressionFolder, materialize
 from fer_lightning.data.legend import EXPRESSIONS, PARTS, Conflicts, Legend, locate_legend
 from fer_lightning.data.legend_reader import read_legend
-from fer_lightning.data.preprocessing import Color, Interpolation, Preprocessing
+from fer_lightning.data.pooling import pool
+from fer_lightning.data.preprocessing import Color, Faces, Interpolation, Preprocessing
 from fer_lightning.data.sampling import EvaluationSampler, TrainingSampler
 from fer_lightning.data.splits import IDENTITY_PATTERN, TESTING, TRAINING, VALIDATION, Split, SplitRule, make_split
 from fer_lightning.data.synthetic import drawn_faces
@@ -37,8 +38,9 @@ class FERDataModule(LightningDataModule):
     Images are not yet normalised; the classifier does that on its device.
 
     Args:
-        root: Folder of the data set: `data/legend.csv` or `legend.csv`, and `images/`. Without it, the embedded data
-            set of drawn faces is used.
+        root: Folder of the data set: `data/legend.csv` or `legend.csv`, and `images/`. A list of folders trains on
+            all of them; each is split by itself (with `predefined`, those without a split column as `grouped`).
+            Without it, the embedded data set of drawn faces is used.
         legend: The legend file, if it is elsewhere.
         images: The image folder, if it is elsewhere.
         classes: The class list, in the order of the network's outputs; without it, the labels found in the legend.
@@ -65,6 +67,8 @@ class FERDataModule(LightningDataModule):
         mean: Subtracted from each channel after scaling to 0..1.
         std: Divides each channel after that.
         augmentation: Random changes to training images; none by default.
+        faces: Take the image as the face (whole), or find and cut out the largest face (detect).
+        margin: Added to the longer side of a detected face's box, as a share of it.
         batch_size: Images in a training batch, on each device.
         eval_batch_size: Images in a batch for validate, test and predict, on each device.
         num_workers: Processes that load batches; without a number, none with the cache, else the free cores, at
@@ -74,7 +78,7 @@ class FERDataModule(LightningDataModule):
 
     def __init__(
         self,
-        root: str | None = None,
+        root: str | list[str] | None = None,
         legend: str | None = None,
         images: str | None = None,
         classes: list[str] | None = None,
@@ -96,6 +100,8 @@ class FERDataModule(LightningDataModule):
         interpolation: Interpolation = "bilinear",
         mean: Sequence[float] = (0.5,),
         std: Sequence[float] = (0.5,),
+        faces: Faces = "whole",
+        margin: float = 0.1,
         augmentation: Augmentation = Augmentation(),  # noqa: B008 (frozen)
         batch_size: int = 64,
         eval_batch_size: int = 256,
@@ -111,7 +117,10 @@ class FERDataModule(LightningDataModule):
                 raise FERError(f"Invalid value for --data.{name}. Expected 1 or more. Received: {value}.")
         if num_workers is not None and num_workers < 0:
             raise FERError(f"Invalid value for --data.num_workers. Expected 0 or more. Received: {num_workers}.")
-        self.root, self.legend_path, self.image_dir = root, legend, images
+        self.roots = [root] if isinstance(root, str) else root
+        self.legend_path, self.image_dir = legend, images
+        if len(self.roots or ()) > 1 and (legend or images):
+            raise FERError("--data.legend and --data.images go with one --data.root, not with a list.")
         self.conflicts, self.tree_dir, self.cache = conflicts, tree_dir, cache
         self.exclude, self.relabel, self.soft_labels = exclude, relabel, soft_labels
         self.split_rule, self.train_fraction, self.val_fraction = split, train_fraction, val_fraction
@@ -119,7 +128,7 @@ class FERDataModule(LightningDataModule):
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.num_workers = (0 if cache else free_cores()) if num_workers is None else num_workers
         self.seed = seed
-        self.preprocessing = Preprocessing(image_size, color, interpolation, tuple(mean), tuple(std))
+        self.preprocessing = Preprocessing(image_size, color, interpolation, tuple(mean), tuple(std), faces, margin)
         self._classes = classes
         self.class_names = self._known_classes()
         self.num_classes = len(self.class_names)
@@ -128,7 +137,7 @@ class FERDataModule(LightningDataModule):
 
     def _known_classes(self) -> tuple[str, ...]:
         """The class names, without reading the legend if they are known without it."""
-        if self._classes is None and self.root is None and self.legend_path is None:
+        if self._classes is None and self.embedded:
             return EXPRESSIONS
         if self._classes is None:
             return self.legend.class_names
@@ -137,27 +146,42 @@ class FERDataModule(LightningDataModule):
     @property
     def embedded(self) -> bool:
         """Whether the embedded drawn faces are used."""
-        return self.root is None and self.legend_path is None
+        return not self.roots and self.legend_path is None
 
     @cached_property
+    def legends(self) -> list[Legend]:
+        """The legend of every data set, read and checked at first use."""
+        roots = [drawn_faces()] if self.embedded else [Path(root) for root in self.roots or ["."]]
+        places = [locate_legend(root, self.legend_path, self.image_dir) for root in roots]
+        return [read_legend(path, images, self._classes, self.conflicts) for path, images in places]
+
+    @property
     def legend(self) -> Legend:
-        """The data set's legend, read and checked at first use."""
-        root = drawn_faces() if self.embedded else Path(self.root or ".")
-        path, images = locate_legend(root, self.legend_path, self.image_dir)
-        return read_legend(path, images, self._classes, self.conflicts)
+        """The legend; of several data sets, their pool."""
+        return self.legends[0] if len(self.legends) == 1 else self._whole.legend
+
+    @cached_property
+    def _whole(self) -> Split:
+        """The part of every image before anything is excluded or relabelled."""
+        pooled = len(self.legends) > 1 and self.split_rule == "predefined"
+        splits = [
+            make_split(
+                legend,
+                "grouped" if pooled and legend.declared is None else self.split_rule,
+                self.train_fraction,
+                self.val_fraction,
+                self.split_seed,
+                self.identity,
+                None if self.fold is None else (self.fold, self.folds),
+            )
+            for legend in self.legends
+        ]
+        return splits[0] if len(splits) == 1 else pool(splits, self._classes)
 
     @cached_property
     def split(self) -> Split:
         """The part of every image, made at first use."""
-        split = make_split(
-            self.legend,
-            self.split_rule,
-            self.train_fraction,
-            self.val_fraction,
-            self.split_seed,
-            self.identity,
-            None if self.fold is None else (self.fold, self.folds),
-        )
+        split = self._whole
         if self.exclude or self.relabel:
             relabel = read_relabel(self.relabel, self.class_names) if self.relabel else {}
             split = amend(split, read_exclude(self.exclude) if self.exclude else (), relabel)
@@ -180,7 +204,7 @@ class FERDataModule(LightningDataModule):
 
     @property
     def _name(self) -> str:
-        return self.legend.image_dir.resolve().parent.name or "data"
+        return "-".join(legend.image_dir.resolve().parent.name for legend in self.legends) or "data"
 
     def prepare_data(self) -> None:
         """Decode the images and build the image folders, on one process of each machine."""
@@ -275,7 +299,9 @@ class FERDataModule(LightningDataModule):
     def describe(self) -> str:
         """What is about to be used, in a few lines for the terminal."""
         split, legend = self.split, self.legend
-        source = "the embedded drawn faces (no --data.root was given)" if self.embedded else str(legend.path)
+        source = ", ".join(str(one.path) for one in self.legends)
+        if self.embedded:
+            source = "the embedded drawn faces (no --data.root was given)"
         people = len(set(split.identities))
         lines = [f"Data   {source}: {len(split.legend):,} images, {self.num_classes} classes, {people:,} identities"]
         seed = f", seed {self.split_seed}" if self.split_rule != "sequential" else ""

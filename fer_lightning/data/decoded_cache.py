@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
@@ -85,13 +86,15 @@ def size_of(legend: Legend, preprocessing: Preprocessing) -> int:
 
 def _digest(legend: Legend, preprocessing: Preprocessing) -> str:
     """Which images and which pixels, apart from the state of the files."""
-    contract = [_LAYOUT, preprocessing.image_size, preprocessing.color, preprocessing.interpolation]
+    contract: list[Any] = [_LAYOUT, preprocessing.image_size, preprocessing.color, preprocessing.interpolation]
+    if preprocessing.faces != "whole":
+        contract += [preprocessing.faces, preprocessing.margin]
     places = [os.fspath(legend.image_dir.resolve()), os.fspath(legend.path.resolve())]
     return hashlib.sha256(json.dumps([contract, places]).encode()).hexdigest()[:8]
 
 
-class _Files(Dataset[tuple[Tensor | None, str]]):
-    """Item `i` is the decoded image `i` of a legend, or None with what is wrong with it."""
+class _Files(Dataset[tuple[Tensor | None, bool, str]]):
+    """Item `i` is the decoded image `i` of a legend and whether it has a face, or None with what is wrong with it."""
 
     def __init__(self, legend: Legend, preprocessing: Preprocessing) -> None:
         self.images, self.image_dir, self.preprocessing = legend.images, legend.image_dir, preprocessing
@@ -99,17 +102,17 @@ class _Files(Dataset[tuple[Tensor | None, str]]):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int) -> tuple[Tensor | None, str]:
+    def __getitem__(self, index: int) -> tuple[Tensor | None, bool, str]:
         try:
-            return self.preprocessing.load(self.image_dir / self.images[index]), ""
+            return *self.preprocessing.look(self.image_dir / self.images[index]), ""
         except UnreadableImageError as error:
-            return None, str(error)
+            return None, False, str(error)
 
 
-def _as_bytes(items: list[tuple[Tensor | None, str]]) -> tuple[bytes, int, list[str]]:
-    """Bytes of a batch of images in a row, their number, and what was said about the others."""
-    pixels = b"".join(image.numpy().tobytes() for image, _ in items if image is not None)
-    return pixels, len(items), [said for _, said in items if said]
+def _as_bytes(items: list[tuple[Tensor | None, bool, str]]) -> tuple[bytes, int, int, list[str]]:
+    """Bytes of a batch of images in a row, their number, how many have a face, and what was said about the others."""
+    pixels = b"".join(image.numpy().tobytes() for image, _, _ in items if image is not None)
+    return pixels, len(items), sum(face for _, face, _ in items), [said for _, _, said in items if said]
 
 
 def _build(legend: Legend, preprocessing: Preprocessing, path: Path) -> None:
@@ -118,17 +121,21 @@ def _build(legend: Legend, preprocessing: Preprocessing, path: Path) -> None:
     batches = DataLoader(files, _BATCH, num_workers=workers, collate_fn=_as_bytes)
     side = preprocessing.image_size
     bad: list[str] = []
+    faces = 0
     with open(path, "wb") as stream:
         header = {"descr": "|u1", "fortran_order": False, "shape": (len(files), preprocessing.channels, side, side)}
         np.lib.format.write_array_header_1_0(stream, header)
         with tqdm(total=len(files), desc="Decoding images", unit=" images", delay=1, leave=False) as bar:
-            for pixels, count, said in batches:
+            for pixels, count, seen, said in batches:
                 bad += said
+                faces += seen
                 if not bad:
                     stream.write(pixels)  # and not into a mapped file: on a full disk that ends the process
                 bar.update(count)
     if bad:
         raise_unreadable(bad, legend)
+    if preprocessing.faces == "detect":
+        print(f"Faces  found in {faces:,} of {len(files):,} images; the others are taken whole", flush=True)
 
 
 @contextlib.contextmanager

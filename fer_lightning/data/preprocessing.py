@@ -19,9 +19,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as F  # noqa: N812 (torchvision's own documentation calls it F)
 
+from fer_lightning.data.faces import find_faces
 from fer_lightning.errors import FERError
 
 Color = Literal["rgb", "grey"]
+Faces = Literal["whole", "detect"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm"})
@@ -46,6 +48,9 @@ class Preprocessing:
         interpolation: How pixels are resampled; `bilinear` and `bicubic` with antialiasing.
         mean: Subtracted from each channel after scaling to 0..1; one number a channel, or one for all.
         std: Divides each channel after that; one number a channel, or one for all.
+        faces: `whole` takes the image as the face; `detect` cuts out the largest face that is found, and takes the
+            whole image where none is.
+        margin: With `detect`, what is added to the longer side of the face's box, as a share of it.
     """
 
     image_size: int = 100
@@ -53,10 +58,14 @@ class Preprocessing:
     interpolation: Interpolation = "bilinear"
     mean: Sequence[float] = (0.5,)
     std: Sequence[float] = (0.5,)
+    faces: Faces = "whole"
+    margin: float = 0.1
 
     def __post_init__(self) -> None:
         if self.image_size < 1:
             raise FERError(f"Invalid value for --data.image_size. Expected 1 or more. Received: {self.image_size}.")
+        if not -0.5 <= self.margin <= 2:
+            raise FERError(f"Invalid value for --data.margin. Expected -0.5 to 2. Received: {self.margin}.")
         for name in ("mean", "std"):
             values = tuple(float(value) for value in getattr(self, name))
             if len(values) not in (1, self.channels):
@@ -89,15 +98,24 @@ class Preprocessing:
         Raises:
             UnreadableImageError: If the file is missing, not an image, damaged or absurdly large.
         """
+        return self.look(path)[0]
+
+    def look(self, path: str | os.PathLike[str]) -> tuple[torch.Tensor, bool]:
+        """As `load`, and whether there is a face; always true where faces are not looked for."""
         try:
             with Image.open(path) as image:
-                pixels = self._resized(image)
+                flat = _eight_bits(_upright(image))
+                found = find_faces(flat)[:1] if self.faces == "detect" else []
+                pixels = self._resized(flat, found[0].square(self.margin, flat.size) if found else None)
         except UNREADABLE as error:
             raise UnreadableImageError(f"Cannot read the image '{Path(path)}': {reason(error)}.") from None
-        return pixels
+        return pixels, bool(found) or self.faces == "whole"
 
-    def _resized(self, image: Image.Image) -> torch.Tensor:
-        flat = _eight_bits(_upright(image)).convert("RGB" if self.color == "rgb" else "L")
+    def _resized(self, flat: Image.Image, box: tuple[float, float, float, float] | None) -> torch.Tensor:
+        flat = flat.convert("RGB" if self.color == "rgb" else "L")
+        if box is not None:
+            left, top, right, bottom = box
+            flat = flat.crop((round(left), round(top), round(right), round(bottom)))
         size = [self.image_size, self.image_size]
         pixels: torch.Tensor = F.pil_to_tensor(F.resize(flat, size, InterpolationMode(self.interpolation)))
         return pixels

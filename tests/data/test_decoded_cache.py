@@ -70,7 +70,7 @@ def test_every_split_reads_its_own_images(drawn, tmp_path):
         with_cache = FERDataModule(**words).test_dataloader()
         without = FERDataModule(**words, cache=False, num_workers=0).test_dataloader()
         for one, other in zip(with_cache, without, strict=True):
-            for ours, theirs in zip(one, other, strict=True):
+            for ours, theirs in zip(one[:3], other[:3], strict=True):
                 assert torch.equal(ours, theirs)
     assert len(list(tmp_path.glob("*.npy"))) == 1
 

@@ -1,0 +1,125 @@
+"""Weights without the training around them: one safetensors file that says how to use it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+import yaml
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from fer_lightning.errors import FERError
+
+SUFFIX = ".safetensors"
+PRETRAINED = Path(__file__).parent / "weights" / f"pretrained{SUFFIX}"
+"""The weights that come with the package."""
+
+_ABOUT = "fer_lightning"
+
+
+def network_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The network's weights within a checkpoint's state: the averaged ones if there are any."""
+    for start in ("averaged.module.", "network."):
+        found = {name.removeprefix(start): value for name, value in state.items() if name.startswith(start)}
+        if found:
+            return found
+    return {}
+
+
+def save_weights(checkpoint: dict[str, Any], path: str | os.PathLike[str], half: bool = True) -> None:
+    """Write the network of a checkpoint with all that is needed to use it, and nothing of the training.
+
+    Args:
+        checkpoint: A checkpoint of ours, as `open_checkpoint` gives it.
+        path: The file to write.
+        half: Write numbers in half precision, which halves the file.
+    """
+    about = dict(checkpoint["fer_lightning"])
+    model = yaml.safe_load(about.pop("config", "{}")).get("model", {})
+    kept = {name: model[name] for name in ("network", "flip_at_test") if name in model}
+    about = {name: about[name] for name in ("format", "version", "class_names", "preprocessing", "risk_curve")}
+    about |= {"config": yaml.safe_dump({"model": kept}), "temperature": float(checkpoint["state_dict"]["temperature"])}
+    state = network_state(checkpoint["state_dict"])
+    tensors = {
+        name: (value.half() if half and value.is_floating_point() else value).contiguous()
+        for name, value in state.items()
+    }
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f".{target.name}.writing")
+    save_file(tensors, aside, {_ABOUT: json.dumps(about)})
+    aside.replace(target)
+
+
+def read_weights(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read such a file in the form of a checkpoint, with numbers in single precision.
+
+    Raises:
+        FERError: If it is damaged or was not written by `save_weights`.
+    """
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+    except (safetensors.SafetensorError, OSError) as error:
+        raise FERError(f"Cannot read the weights '{path}': damaged, incomplete or of another kind ({error}).") from None
+    if _ABOUT not in metadata:
+        raise FERError(f"'{path}' holds weights of another program: expected a file written by `export`.")
+    about = json.loads(metadata[_ABOUT])
+    state = {f"network.{name}": _single(value) for name, value in tensors.items()}
+    state["temperature"] = torch.tensor(about["temperature"])
+    frame = {"epoch": 0, "global_step": 0, "pytorch-lightning_version": "2.6.6"}
+    return frame | {"state_dict": state, "fer_lightning": about}
+
+
+def load_into(network: nn.Module, path: str | os.PathLike[str]) -> str:
+    """Start a network from a file: each tensor whose name and shape fit; the rest stays as it was.
+
+    Args:
+        network: Changed in place.
+        path: A checkpoint of ours, a safetensors file, or a plain state dict, such as torchvision's.
+
+    Returns:
+        What was loaded and what was not, in one sentence.
+
+    Raises:
+        FERError: If the file cannot be read or nothing in it fits.
+    """
+    given = network_state_of(path)
+    own = network.state_dict()
+    if not set(given) & set(own):  # a wrapper's name in front, as of TorchvisionModel
+        given = {f"model.{name}": value for name, value in given.items()}
+    fitting = {name: value for name, value in given.items() if name in own and value.shape == own[name].shape}
+    if not fitting:
+        name = type(network).__name__
+        raise FERError(f"Nothing in '{path}' fits the network {name}: no tensor has its name and shape.")
+    network.load_state_dict(fitting, strict=False)
+    said = f"{len(fitting)} of {len(own)} tensors from {path}"
+    missing = [name for name in own if name not in fitting]
+    if missing:
+        said += f"; not in it or of another shape, so left as they start: {', '.join(missing)}"
+    return said
+
+
+def network_state_of(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """The network's weights in a file of any of the known kinds."""
+    file = PRETRAINED if str(path) == "pretrained" else Path(path).expanduser()
+    if not file.is_file():
+        raise FERError(f"Invalid value for --model.weights. Expected a file, found nothing at '{file}'.")
+    if file.suffix == SUFFIX:
+        return network_state(read_weights(file)["state_dict"])
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever unpickling raises for a file that is none
+        raise FERError(f"Cannot read the weights '{file}': {type(error).__name__}: {error}.") from None
+    state = content.get("state_dict", content) if isinstance(content, dict) else {}
+    return network_state(state) or {name: value for name, value in state.items() if isinstance(value, Tensor)}
+
+
+def _single(value: Tensor) -> Tensor:
+    return value.float() if value.is_floating_point() else value

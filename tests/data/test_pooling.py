@@ -1,0 +1,71 @@
+"""Several data sets as one: each image keeps its part, its label and its person."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fer_lightning.data.datamodule import FERDataModule
+from fer_lightning.data.legend import PARTS
+from fer_lightning.errors import FERError
+
+
+@pytest.fixture
+def two(make_data, tmp_path) -> list[Path]:
+    """One with a split column and votes, one with people in the file names."""
+    first = make_data([(f"a{number}.png", ("fear", "anger")[number % 2]) for number in range(20)], tmp_path / "first")
+    rows = list(csv.reader((first / "legend.csv").open()))
+    with open(first / "legend.csv", "w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow([*rows[0], "split", "fear", "anger"])
+        for number, row in enumerate(rows[1:]):
+            writer.writerow([*row, "testing" if number >= 15 else "training", *((3, 1) if number % 2 == 0 else (1, 3))])
+    second = make_data(
+        [(f"Person_{number // 2}_{number:04d}.png", ("neutral", "anger")[number // 2 % 2]) for number in range(40)],
+        tmp_path / "second",
+    )
+    return [first, second]
+
+
+def module(roots, tmp_path, **options) -> FERDataModule:
+    words = {"split": "predefined", "tree_dir": str(tmp_path / "trees"), "image_size": 8, "soft_labels": True}
+    return FERDataModule([str(root) for root in roots], **(words | options))
+
+
+def test_a_pool_is_the_sum_of_its_data_sets(two, tmp_path):
+    data = module(two, tmp_path)
+    assert data.class_names == ("anger", "fear", "neutral")
+    split = data.split
+    alone = [module(two[:1], tmp_path).split, module(two[1:], tmp_path, split="grouped").split]
+    assert split.counts.sum(1).tolist() == sum(one.counts.sum(1) for one in alone).tolist()
+    for start, one in zip(("first", "second"), alone, strict=True):
+        for image, part, label in zip(one.legend.images, one.parts, one.legend.labels, strict=True):
+            row = split.legend.images.index(f"{start}/images/{image}")
+            assert split.parts[row] == part, PARTS[part]
+            assert split.legend.class_names[split.legend.labels[row]] == one.legend.class_names[label]
+    assert split.shared_identities()[0] == 0
+
+
+def test_its_batches_hold_the_right_pixels_and_targets(two, tmp_path):
+    data = module(two, tmp_path)
+    samples, images = data.samples(0), data.folder(0).images()
+    batch = samples.__getitems__(list(range(len(samples))))
+    for image, pixels, label, target in zip(images, batch.images, batch.labels, batch.targets, strict=True):
+        expected = data.preprocessing.load(tmp_path / image)
+        assert torch.equal(pixels, expected)
+        if image.startswith("second"):
+            assert target.tolist() == np.eye(3)[label].tolist()
+        else:
+            assert sorted(target.tolist()) == [0.0, 0.25, 0.75]
+            assert target.argmax() == label
+
+
+def test_what_cannot_be_pooled_is_refused(two, tmp_path):
+    with pytest.raises(FERError, match="Two of the data sets have the same image folder"):
+        _ = module([two[0], two[0]], tmp_path).split
+    with pytest.raises(FERError, match=r"go with one --data.root, not with a list"):
+        module(two, tmp_path, legend="legend.csv")

@@ -1,0 +1,91 @@
+"""Weights in a file of their own: written, tested, predicted with and fine-tuned from."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from fer_lightning.errors import FERError
+from fer_lightning.networks import ExpressionCNN
+from fer_lightning.weights_file import load_into, read_weights
+from tests.conftest import TINY, run_here
+
+SMALL = ["--model.network.init_args.hidden", "16", "--trainer.max_epochs", "1"]
+
+
+@pytest.fixture(scope="module")
+def exported(drawn, tmp_path_factory):
+    """A run with averaged weights, and its export."""
+    folder = tmp_path_factory.mktemp("exported")
+    run_here("fit", "--data.root", drawn, *TINY, *SMALL, "--model.ema_decay", "0.9", cwd=folder)
+    run_here("export", "--ckpt_path", "best", "--output", "small.safetensors", cwd=folder)
+    return folder
+
+
+def test_the_file_holds_the_averaged_network_in_half_precision_and_the_contract(exported):
+    checkpoint = torch.load(exported / "runs/default/checkpoints/best.ckpt", weights_only=True)
+    found = read_weights(exported / "small.safetensors")
+    about, saved = found["fer_lightning"], checkpoint["fer_lightning"]
+    assert about["class_names"] == saved["class_names"]
+    assert about["preprocessing"] == saved["preprocessing"]
+    assert found["state_dict"]["temperature"] == checkpoint["state_dict"]["temperature"]
+    name = "classifier.1.weight"
+    expected = checkpoint["state_dict"][f"averaged.module.{name}"].half().float()
+    assert torch.equal(found["state_dict"][f"network.{name}"], expected)
+    assert (exported / "small.safetensors").stat().st_size < 0.2 * (
+        exported / "runs/default/checkpoints/best.ckpt"
+    ).stat().st_size
+
+
+def test_it_tests_like_the_checkpoint_it_came_from(exported, drawn):
+    figures = []
+    for given in ("best", "small.safetensors"):
+        words = ["--data.root", drawn, "--data.tree_dir", "master_data", *TINY[:2]]
+        run_here("test", "--ckpt_path", given, *words, cwd=exported)
+        found = json.loads((exported / "runs/default/test/metrics.json").read_text())["metrics"]
+        figures.append({name: value["value"] for name, value in found.items()})
+    assert figures[1]["nll"] == pytest.approx(figures[0]["nll"], abs=2e-3)
+    assert figures[1]["accuracy"] == pytest.approx(figures[0]["accuracy"], abs=0.03)
+
+
+def test_fit_starts_a_new_run_from_it_with_other_classes(exported, make_data, tmp_path, capsys):
+    root = make_data([(f"p{number}.png", ("joy", "calm")[number % 2]) for number in range(40)])
+    words = ["fit", "--name", "tuned", "--data.root", root, "--data.split", "stratified", "--data.num_workers", "0"]
+    run_here(*words, "--ckpt_path", exported / "small.safetensors", "--trainer.max_epochs", "1", cwd=tmp_path)
+    said = capsys.readouterr().out
+    assert "Weights 8 of 10 tensors" in said
+    assert "left as they start: classifier.3.weight, classifier.3.bias" in said
+    saved = torch.load(tmp_path / "runs/tuned/checkpoints/best.ckpt", weights_only=True)["fer_lightning"]
+    assert saved["class_names"] == ["calm", "joy"]
+    assert saved["preprocessing"]["image_size"] == 32
+    run_here("validate", "--name", "tuned", "--ckpt_path", "best", cwd=tmp_path)
+
+
+def test_a_plain_state_dict_is_loaded_by_name_and_shape(tmp_path):
+    source, target = ExpressionCNN(8, 1, 32, hidden=16), ExpressionCNN(3, 1, 32, hidden=16)
+    torch.save(source.state_dict(), tmp_path / "plain.pth")
+    untouched = target.classifier[3].weight.clone()
+    assert load_into(target, tmp_path / "plain.pth").startswith("8 of 10 tensors")
+    assert torch.equal(target.features[0].weight, source.features[0].weight)
+    assert torch.equal(target.classifier[3].weight, untouched)
+
+
+def test_files_that_do_not_fit_are_refused(tmp_path, exported):
+    network = ExpressionCNN(8, 1, 32, hidden=16)
+    with pytest.raises(FERError, match=r"--model.weights. Expected a file, found nothing at 'gone.pth'"):
+        load_into(network, "gone.pth")
+    torch.save({"other": torch.zeros(2)}, tmp_path / "other.pth")
+    with pytest.raises(FERError, match=r"Nothing in .* fits the network ExpressionCNN"):
+        load_into(network, tmp_path / "other.pth")
+    for name in ("bad.safetensors", "bad.pth"):
+        (tmp_path / name).write_bytes(b"nonsense")
+        with pytest.raises(FERError, match="Cannot read the weights"):
+            load_into(network, tmp_path / name)
+
+
+def test_export_refuses_another_ending(exported, capsys):
+    with pytest.raises(SystemExit):
+        run_here("export", "--ckpt_path", "best", "--output", "small.bin", cwd=exported)
+    assert "Expected a file ending in .safetensors. Received: small.bin" in capsys.readouterr().err
