@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import signal
 import sys
 import time
@@ -32,6 +31,7 @@ from fer_lightning.classifier import LOGGED, ExpressionClassifier
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.errors import FERError
 from fer_lightning.evaluation.callback import EvaluationReport
+from fer_lightning.front import command
 from fer_lightning.inference.images import FaceImages, PredictionRows, list_images
 from fer_lightning.last_checkpoint import LastCheckpoint
 from fer_lightning.precision import fastest_precision
@@ -46,7 +46,7 @@ class _Parser(LightningArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise the message as the project's own error."""
-        raise FERError(f"{message}\nAll options: {_command()} {self._verb()}--help") from ex
+        raise FERError(f"{message}\nAll options: {command()} {self._verb()}--help") from ex
 
     def _verb(self) -> str:
         words = self.prog.replace(" [options]", "").split()
@@ -152,7 +152,7 @@ class FERCommandLine(LightningCLI):
             raise FERError(f"The --trainer options do not work here: {error}") from error
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Any]) -> Trainer:
-        summary = RunSummary(_command(), self.run_dir)
+        summary = RunSummary(command(), self.run_dir)
         if self.subcommand == "fit":
             for callback in callbacks:  # not in the configuration: a run repeated from it must not write here
                 if isinstance(callback, ModelCheckpoint | LastCheckpoint) and callback.dirpath is None:
@@ -311,12 +311,6 @@ def main(args: Sequence[str] | None = None) -> None:
 def _fail(message: str) -> None:
     print(f"error: {message}", file=sys.stderr, flush=True)
     raise SystemExit(2)
-
-
-def _command() -> str:
-    """How the user called the program."""
-    name = os.path.basename(sys.argv[0])
-    return "fer" if name == "fer" else "python train.py"
 
 
 def _quieten() -> None:

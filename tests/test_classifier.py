@@ -84,9 +84,9 @@ def test_metric_names_and_test_equals_validation_on_the_same_images(data, tmp_pa
     assert {name.removeprefix("test_"): value for name, value in tested.items()} == {
         name.removeprefix("val_"): value for name, value in validated.items()
     }
-    labels = torch.cat([labels for _, labels, _ in data.test_dataloader()])
+    labels = torch.cat([labels for _, labels, *_ in data.test_dataloader()])
     with torch.no_grad():
-        logits = torch.cat([model.eval()(images) for images, _, _ in data.test_dataloader()])
+        logits = torch.cat([model.eval()(images) for images, *_ in data.test_dataloader()])
     assert tested["test_loss"] == pytest.approx(nn.functional.cross_entropy(logits, labels).item(), abs=1e-5)
     assert tested["test_acc"] == pytest.approx((logits.argmax(1) == labels).float().mean().item())
 

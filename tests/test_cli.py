@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,8 @@ import yaml
 
 import fer_lightning
 from fer_lightning.data.legend import EXPRESSIONS
-from tests.conftest import TINY, run, run_here
+from fer_lightning.verbs import VERBS
+from tests.conftest import PROJECT, TINY, run, run_here
 
 
 @pytest.fixture(scope="module")
@@ -277,9 +280,18 @@ def test_without_data_the_embedded_faces_are_used_and_it_says_so(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-def test_version_and_help(tmp_path):
-    version = run("--version", cwd=tmp_path)
-    assert version.stdout.split()[-1] == fer_lightning.__version__
+def test_version_and_overview_do_not_wait_for_torch(tmp_path):
+    for word in ("--help", "--version"):
+        code = f"from fer_lightning.front import main; main(['{word}']); import sys; assert 'torch' not in sys.modules"
+        done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        if word == "--version":
+            assert done.stdout.split()[-1] == fer_lightning.__version__
+        else:
+            assert all(f"\n  {verb} " in done.stdout for verb in (*VERBS, "fit", "validate", "test", "predict"))
+
+
+def test_help_names_what_can_be_set(tmp_path):
     page = " ".join(run("fit", "--help", cwd=tmp_path).stdout.split())
     for words in (
         "grouped (nobody is on both sides)",

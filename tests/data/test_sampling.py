@@ -34,7 +34,7 @@ def test_evaluation_counts_every_sample_once_and_pads_with_marked_ones(size, dev
     for rank in range(devices):
         indices = list(EvaluationSampler(data, devices, rank))
         lengths.add(len(indices))
-        images, labels, samples = data.__getitems__(indices)
+        images, labels, samples, _ = data.__getitems__(indices)
         assert images.tolist() == samples.tolist() == [index % size for index in indices]
         seen += labels.tolist()
     assert len(lengths) == 1
