@@ -2,11 +2,11 @@
 
     python benchmarks/kills.py [kills, default 50] [devices, default 1] [seed, default 0]
 
-A run on drawn faces, with dropout and augmentation, step checkpoints every 3 batches and several epochs, is stopped
-again and again after a random time by SIGKILL, SIGTERM, Ctrl-C or a full disk, and each time resumed with
-`--ckpt_path last`, until it ends. That is one chain; chains are run until there were as many stops as asked for. Every
-chain must end with the weights, optimiser, metrics and early stopping of the uninterrupted run, bit for bit. Printed
-are the stops of each kind, the exact chains and the steps that had to be repeated.
+A run on drawn faces, with dropout, augmentation, mixup, averaged weights and a schedule, and a checkpoint every 3
+batches, is stopped again and again after a random time by SIGKILL, SIGTERM, Ctrl-C or a full disk (a limit on the
+size of files), and each time resumed with `--ckpt_path last`, until it ends. That is one chain; chains are run until
+there were as many stops as asked for. Every chain must end with the weights, optimiser, metrics and early stopping of
+the uninterrupted run, bit for bit.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ OPTIONS = [
     *("--data.image_size", "32", "--data.batch_size", "8", "--trainer.max_epochs", "8"),
     *("--early_stopping.patience", "3", "--checkpoint_last.every_n_steps", "3"),
     *("--trainer.callbacks", "kills.StepLog"),
-    *("--model.lr_scheduler", "StepLR", "--model.lr_scheduler.step_size", "2"),
+    *("--model.schedule", "cosine", "--model.ema_decay", "0.9", "--model.mixup", "0.2"),
     *("--model.network.init_args.hidden", "64", "--model.network.init_args.dropout", "0.3"),
     *("--data.augmentation.rotation", "10"),
 ]

@@ -56,6 +56,7 @@ class ExpressionClassifier(LightningModule):
             step (arXiv 1803.05407 for why, Adam's equation for how); 0 for none. It starts with a shorter memory.
         weights: Start the network from a file: a checkpoint or exported weights of ours, `pretrained`, or a state
             dict such as torchvision's. What does not fit, such as a head for other classes, starts afresh.
+        compile: Compile the network with torch.compile for training; on CPUs it was slower (README, "Fast").
         flip_at_test: Answer with the mean logits of an image and its mirror image, at twice the cost.
 
     Raises:
@@ -78,6 +79,7 @@ class ExpressionClassifier(LightningModule):
         mixup: float = 0.0,
         ema_decay: float = 0.0,
         weights: str | None = None,
+        compile: bool = False,
         flip_at_test: bool = False,
     ) -> None:
         super().__init__()
@@ -95,6 +97,7 @@ class ExpressionClassifier(LightningModule):
         self._schedule, self._warmup = schedule, warmup
         self._loss, self._mixup, self.flip_at_test = loss, mixup, flip_at_test
         self._counts: Tensor | None = None
+        self._compile = compile
         self._ema_decay = ema_decay
         self.averaged = AveragedModel(network, use_buffers=True).requires_grad_(False) if ema_decay else None
         classes = len(self.class_names)
@@ -147,7 +150,9 @@ class ExpressionClassifier(LightningModule):
         return logits
 
     def on_fit_start(self) -> None:
-        """Count the images of each class, for losses that weigh them."""
+        """Compile if asked; count the images of each class, for losses that weigh them."""
+        if self._compile:
+            self.network.compile()  # in place: names in checkpoints stay
         data = getattr(self.trainer, "datamodule", None)
         if data is not None and hasattr(data, "split"):
             self._counts = torch.tensor(data.split.counts[TRAINING], dtype=torch.float32, device=self.device)

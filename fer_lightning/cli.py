@@ -9,8 +9,9 @@ import sys
 import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import yaml
 from filelock import FileLock, Timeout
@@ -89,6 +90,12 @@ class FERCommandLine(LightningCLI):
                 help="Face images, or folders of them (default: the testing part).",
             )
             parser.add_argument("--output", type=str, default="predictions.csv", help="CSV file for the rows.")
+            parser.add_argument(
+                "--faces",
+                type=Literal["auto", "whole", "detect"],
+                default="auto",
+                help="Take images as faces (whole), or find the largest face in each (detect); auto: as in training.",
+            )
             parser.add_argument(
                 "--target_risk",
                 type=float | None,
@@ -223,9 +230,10 @@ class FERCommandLine(LightningCLI):
     def predict(self, **kwargs: Any) -> None:
         """Predict the given images, or those of the testing part."""
         inputs = self._get(self.config, "input") or [str(self.datamodule.tree / "testing")]
-        images = FaceImages(list_images(inputs), self.model.preprocessing)
+        contract, faces = self.model.preprocessing, self._get(self.config, "faces")
+        images = FaceImages(list_images(inputs), contract if faces == "auto" else replace(contract, faces=faces))
         data = self.datamodule
-        loader = DataLoader(images, data.eval_batch_size, num_workers=min(data.num_workers, len(images)))
+        loader = DataLoader(images, data.eval_batch_size, num_workers=min(data.decode_workers, len(images)))
         self.trainer.predict(
             self.model, loader, ckpt_path=kwargs["ckpt_path"], weights_only=True, return_predictions=False
         )

@@ -126,7 +126,8 @@ class FERDataModule(LightningDataModule):
         self.split_rule, self.train_fraction, self.val_fraction = split, train_fraction, val_fraction
         self.split_seed, self.identity, self.folds, self.fold = split_seed, identity, folds, fold
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.num_workers = (0 if cache else free_cores()) if num_workers is None else num_workers
+        self.decode_workers = free_cores() if num_workers is None else num_workers
+        self.num_workers = 0 if cache and num_workers is None else self.decode_workers
         self.seed = seed
         self.preprocessing = Preprocessing(image_size, color, interpolation, tuple(mean), tuple(std), faces, margin)
         self._classes = classes

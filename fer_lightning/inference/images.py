@@ -44,7 +44,10 @@ def list_images(inputs: Sequence[str | os.PathLike[str]]) -> list[Path]:
 
 
 class FaceImages(Dataset[dict[str, Any]]):
-    """Items `{"image", "path", "error"}`: a file that cannot be read is a black image with the reason beside it."""
+    """Items `{"image", "path", "face", "error"}`; an unreadable file is a black image with the reason beside it.
+
+    `face` is false where faces were looked for and none was found.
+    """
 
     def __init__(self, paths: Sequence[Path], preprocessing: Preprocessing) -> None:
         self.paths, self.preprocessing = list(paths), preprocessing
@@ -53,17 +56,19 @@ class FaceImages(Dataset[dict[str, Any]]):
         return len(self.paths)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        path, error = self.paths[index], ""
+        path, face, error = self.paths[index], False, ""
         try:
-            image = self.preprocessing.load(path)
+            image, face = self.preprocessing.look(path)
         except UnreadableImageError as problem:
             size, error = self.preprocessing.image_size, str(problem)
             image = torch.zeros(self.preprocessing.channels, size, size, dtype=torch.uint8)
-        return {"image": image, "path": str(path), "error": error}
+        return {"image": image, "path": str(path), "face": face, "error": error}
 
 
 class PredictionRows(BasePredictionWriter):
     """Writes a CSV as the batches come: path, label, confidence, one probability a class, error.
+
+    The label is a class, or `uncertain`, `no_face` or `error`.
 
     Args:
         output: The file to write.
@@ -79,7 +84,7 @@ class PredictionRows(BasePredictionWriter):
         if target_risk is not None and not 0 <= target_risk <= 1:
             raise FERError(f"Invalid value for --target_risk. Expected a number from 0 to 1. Received: {target_risk}.")
         self.output, self.class_names, self.target_risk = Path(output), list(class_names), target_risk
-        self.written = self.failed = self.uncertain = 0
+        self.written = self.failed = self.faceless = self.uncertain = 0
         self.threshold = 0.0
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -107,11 +112,16 @@ class PredictionRows(BasePredictionWriter):
         dataloader_idx: int,
     ) -> None:
         """Write the rows of one batch."""
-        for path, error, shares in zip(batch["path"], batch["error"], prediction.tolist(), strict=True):
+        columns = (batch["path"], batch["face"].tolist(), batch["error"], prediction.tolist())
+        for path, face, error, shares in zip(*columns, strict=True):
             self.written += 1
             if error:
                 self.failed += 1
                 self._rows.writerow([path, "error", "", *[""] * len(self.class_names), error])
+                continue
+            if not face:
+                self.faceless += 1
+                self._rows.writerow([path, "no_face", "", *[""] * len(self.class_names), ""])
                 continue
             best = max(range(len(shares)), key=shares.__getitem__)
             row = [f"{share:.6f}" for share in shares]
@@ -124,7 +134,8 @@ class PredictionRows(BasePredictionWriter):
         """Close the file and say what is in it."""
         self._stream.close()
         unread = f", {self.failed} of them unreadable" if self.failed else ""
-        print(f"\n{self.written} rows{unread}. Written to {self.output}", flush=True)
+        faceless = f", {self.faceless} without a face" if self.faceless else ""
+        print(f"\n{self.written} rows{unread}{faceless}. Written to {self.output}", flush=True)
         if self.target_risk is not None:
             reach = (
                 f"below a confidence of {self.threshold:.3f}" if self.threshold <= 1 else "as no confidence reaches it"

@@ -30,3 +30,10 @@ def test_a_bad_file_is_an_item_with_its_reason(tmp_path):
     assert items[0]["image"][:, 0, 0].tolist() == [255, 0, 0]
     assert "Cannot read" in items[1]["error"]
     assert items[1]["image"].shape == (3, 4, 4)
+
+
+def test_where_faces_are_looked_for_an_image_without_one_says_so(tmp_path):
+    Image.new("RGB", (60, 60), "red").save(tmp_path / "red.png")
+    item = FaceImages([tmp_path / "red.png"], Preprocessing(4, faces="detect"))[0]
+    assert (item["face"], item["error"]) == (False, "")
+    assert FaceImages([tmp_path / "red.png"], Preprocessing(4))[0]["face"]
