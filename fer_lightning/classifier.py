@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from fer_lightning.data.augmentation import mix
 from fer_lightning.data.batches import Batch
 from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.data.preprocessing import Preprocessing
@@ -321,24 +322,6 @@ class ExpressionClassifier(LightningModule):
                 f"{theirs.get(name, 'missing')} in the checkpoint, {ours.get(name, 'missing')} here. Leave --model.* "
                 "options away: they are read from the checkpoint."
             )
-
-
-def mix(images: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
-    """Blend every image and its target with another of the batch, in a share drawn from Beta(alpha, alpha).
-
-    Args:
-        images: uint8 or float `(n, channels, h, w)`.
-        targets: float `(n, classes)`.
-        alpha: Parameter of the Beta distribution.
-
-    Returns:
-        float images and targets of the same shapes.
-    """
-    share = torch.distributions.Beta(alpha, alpha).sample((len(images),)).to(images.device)
-    other = torch.randperm(len(images), device=images.device)
-    images = images.float()
-    across, along = share.view(-1, 1, 1, 1), share.view(-1, 1)
-    return images.lerp(images[other], 1 - across), targets.lerp(targets[other], 1 - along)
 
 
 def _is_plain(value: Any) -> bool:

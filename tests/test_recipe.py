@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from fer_lightning.classifier import ExpressionClassifier, mix
+from fer_lightning.classifier import ExpressionClassifier
+from fer_lightning.data.augmentation import mix
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.preprocessing import Preprocessing
 from fer_lightning.errors import FERError

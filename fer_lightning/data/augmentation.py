@@ -90,6 +90,24 @@ class Augmentation:
         return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
+def mix(images: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
+    """Blend every image and its target with another of the batch, in a share drawn from Beta(alpha, alpha).
+
+    Args:
+        images: uint8 or float `(n, channels, h, w)`.
+        targets: float `(n, classes)`.
+        alpha: Parameter of the Beta distribution.
+
+    Returns:
+        float images and targets of the same shapes.
+    """
+    share = torch.distributions.Beta(alpha, alpha).sample((len(images),)).to(images.device)
+    other = torch.randperm(len(images), device=images.device)
+    images = images.float()
+    across, along = share.view(-1, 1, 1, 1), share.view(-1, 1)
+    return images.lerp(images[other], 1 - across), targets.lerp(targets[other], 1 - along)
+
+
 def uniform(seed: int, epoch: int, samples: Tensor, count: int) -> Tensor:
     """Numbers that are a pure function of their arguments: float32 `(n, count)`, uniform in 0..1 (1 excluded).
 
