@@ -119,7 +119,7 @@ def decoding_table(count: int = 6000) -> None:
     print(f"{'reading random batches of 64':<34}{len(order) / read:>9.0f} images/s")
 
 
-def large_cache(count: int = 40_000, limit: int = 400) -> None:
+def large_cache(count: int = 40_000, limit: int = 1500) -> None:
     """Print the third table."""
     with tempfile.TemporaryDirectory() as place:
         make(Path(place, "data"), count, 48, distinct=False)
