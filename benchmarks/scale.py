@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,8 +66,9 @@ def set_up(root: str, trees: str) -> None:
 
     materialize(data.split, trees, "set", check=False)
     figures["folders"] = time.perf_counter() - begun
+    fresh = replace(data.split, legend=replace(data.legend))  # nothing remembered, as in a new process
     begun = time.perf_counter()
-    materialize(data.split, trees, "set", check=False)
+    materialize(fresh, trees, "set", check=False)
     figures["again"] = time.perf_counter() - begun
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps(figures | {"before": before, "peak": peak}))

@@ -16,7 +16,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import SaveConfigCallback
 
-from fer_lightning.classifier import LOGGED
+from fer_lightning.classifier import RUNNING_LOSS
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.splits import TESTING, VALIDATION
 
@@ -54,7 +54,7 @@ class EpochTable(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the epoch's row and write the file anew."""
-        figures = {name: float(value) for name, value in trainer.callback_metrics.items() if name in LOGGED}
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items() if name != RUNNING_LOSS}
         row: dict[str, float] = {"epoch": trainer.current_epoch, "step": trainer.global_step}
         row["seconds"] = round(time.monotonic() - self._started, 2)
         row["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])
@@ -91,7 +91,7 @@ class StepRandomness(Callback):
         step = trainer.fit_loop.epoch_loop.total_batch_idx
         digest = hashlib.sha256(f"{self.seed} {step} {trainer.global_rank}".encode()).digest()
         number = int.from_bytes(digest[:8]) - 2**63
-        torch.default_generator.manual_seed(number)  # torch.manual_seed costs a millisecond where there is no GPU
+        torch.default_generator.manual_seed(number)  # torch.manual_seed takes 3 ms where there is no GPU
         device = trainer.strategy.root_device
         if device.type != "cpu":
             torch.get_device_module(device).manual_seed(number)
@@ -153,10 +153,11 @@ class RunSummary(Callback):
     Args:
         command: How the program was called, such as `python train.py`.
         folder: The run's folder.
+        chosen: Whether the precision was chosen by the machine and not by the user.
     """
 
-    def __init__(self, command: str, folder: str | os.PathLike[str]) -> None:
-        self.command, self.folder = command, Path(folder)
+    def __init__(self, command: str, folder: str | os.PathLike[str], chosen: bool = False) -> None:
+        self.command, self.folder, self.chosen = command, Path(folder), chosen
         self._started = time.monotonic()
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -169,7 +170,8 @@ class RunSummary(Callback):
             print(f"Network {type(network).__name__}, {weights:,} parameters")
             if loaded := getattr(pl_module, "loaded", ""):
                 print(f"Weights {loaded}")
-            print(f"Compute {trainer.world_size} x {device}{threads}, {precision}", flush=True)
+            why = " (the fastest here; --trainer.precision decides otherwise)" if self.chosen else ""
+            print(f"Compute {trainer.world_size} x {device}{threads}, {precision}{why}", flush=True)
         self._started = time.monotonic()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from fer_lightning.data.augmentation import mix
 from fer_lightning.data.batches import Batch
+from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.data.preprocessing import Preprocessing
 from fer_lightning.data.sampling import PADDING
@@ -36,6 +37,9 @@ LOGGED = (
 )
 """What is logged during `fit`, and can be monitored."""
 
+RUNNING_LOSS = "loss"
+"""What the progress bar shows within an epoch: the loss of one batch now and then; it is in no table."""
+
 
 class ExpressionClassifier(LightningModule):
     """Trains a network to name expressions, and carries all that is needed to use it afterwards.
@@ -54,10 +58,12 @@ class ExpressionClassifier(LightningModule):
         loss: How the training loss differs from plain cross-entropy.
         mixup: Parameter alpha of mixup (arXiv 1710.09412): images and targets are blended in pairs; 0 for never.
         ema_decay: Evaluate, and keep as the model, an exponential moving average of the weights with this decay a
-            step (arXiv 1803.05407 for why, Adam's equation for how); 0 for none. It starts with a shorter memory.
+            step (arXiv 1703.01780, section 2); 0 for none. It starts with the weights after the first step and a
+            shorter memory.
         weights: Start the network from a file: a checkpoint or exported weights of ours, `pretrained`, or a state
             dict such as torchvision's. What does not fit, such as a head for other classes, starts afresh.
-        compile: Compile the network with torch.compile for training; on CPUs it was slower (README, "Fast").
+        compile: Compile the network with torch.compile for training; on 2 CPU cores it was slower
+            (docs/experiments.md).
         flip_at_test: Answer with the mean logits of an image and its mirror image, at twice the cost.
 
     Raises:
@@ -154,8 +160,8 @@ class ExpressionClassifier(LightningModule):
         """Compile if asked; count the images of each class, for losses that weigh them."""
         if self._compile:
             self.network.compile()  # in place: names in checkpoints stay
-        data = getattr(self.trainer, "datamodule", None)
-        if data is not None and hasattr(data, "split"):
+        data = self._data()
+        if data is not None:
             self._counts = torch.tensor(data.split.counts[TRAINING], dtype=torch.float32, device=self.device)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -169,7 +175,7 @@ class ExpressionClassifier(LightningModule):
         loss = self._loss(logits, targets, self._counts)
         self._tally(loss.detach(), logits.detach(), labels)
         if batch_idx % 10 == 0:
-            self.log("loss", loss, prog_bar=True, logger=False)
+            self.log(RUNNING_LOSS, loss, prog_bar=True, logger=False)
         return loss
 
     def _tally(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
@@ -208,8 +214,8 @@ class ExpressionClassifier(LightningModule):
         self._validated.clear()
         logits, labels = (torch.as_tensor(self.all_gather(part)).flatten(0, -part.ndim) for part in parts)
         real = labels != PADDING
-        data = getattr(self.trainer, "datamodule", None)
-        if real.any() and not getattr(data, "validates_on_testing", False):
+        data = self._data()
+        if real.any() and not (data is not None and data.validates_on_testing):
             temperature, self.risk_curve = calibrate(logits[real].float(), labels[real])
             self.temperature.fill_(temperature)
 
@@ -262,11 +268,19 @@ class ExpressionClassifier(LightningModule):
 
     def _steps_in_all(self) -> int:
         """Steps of the whole training; Lightning's own figure would make the first epoch's batches too early."""
-        epochs = self.trainer.max_epochs or 0
-        if epochs < 1:
-            raise FERError("--model.schedule cosine needs to know the length: give --trainer.max_epochs.")
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        return int(epochs * -(-data.batches_per_epoch() // self.trainer.accumulate_grad_batches))
+        trainer = self.trainer
+        epochs, limit, data = trainer.max_epochs or 0, trainer.limit_train_batches, self._data()
+        if epochs < 1 or data is None:
+            raise FERError(
+                "--model.schedule cosine needs to know the length: give --trainer.max_epochs and FERDataModule."
+            )
+        batches = data.batches_per_epoch()
+        batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+        return epochs * -(-batches // trainer.accumulate_grad_batches)
+
+    def _data(self) -> FERDataModule | None:
+        data = getattr(self.trainer, "datamodule", None)
+        return data if isinstance(data, FERDataModule) else None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the contract, so that a checkpoint says by itself how to use it."""

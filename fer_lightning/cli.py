@@ -159,7 +159,8 @@ class FERCommandLine(LightningCLI):
             raise FERError(f"The --trainer options do not work here: {error}") from error
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Any]) -> Trainer:
-        summary = RunSummary(command(), self.run_dir)
+        chosen = self._get(self.config_init, "trainer").get("precision") is None
+        summary = RunSummary(command(), self.run_dir, chosen)
         if self.subcommand == "fit":
             for callback in callbacks:  # not in the configuration: a run repeated from it must not write here
                 if isinstance(callback, ModelCheckpoint | LastCheckpoint) and callback.dirpath is None:
@@ -309,7 +310,7 @@ def main(args: Sequence[str] | None = None) -> None:
         if error.errno == errno.ENOSPC:
             _fail(
                 "The disk is full. Free some space, or choose another place with --runs_dir DIR; then go on with "
-                "--ckpt_path last. A checkpoint that was being written may be incomplete: it will be refused."
+                "--ckpt_path last: the checkpoint before this one is whole."
             )
         if error.filename is None and error.errno is None:
             raise

@@ -15,10 +15,7 @@ usage: {command} VERB [options]        {command} VERB --help lists them all
   validate   measure a checkpoint on the validation part
   test       measure a checkpoint on the testing part, with a report
   predict    name the expressions in images
-  export     write a checkpoint's network to a small file of its own
-  crossval   train and test on every fold of a data set
-  compare    compare runs on the same test images
-  audit      examine a data set before training
+{others}
 
   {command} fit --data.root DATA --name mine
   {command} test --name mine --ckpt_path best
@@ -34,7 +31,10 @@ def main(args: Sequence[str] | None = None) -> None:
     """
     words = list(sys.argv[1:] if args is None else args)
     if words in ([], ["--help"], ["-h"]):
-        print(_HELP.format(command=command()), end="")
+        from fer_lightning.verbs import VERBS
+
+        others = "\n".join(f"  {verb:<10} {said[0].lower()}{said[1:-1]}" for verb, said in VERBS.items())
+        print(_HELP.format(command=command(), others=others), end="")
     elif words == ["--version"]:
         print(f"fer_lightning {__version__}")
     else:

@@ -76,15 +76,24 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write after the epoch."""
-        best = next((c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)), None)
-        if best is not None and not best.save_weights_only and best._last_global_step_saved == trainer.global_step:
-            if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
-                put_same(Path(best.best_model_path), self._path(trainer))  # written a moment ago, with the same content
-            self._saved = time.monotonic()
-        else:
+        same = self._written_just_now(trainer)
+        if same is None:
             self._save(trainer)
+        else:
+            if trainer.is_global_zero:
+                put_same(same, self._path(trainer))
+            self._saved = time.monotonic()
         if self._asked_to_stop:
             raise KeyboardInterrupt
+
+    def _written_just_now(self, trainer: Trainer) -> Path | None:
+        """A whole checkpoint that another callback wrote at this step: writing it again would take as long."""
+        for callback in trainer.checkpoint_callbacks:
+            if isinstance(callback, ModelCheckpoint) and not callback.save_weights_only:
+                path = Path(callback._last_checkpoint_saved)
+                if callback._last_global_step_saved == trainer.global_step and path.is_file():
+                    return path
+        return None
 
     def _is_time(self, trainer: Trainer, batches: int) -> bool:
         """Whether the minutes are over; all processes go by the first one's clock, and ask it only now and then."""

@@ -48,9 +48,13 @@ class LossOptions:
 
         Returns:
             A float scalar.
+
+        Raises:
+            FERError: If `counts` is needed and not given.
         """
         logits = logits.float()
-        if self.logit_adjustment and counts is not None:
+        if self.logit_adjustment:
+            counts = self._needed(counts)
             logits = logits + self.logit_adjustment * (counts.clamp(min=0.5) / counts.sum()).log()
         if self.label_smoothing:
             targets = targets * (1 - self.label_smoothing) + self.label_smoothing / targets.shape[1]
@@ -58,9 +62,17 @@ class LossOptions:
         terms = -targets * log_probabilities
         if self.focal_gamma:
             terms = terms * (1 - log_probabilities.exp()) ** self.focal_gamma
-        if self.class_weights != "none" and counts is not None:
-            terms = terms * self._weights(counts)
+        if self.class_weights != "none":
+            terms = terms * self._weights(self._needed(counts))
         return terms.sum(1).mean()
+
+    def _needed(self, counts: Tensor | None) -> Tensor:
+        if counts is None:
+            raise FERError(
+                "--model.loss.class_weights and --model.loss.logit_adjustment need the number of images of each class: "
+                "train with FERDataModule."
+            )
+        return counts
 
     def _weights(self, counts: Tensor) -> Tensor:
         beta = 0.999

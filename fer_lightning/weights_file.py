@@ -39,10 +39,10 @@ def save_weights(checkpoint: dict[str, Any], path: str | os.PathLike[str], half:
         path: The file to write.
         half: Write numbers in half precision, which halves the file.
     """
-    about = dict(checkpoint["fer_lightning"])
-    model = yaml.safe_load(about.pop("config", "{}")).get("model", {})
+    known = checkpoint["fer_lightning"]
+    about = {name: known[name] for name in ("format", "version", "class_names", "preprocessing", "risk_curve")}
+    model = yaml.safe_load(known.get("config", "{}")).get("model", {})
     kept = {name: model[name] for name in ("network", "flip_at_test") if name in model}
-    about = {name: about[name] for name in ("format", "version", "class_names", "preprocessing", "risk_curve")}
     about |= {"config": yaml.safe_dump({"model": kept}), "temperature": float(checkpoint["state_dict"]["temperature"])}
     state = network_state(checkpoint["state_dict"])
     tensors = {

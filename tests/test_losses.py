@@ -66,3 +66,9 @@ def test_a_class_without_images_does_no_harm():
 def test_a_value_out_of_range_is_refused():
     with pytest.raises(FERError, match=r"--model.loss.label_smoothing. Expected 0 to 0.999. Received: 1.5"):
         LossOptions(label_smoothing=1.5)
+
+
+@pytest.mark.parametrize("options", [{"logit_adjustment": 1}, {"class_weights": "inverse"}])
+def test_class_shares_that_are_needed_and_not_there_are_no_silent_matter(options):
+    with pytest.raises(FERError, match="need the number of images of each class"):
+        LossOptions(**options)(LOGITS, TARGETS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 
 import pytest
 import torch
@@ -100,20 +101,69 @@ def test_mirror_images_at_test_make_the_answer_symmetric():
     assert not torch.allclose(model.train()(images), model(images.flip(-1)))
 
 
+def briefly(drawn, tmp_path, name, *words):
+    """Two steps on the drawn faces; the last checkpoint's weights and the row of the epoch."""
+    fit = [
+        "fit",
+        "--name",
+        name,
+        "--data.root",
+        drawn,
+        *TINY,
+        "--trainer.max_epochs",
+        "1",
+        "--trainer.precision",
+        "32-true",
+    ]
+    fit += ["--model.network.init_args.hidden", "16", "--model.optimizer", "SGD", "--trainer.limit_train_batches", "2"]
+    run_here(*fit, *words, cwd=tmp_path)
+    saved = torch.load(tmp_path / "runs" / name / "checkpoints/last.ckpt", weights_only=True)
+    (row,) = csv.DictReader((tmp_path / "runs" / name / "metrics.csv").open())
+    return saved["state_dict"], row
+
+
 def test_averaged_weights_are_what_is_validated_and_kept(drawn, tmp_path):
-    """With one step: the average starts at the first weights and has a memory of (1 + 1) / (10 + 1) then."""
-    words = ["fit", "--data.root", drawn, *TINY, "--trainer.max_epochs", "1", "--model.network.init_args.hidden", "16"]
-    words += ["--trainer.limit_train_batches", "2", "--model.optimizer", "SGD", "--model.optimizer.lr", "0.1"]
-    run_here(*words, "--model.ema_decay", "0.9", cwd=tmp_path)
-    saved = torch.load(tmp_path / "runs/default/checkpoints/last.ckpt", weights_only=True)["state_dict"]
-    run_here(*words, "--name", "plain", "--model.schedule", "constant", cwd=tmp_path)
-    plain = torch.load(tmp_path / "runs/plain/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    """The average is the weights after the first step, then moves towards those after the second."""
+    rate = ["--model.optimizer.lr", "0.1"]
+    first, _ = briefly(drawn, tmp_path, "first", *rate, "--trainer.limit_train_batches", "1")
+    second, plain = briefly(drawn, tmp_path, "second", *rate)
+    both, averaged = briefly(drawn, tmp_path, "both", *rate, "--model.ema_decay", "0.1")
     name = "classifier.1.weight"
-    assert torch.equal(saved[f"network.{name}"], plain[f"network.{name}"])
-    assert not torch.equal(saved[f"averaged.module.{name}"], saved[f"network.{name}"])
-    run_here("validate", "--ckpt_path", "best", cwd=tmp_path)
-    rows = list(csv.DictReader((tmp_path / "runs/default/metrics.csv").open()))
-    assert float(rows[-1]["val_loss"]) > 0
+    assert torch.equal(both[f"network.{name}"], second[f"network.{name}"])
+    expected = first[f"network.{name}"] * 0.1 + second[f"network.{name}"] * 0.9
+    torch.testing.assert_close(both[f"averaged.module.{name}"], expected, rtol=1e-5, atol=1e-7)
+    assert averaged["train_loss"] == plain["train_loss"]
+    assert averaged["val_loss"] != plain["val_loss"]
+    run_here("validate", "--name", "both", "--ckpt_path", "last", cwd=tmp_path)
+    found = json.loads((tmp_path / "runs/both/validate/metrics.json").read_text())
+    assert found["metrics"]["accuracy"]["value"] == pytest.approx(float(averaged["val_acc"]), abs=1e-6)
+
+
+def test_only_training_images_are_augmented(drawn, tmp_path):
+    """Without learning, augmentation shows in the training loss and must not in the validation loss."""
+    still = ["--model.optimizer.lr", "0"]
+    _, plain = briefly(drawn, tmp_path, "plain", *still)
+    strong = ["--data.augmentation.brightness", "1", "--data.augmentation.erasing", "1"]
+    _, augmented = briefly(drawn, tmp_path, "augmented", *still, *strong)
+    assert augmented["train_loss"] != plain["train_loss"]
+    assert augmented["val_loss"] == plain["val_loss"]
+    _, mixed = briefly(drawn, tmp_path, "mixed", *still, "--model.mixup", "0.4")
+    assert mixed["train_loss"] != plain["train_loss"]
+    assert mixed["val_loss"] == plain["val_loss"]
+
+
+def test_the_loss_of_the_command_line_knows_the_class_shares(drawn, tmp_path):
+    """Drawn faces have equal shares, so the adjustment moves no logit against another; a legend without some does."""
+    still = ["--model.optimizer.lr", "0"]
+    rows = (drawn / "legend.csv").read_text().splitlines()
+    kept = [row for number, row in enumerate(rows) if not row.endswith(",fear") or number % 3 == 0]
+    (tmp_path / "legend.csv").write_text("\n".join(kept) + "\n")
+    uneven = ["--data.legend", "legend.csv", "--data.images", drawn / "images"]
+    _, plain = briefly(drawn, tmp_path, "plain", *still, *uneven)
+    for option in (("--model.loss.logit_adjustment", "1"), ("--model.loss.class_weights", "inverse")):
+        _, adjusted = briefly(drawn, tmp_path, "adjusted", *still, *uneven, *option)
+        assert adjusted["train_loss"] != plain["train_loss"]
+        assert adjusted["val_loss"] == plain["val_loss"]
 
 
 def test_the_schedule_needs_a_length(drawn, tmp_path, capsys):

@@ -23,7 +23,7 @@ OPTIONS = [
     *("--model.lr_scheduler", "StepLR", "--model.lr_scheduler.step_size", "2", "--early_stopping.patience", "3"),
     *("--model.network.init_args.hidden", "64", "--model.network.init_args.dropout", "0.3"),
     *("--data.augmentation.rotation", "10", "--data.augmentation.flip", "true"),
-    *("--checkpoint_last.every_n_steps", "3"),
+    *("--model.mixup", "0.2", "--model.ema_decay", "0.9", "--checkpoint_last.every_n_steps", "3"),
 ]
 
 
@@ -88,14 +88,42 @@ def test_stopped_at_any_moment_and_resumed_is_as_if_never_stopped(whole, drawn, 
     shutil.copytree(whole / "runs", tmp_path / "runs")
     with begin(tmp_path, "--data.root", drawn, *OPTIONS) as process:
         wait_for_step(process, tmp_path, step)
-        process.send_signal(how)
+        if how == signal.SIGINT:
+            os.killpg(process.pid, how)  # as a terminal does: the data worker gets it too
+        else:
+            process.send_signal(how)
         said, errors = process.communicate(timeout=60)
     assert process.returncode != 0
-    assert "Traceback" not in errors
-    if how != signal.SIGKILL:
+    if how != signal.SIGKILL:  # after that only the orphaned data worker can speak, and it does
+        assert "Traceback" not in errors
         assert "Continue with: python train.py fit --ckpt_path runs/cut/checkpoints/last.ckpt" in said
     run_here("fit", "--name", "cut", "--ckpt_path", "last", "--data.num_workers", "0", cwd=tmp_path)
     assert_same(tmp_path)
+
+
+def test_last_is_the_last_epoch_even_where_another_one_is_better(drawn, tmp_path):
+    """With several best checkpoints the one just written is not the best one."""
+    words = [
+        "--data.root",
+        drawn,
+        *OPTIONS,
+        "--data.num_workers",
+        "0",
+        "--model.schedule",
+        "cosine",
+        "--name",
+        "several",
+    ]
+    run_here("fit", *words, "--checkpoint_best.save_top_k", "-1", cwd=tmp_path)
+    folder = tmp_path / "runs/several/checkpoints"
+    assert torch.load(folder / "last.ckpt", weights_only=True)["epoch"] == 3
+
+
+def test_checkpoints_between_steps_by_the_clock(drawn, tmp_path):
+    words = ["--data.root", drawn, *OPTIONS, "--checkpoint_last.every_n_steps", "0"]
+    with begin(tmp_path, *words, "--checkpoint_last.every_n_minutes", "0.0001") as process:
+        assert wait_for_step(process, tmp_path, 1) % 18 != 0
+        process.kill()
 
 
 def test_resuming_a_run_that_came_to_its_end_adds_nothing(whole, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -96,6 +97,11 @@ class ReadDecoded:
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_pixels": None}
+
+
+def leave_ctrl_c_to_the_run(worker: int) -> None:
+    """Start a DataLoader's worker: Ctrl-C reaches it too, and the run still needs it for its last step."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def as_gathered(batch: Any) -> Batch:

@@ -18,7 +18,14 @@ from torch.utils.data import DataLoader
 from fer_lightning.cores import free_cores
 from fer_lightning.data.amendments import amend, read_exclude, read_relabel
 from fer_lightning.data.augmentation import Augmentation
-from fer_lightning.data.batches import Batch, DecodeFiles, FaceSamples, ReadDecoded, as_gathered
+from fer_lightning.data.batches import (
+    Batch,
+    DecodeFiles,
+    FaceSamples,
+    ReadDecoded,
+    as_gathered,
+    leave_ctrl_c_to_the_run,
+)
 from fer_lightning.data.decoded_cache import decoded, size_of
 from fer_lightning.data.image_folder import ExpressionFolder, materialize
 from fer_lightning.data.legend import EXPRESSIONS, PARTS, Conflicts, Legend, locate_legend
@@ -154,7 +161,8 @@ class FERDataModule(LightningDataModule):
         """The legend of every data set, read and checked at first use."""
         roots = [drawn_faces()] if self.embedded else [Path(root) for root in self.roots or ["."]]
         places = [locate_legend(root, self.legend_path, self.image_dir) for root in roots]
-        return [read_legend(path, images, self._classes, self.conflicts) for path, images in places]
+        classes = self._classes if len(places) == 1 else None  # of several, none need have all classes: see `pool`
+        return [read_legend(path, images, classes, self.conflicts) for path, images in places]
 
     @property
     def legend(self) -> Legend:
@@ -276,6 +284,7 @@ class FERDataModule(LightningDataModule):
             batch_size,
             sampler=sampler,
             collate_fn=as_gathered,
+            worker_init_fn=leave_ctrl_c_to_the_run,
             num_workers=self.num_workers,
             pin_memory=torch.accelerator.is_available(),
             persistent_workers=self.num_workers > 0,

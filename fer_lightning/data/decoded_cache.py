@@ -36,8 +36,8 @@ def decoded(legend: Legend, preprocessing: Preprocessing, folder: str | os.PathL
     """Build the cache of a legend's images, or find the one that is there.
 
     The file's name has a fingerprint of the images (name, size, time) and of the contract. It holds no trace of the
-    split, so that all splits of a data set share it. Caches of the same images in an older state are removed; whoever
-    has one open keeps it.
+    split, so that all splits of a data set share it. A cache of the same list of images whose files have changed since
+    is removed.
 
     Args:
         legend: Whose images, in the legend's order.
@@ -85,12 +85,16 @@ def size_of(legend: Legend, preprocessing: Preprocessing) -> int:
 
 
 def _digest(legend: Legend, preprocessing: Preprocessing) -> str:
-    """Which images and which pixels, apart from the state of the files."""
+    """Which images and which pixels, apart from the state of the files.
+
+    The list of images counts: what another class list or another rule for conflicts leaves of a legend is another
+    cache, and two runs that differ in that do not remove each other's.
+    """
     contract: list[Any] = [_LAYOUT, preprocessing.image_size, preprocessing.color, preprocessing.interpolation]
     if preprocessing.faces != "whole":
         contract += [preprocessing.faces, preprocessing.margin]
-    places = [os.fspath(legend.image_dir.resolve()), os.fspath(legend.path.resolve())]
-    return hashlib.sha256(json.dumps([contract, places]).encode()).hexdigest()[:8]
+    images = hashlib.sha256("\n".join([os.fspath(legend.image_dir.resolve()), *legend.images]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([contract, images]).encode()).hexdigest()[:8]
 
 
 class _Files(Dataset[tuple[Tensor | None, bool, str]]):

@@ -64,6 +64,14 @@ def test_it_is_kept_until_a_file_or_the_contract_changes(legend, tmp_path):
     assert kept == [".lock", ".lock", ".npy", ".npy"]
 
 
+def test_another_list_of_images_has_a_cache_of_its_own(legend, tmp_path):
+    """Or two runs that differ in --data.classes or --data.conflicts would remove each other's."""
+    whole = decoded(legend, SMALL, tmp_path / "cache", "set")
+    part = decoded(legend.take(np.arange(10)), SMALL, tmp_path / "cache", "set")
+    assert len(open_decoded(part)) == 10
+    assert whole.exists()
+
+
 def test_every_split_reads_its_own_images(drawn, tmp_path):
     for split in ("grouped", "sequential"):
         words = {"root": str(drawn), "split": split, "tree_dir": str(tmp_path), "image_size": 12, "eval_batch_size": 64}

@@ -12,6 +12,7 @@ import torch
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.legend import PARTS
 from fer_lightning.errors import FERError
+from tests.conftest import run_here
 
 
 @pytest.fixture
@@ -62,6 +63,13 @@ def test_its_batches_hold_the_right_pixels_and_targets(two, tmp_path):
         else:
             assert sorted(target.tolist()) == [0.0, 0.25, 0.75]
             assert target.argmax() == label
+
+
+def test_the_command_line_takes_a_list(two, tmp_path, capsys):
+    words = ["--data.root", f"[{two[0]}, {two[1]}]", "--data.split", "predefined", "--data.image_size", "24"]
+    run_here("fit", *words, "--trainer.max_epochs", "1", "--data.val_fraction", "0", cwd=tmp_path)
+    assert "60 images, 3 classes" in capsys.readouterr().out
+    run_here("test", "--ckpt_path", "last", cwd=tmp_path)
 
 
 def test_what_cannot_be_pooled_is_refused(two, tmp_path):
