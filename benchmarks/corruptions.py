@@ -19,13 +19,9 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import functional as F  # noqa: N812
 
-from fer_lightning.checkpoints import open_checkpoint
-from fer_lightning.classifier import ExpressionClassifier
+from fer_lightning.checkpoints import load_classifier
 from fer_lightning.data.datamodule import FERDataModule
-from fer_lightning.data.preprocessing import Preprocessing
 from fer_lightning.evaluation.measures import Measures
-from fer_lightning.networks import CompactResNet, ExpressionCNN
-from fer_lightning.weights_file import network_state
 
 
 def jpeg(images: Tensor, quality: int) -> Tensor:
@@ -70,17 +66,9 @@ CORRUPTIONS: dict[str, tuple[Callable[[Tensor, float], Tensor], list[float]]] = 
 
 def main(path: str, root: str, words: list[str]) -> None:
     """Measure and print."""
-    checkpoint = open_checkpoint(path)
-    about = checkpoint["fer_lightning"]
-    contract = Preprocessing(**about["preprocessing"])
-    state = network_state(checkpoint["state_dict"])
-    kind = CompactResNet if any(name.startswith("stages.") for name in state) else ExpressionCNN
-    network = kind(len(about["class_names"]), contract.channels, contract.image_size)
-    network.load_state_dict(state)
-    model = ExpressionClassifier(network, about["class_names"], contract).eval()
+    model = load_classifier(path)
     options = dict(zip([word.removeprefix("--") for word in words[::2]], words[1::2], strict=True))
-    shape = {name: about["preprocessing"][name] for name in ("image_size", "color", "interpolation", "mean", "std")}
-    data = FERDataModule(root, classes=about["class_names"], **shape, **options)  # type: ignore[arg-type]
+    data = FERDataModule(root, classes=list(model.class_names), **model.preprocessing.as_dict(), **options)  # type: ignore[arg-type]
     samples = data.samples(2)
     images, labels, *_ = samples.__getitems__(list(range(len(samples))))
 

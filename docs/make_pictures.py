@@ -1,17 +1,26 @@
 """Draw the README's pictures: python docs/make_pictures.py."""
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
+import skimage.data
 import torch
 from PIL import Image, ImageDraw
 
+from fer_lightning import ExpressionRecognizer
 from fer_lightning.data.augmentation import Augmentation
 from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.data.synthetic import draw_face
+from fer_lightning.inference.annotate import Timeline, annotated
+from fer_lightning.inference.explain import attention, overlay
+from fer_lightning.inference.pictures import Look, Picture
+from fer_lightning.inference.sources import Source
 
 PEOPLE = (0, 4, 2, 7)
-STRONG = Augmentation(flip=True, rotation=12, scale=0.12, shift=0.08, brightness=0.15, contrast=0.25, erasing=0.3)
+STRONG = Augmentation(
+    flip=True, rotation=15, scale=0.18, shift=0.08, brightness=0.2, contrast=0.4, blur=0.04, noise=0.1, erasing=0.3
+)
 
 
 def drawn_faces() -> Image.Image:
@@ -34,7 +43,36 @@ def augmented_faces() -> Image.Image:
     return Image.fromarray(sheet.round().to(torch.uint8).permute(1, 2, 0).numpy())
 
 
+def at_work() -> Image.Image:
+    """A photograph with its face named (NASA, public domain), what the network looked at, and a timeline of a video."""
+    recognizer = ExpressionRecognizer("pretrained", faces="detect", class_prior="uniform", workers=0)
+    names = recognizer.model.class_names
+    how = Look(recognizer.contract, keep_image=True)
+    photograph = Picture(Source("astronaut", "image"))
+    (seen,) = recognizer.answer([how.at(Image.fromarray(skimage.data.astronaut()), photograph)])
+    answers = recognizer.recognition(seen).faces
+    best = torch.tensor([names.index(answers[0].label)])
+    heat = attention(recognizer.model.classifier, seen.pixels, best)[0]
+    timeline = Timeline(str(Path(tempfile.mkdtemp()) / "timeline.png"), names)
+    acts = ("neutral", "happiness", "surprise", "neutral", "anger")
+    for number in range(100):
+        face = draw_face(acts[number // 20], (0, 4), number // 5).resize((240, 240))
+        frame = how.at(face, Picture(Source("film", "video"), number, number / 10))
+        (frame,) = recognizer.answer([frame])
+        timeline.add(frame, recognizer.recognition(frame).faces)
+    timeline.close()
+    drawn = annotated(seen.image, answers, names).resize((420, 420))
+    plot = Image.open(timeline.path).convert("RGB")
+    plot = plot.resize((round(plot.width * 212 / plot.height), 212))
+    sheet = Image.new("RGB", (430 + max(plot.width, 408), 420), "white")
+    sheet.paste(drawn, (0, 0))
+    sheet.paste(overlay(seen.pixels[0], heat, 200), (430, 0))
+    sheet.paste(plot, (430, 208))
+    return sheet
+
+
 if __name__ == "__main__":
     here = Path(__file__).parent
     drawn_faces().save(here / "drawn_faces.png", optimize=True)
     augmented_faces().save(here / "augmented_faces.png", optimize=True)
+    at_work().save(here / "at_work.png", optimize=True)

@@ -9,17 +9,27 @@ if TYPE_CHECKING:
     from fer_lightning.data.datamodule import FERDataModule
     from fer_lightning.data.preprocessing import Preprocessing
     from fer_lightning.errors import FERError
+    from fer_lightning.inference.recognizer import ExpressionRecognizer
     from fer_lightning.networks.expression_cnn import ExpressionCNN
 
 _HOMES = {
     "ExpressionClassifier": "fer_lightning.classifier",
+    "ExpressionRecognizer": "fer_lightning.inference.recognizer",
     "ExpressionCNN": "fer_lightning.networks.expression_cnn",
     "FERDataModule": "fer_lightning.data.datamodule",
     "FERError": "fer_lightning.errors",
     "Preprocessing": "fer_lightning.data.preprocessing",
 }
 
-__all__ = ["ExpressionCNN", "ExpressionClassifier", "FERDataModule", "FERError", "Preprocessing", "__version__"]
+__all__ = [
+    "ExpressionCNN",
+    "ExpressionClassifier",
+    "ExpressionRecognizer",
+    "FERDataModule",
+    "FERError",
+    "Preprocessing",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -19,6 +19,7 @@ from lightning.pytorch.cli import SaveConfigCallback
 from fer_lightning.classifier import RUNNING_LOSS
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.splits import TESTING, VALIDATION
+from fer_lightning.model_card import model_card
 
 
 class EpochTable(Callback):
@@ -194,6 +195,10 @@ class RunSummary(Callback):
         found: dict[str, Any] = {"epochs": trainer.current_epoch, "seconds": seconds}
         if best is not None and best.best_model_score is not None:
             found |= {"monitor": best.monitor, "best": float(best.best_model_score)}
+        if best is not None and best.best_model_path:
+            about = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["fer_lightning"]
+            card = model_card(self.folder.name, about)
+            (self.folder / "model_card.md").write_text(card, encoding="utf-8")
         (self.folder / "summary.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
         lines.append(f"       figures of every epoch in {self.folder / 'metrics.csv'}")
         print("\n" + "\n".join(lines), flush=True)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import pickle
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
+from torch import nn
 
-from fer_lightning.classifier import CHECKPOINT_FORMAT
+from fer_lightning.classifier import CHECKPOINT_FORMAT, ExpressionClassifier
+from fer_lightning.data.preprocessing import Preprocessing
 from fer_lightning.errors import FERError
-from fer_lightning.weights_file import PRETRAINED, SUFFIX, read_weights
+from fer_lightning.weights_file import PRETRAINED, SUFFIX, network_state, read_weights
 
 
 def find_checkpoint(given: str, run_dir: Path) -> Path:
@@ -90,3 +94,52 @@ def saved_settings(path: str | os.PathLike[str], everything: bool) -> dict[str, 
     if everything:
         return config
     return {name: config[name] for name in ("seed_everything", "name", "runs_dir", "model", "data") if name in config}
+
+
+def load_classifier(path: str | os.PathLike[str], network: nn.Module | None = None) -> ExpressionClassifier:
+    """The classifier in a checkpoint or exported safetensors file, on the CPU, ready to answer.
+
+    Args:
+        path: The file.
+        network: The network that the weights belong to; needed where the checkpoint does not name it, as after a
+            training that was set up in Python. It is changed in place.
+
+    Raises:
+        FERError: If the file cannot be read, does not name its network, or its weights do not fit.
+    """
+    checkpoint = open_checkpoint(path)
+    about = checkpoint["fer_lightning"]
+    contract = Preprocessing(**about["preprocessing"])
+    model = yaml.safe_load(about.get("config", "{}")).get("model", {})
+    if network is None:
+        network = _named_network(model.get("network"), len(about["class_names"]), contract, path)
+    try:
+        network.load_state_dict(network_state(checkpoint["state_dict"]))
+    except RuntimeError as error:
+        name = type(network).__name__
+        raise FERError(f"The weights in '{path}' are of another network than {name}: {error}") from None
+    classifier = ExpressionClassifier(
+        network, about["class_names"], contract, flip_at_test=bool(model.get("flip_at_test", False))
+    )
+    classifier.temperature.copy_(checkpoint["state_dict"]["temperature"])
+    classifier.risk_curve, classifier.class_shares = about.get("risk_curve", []), about.get("class_shares", [])
+    return classifier.eval().requires_grad_(False)
+
+
+def _named_network(named: Any, classes: int, contract: Preprocessing, path: str | os.PathLike[str]) -> nn.Module:
+    if not isinstance(named, dict):
+        raise FERError(f"'{path}' does not name its network. Give it: load_classifier(path, network=...).")
+    module, _, name = named["class_path"].rpartition(".")
+    try:
+        kind = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise FERError(f"The network {named['class_path']} of '{path}' cannot be imported: {error}.") from None
+    if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
+        raise FERError(f"'{path}' names {named['class_path']} as its network, which is no torch.nn.Module.")
+    given = {**named.get("init_args", {}), **named.get("dict_kwargs", {})}
+    if "weights" in given:
+        given["weights"] = None  # the file's own take their place
+    linked = {"num_classes": classes, "in_channels": contract.channels, "image_size": contract.image_size}
+    known = inspect.signature(kind).parameters
+    network: nn.Module = kind(**given | {option: value for option, value in linked.items() if option in known})
+    return network

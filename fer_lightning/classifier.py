@@ -64,6 +64,9 @@ class ExpressionClassifier(LightningModule):
             dict such as torchvision's. What does not fit, such as a head for other classes, starts afresh.
         compile: Compile the network with torch.compile for training; on 2 CPU cores it was slower
             (docs/experiments.md).
+        class_prior: How frequent the classes are where the network is used: `training`, as in its training; `uniform`,
+            all the same; or their shares, in the order of the class names. Answers are moved from the shares in
+            training to these by Bayes' rule (Saerens et al. 2002, equation 2.4); training is not changed.
         flip_at_test: Answer with the mean logits of an image and its mirror image, at twice the cost.
 
     Raises:
@@ -87,6 +90,7 @@ class ExpressionClassifier(LightningModule):
         ema_decay: float = 0.0,
         weights: str | None = None,
         compile: bool = False,
+        class_prior: Literal["training", "uniform"] | list[float] = "training",
         flip_at_test: bool = False,
     ) -> None:
         super().__init__()
@@ -103,6 +107,9 @@ class ExpressionClassifier(LightningModule):
         self._optimizer, self._lr_scheduler, self._lr_interval = optimizer, lr_scheduler, lr_interval
         self._schedule, self._warmup = schedule, warmup
         self._loss, self._mixup, self.flip_at_test = loss, mixup, flip_at_test
+        self.class_prior = self._checked(class_prior)
+        self.class_shares: list[float] = []
+        self.data_facts: dict[str, Any] = {}
         self._counts: Tensor | None = None
         self._compile = compile
         self._ema_decay = ema_decay
@@ -126,6 +133,19 @@ class ExpressionClassifier(LightningModule):
         self.hparams["preprocessing"] = self.preprocessing.as_dict()
         for name in [name for name, value in self.hparams.items() if not _is_plain(value)]:
             del self.hparams[name]
+
+    def _checked(self, prior: Literal["training", "uniform"] | list[float]) -> list[float] | None:
+        """The shares to move answers to, or None to leave them."""
+        if prior == "training":
+            return None
+        shares = [1 / len(self.class_names)] * len(self.class_names) if prior == "uniform" else list(prior)
+        numbers = [share for share in shares if isinstance(share, int | float) and 0 <= share <= 1]
+        if len(numbers) != len(self.class_names) or abs(sum(numbers) - 1) > 0.01:
+            raise FERError(
+                f"Invalid value for --model.class_prior. Expected training, uniform, or {len(self.class_names)} shares "
+                f"that add up to 1, of {', '.join(self.class_names)}. Received: {prior}."
+            )
+        return numbers
 
     def _check_network(self) -> None:
         contract = self.preprocessing
@@ -163,6 +183,7 @@ class ExpressionClassifier(LightningModule):
         data = self._data()
         if data is not None:
             self._counts = torch.tensor(data.split.counts[TRAINING], dtype=torch.float32, device=self.device)
+            self.class_shares = self._loss.learnt_shares(data.training_shares(), self._counts.cpu()).tolist()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one batch."""
@@ -229,7 +250,7 @@ class ExpressionClassifier(LightningModule):
         real = int((labels != PADDING).sum())
         loss = cross_entropy(logits, labels, ignore_index=PADDING, reduction="sum") / max(real, 1)
         metrics = self.val_metrics if part == "val" else self.test_metrics
-        metrics.update(logits.argmax(1), labels)
+        metrics.update(self.adapted(logits).argmax(1), labels)
         self.log(f"{part}_loss", loss, on_epoch=True, sync_dist=True, batch_size=real)
         for name, metric in metrics.items():
             self.log(name, metric, on_epoch=True, prog_bar=name == "val_acc", batch_size=real)
@@ -241,7 +262,20 @@ class ExpressionClassifier(LightningModule):
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Calibrated probabilities of logits, both float `(n, classes)`."""
-        return (logits.float() / self.temperature).softmax(1)
+        return (self.adapted(logits.float()) / self.temperature).softmax(1)
+
+    def adapted(self, logits: Tensor) -> Tensor:
+        """Logits moved from the class shares in training to those of `class_prior`, both float `(n, classes)`.
+
+        Raises:
+            FERError: If the checkpoint does not know the shares in its training.
+        """
+        if self.class_prior is None:
+            return logits
+        if not self.class_shares:
+            raise FERError("--model.class_prior needs a checkpoint that knows the class shares in its training.")
+        ratio = torch.tensor(self.class_prior).clamp(min=1e-6) / torch.tensor(self.class_shares)
+        return logits + self.temperature * ratio.log().to(logits)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Take the step, and let the averaged weights follow before any callback saves them."""
@@ -286,12 +320,17 @@ class ExpressionClassifier(LightningModule):
         """Add the contract, so that a checkpoint says by itself how to use it."""
         from fer_lightning import __version__
 
+        data = self._data() if getattr(self, "_trainer", None) is not None else None
+        if data is not None:
+            self.data_facts = data.facts()
         checkpoint.setdefault("fer_lightning", {}).update(
             format=CHECKPOINT_FORMAT,
             version=__version__,
             class_names=list(self.class_names),
             preprocessing=self.preprocessing.as_dict(),
             risk_curve=self.risk_curve,
+            class_shares=self.class_shares,
+            data=self.data_facts,
             epoch_so_far=self._of_all_devices(),
         )
 
@@ -314,12 +353,12 @@ class ExpressionClassifier(LightningModule):
         if "preprocessing" in about:  # an older checkpoint may not name what has come since
             about = about | {"preprocessing": Preprocessing(**about["preprocessing"]).as_dict()}
         for name, value in mine.items():
-            if name in about and about[name] != value:
+            if name in about and _comparable(about[name]) != _comparable(value):
                 raise FERError(
                     f"The checkpoint was trained with other {name.replace('_', ' ')}. Expected {value}. Found in the "
                     f"checkpoint: {about[name]}. Leave the matching options away: they are read from the checkpoint."
                 )
-        self.risk_curve = about.get("risk_curve", [])
+        self.risk_curve, self.class_shares = about.get("risk_curve", []), about.get("class_shares", [])
         so_far = about.get("epoch_so_far", [])
         rank = self.trainer.global_rank if getattr(self, "_trainer", None) is not None else 0
         if rank < len(so_far):
@@ -336,6 +375,12 @@ class ExpressionClassifier(LightningModule):
                 f"{theirs.get(name, 'missing')} in the checkpoint, {ours.get(name, 'missing')} here. Leave --model.* "
                 "options away: they are read from the checkpoint."
             )
+
+
+def _comparable(contract: Any) -> Any:
+    """A contract without the framing: a network that was trained on face crops takes the faces found in photographs."""
+    framing = ("faces", "margin", "detector")
+    return {k: v for k, v in contract.items() if k not in framing} if isinstance(contract, dict) else contract
 
 
 def _is_plain(value: Any) -> bool:

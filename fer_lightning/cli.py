@@ -9,9 +9,8 @@ import sys
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 import yaml
 from filelock import FileLock, Timeout
@@ -22,7 +21,6 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from torch.utils.data import DataLoader
 
 from fer_lightning import __version__
 from fer_lightning.callbacks import EpochTable, PatientStopping, RunConfig, RunSummary, StepRandomness
@@ -33,13 +31,12 @@ from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.errors import FERError
 from fer_lightning.evaluation.callback import EvaluationReport
 from fer_lightning.front import command
-from fer_lightning.inference.images import FaceImages, PredictionRows, list_images
 from fer_lightning.last_checkpoint import LastCheckpoint
 from fer_lightning.precision import fastest_precision
 from fer_lightning.verbs import VERBS, run_verb
 from fer_lightning.weights_file import SUFFIX
 
-_VERBS = ("fit", "validate", "test", "predict")
+_VERBS = ("fit", "validate", "test")
 
 
 class _Parser(LightningArgumentParser):
@@ -71,6 +68,12 @@ class FERCommandLine(LightningCLI):
         for name in ("num_classes", "in_channels", "image_size"):
             parser.link_arguments(f"data.{name}", f"model.network.init_args.{name}", apply_on="instantiate")
 
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Lightning's verbs but `predict`, as ours takes photographs and video without a data set or a Trainer."""
+        known = LightningCLI.subcommands()
+        return {verb: known[verb] for verb in _VERBS}
+
     def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
         super()._add_subcommands(parser, **kwargs)
         subcommands = parser._subcommands_action
@@ -82,25 +85,6 @@ class FERCommandLine(LightningCLI):
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         if subcommand in ("validate", "test"):
             parser.set_defaults({"verbose": False})  # our own report says more
-        if subcommand == "predict":
-            parser.add_argument(
-                "--input",
-                type=str,
-                nargs="+",
-                help="Face images, or folders of them (default: the testing part).",
-            )
-            parser.add_argument("--output", type=str, default="predictions.csv", help="CSV file for the rows.")
-            parser.add_argument(
-                "--faces",
-                type=Literal["auto", "whole", "detect"],
-                default="auto",
-                help="Take images as faces (whole), or find the largest face in each (detect); auto: as in training.",
-            )
-            parser.add_argument(
-                "--target_risk",
-                type=float | None,
-                help="Share of wrong answers to accept; others become 'uncertain' (default: answer always).",
-            )
         return parser
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
@@ -167,9 +151,6 @@ class FERCommandLine(LightningCLI):
                     callback.dirpath = str(self.run_dir / "checkpoints")
             randomness = StepRandomness(int(self._get(self.config, "seed_everything")))
             callbacks = [EpochTable(self.run_dir / "metrics.csv"), randomness, summary, *callbacks]
-        elif self.subcommand == "predict":
-            output, risk = self._get(self.config, "output"), self._get(self.config, "target_risk")
-            callbacks = [PredictionRows(output, self.model.class_names, risk)]
         else:
             callbacks = [EvaluationReport(self.run_dir)]
         return super()._instantiate_trainer(config, callbacks)
@@ -227,17 +208,6 @@ class FERCommandLine(LightningCLI):
                 kept = kept.with_name(kept.name + "+")
             self.run_dir.rename(kept)
             print(f"Run    {self.run_dir} held an earlier run, now {kept}")
-
-    def predict(self, **kwargs: Any) -> None:
-        """Predict the given images, or those of the testing part."""
-        inputs = self._get(self.config, "input") or [str(self.datamodule.tree / "testing")]
-        contract, faces = self.model.preprocessing, self._get(self.config, "faces")
-        images = FaceImages(list_images(inputs), contract if faces == "auto" else replace(contract, faces=faces))
-        data = self.datamodule
-        loader = DataLoader(images, data.eval_batch_size, num_workers=min(data.decode_workers, len(images)))
-        self.trainer.predict(
-            self.model, loader, ckpt_path=kwargs["ckpt_path"], weights_only=True, return_predictions=False
-        )
 
 
 _DEFAULTS: dict[str, Any] = {

@@ -14,7 +14,6 @@ usage: {command} VERB [options]        {command} VERB --help lists them all
   fit        train a network; without options, on the embedded data set of drawn faces
   validate   measure a checkpoint on the validation part
   test       measure a checkpoint on the testing part, with a report
-  predict    name the expressions in images
 {others}
 
   {command} fit --data.root DATA --name mine

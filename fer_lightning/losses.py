@@ -66,6 +66,21 @@ class LossOptions:
             terms = terms * self._weights(self._needed(counts))
         return terms.sum(1).mean()
 
+    def learnt_shares(self, shares: Tensor, counts: Tensor) -> Tensor:
+        """The class shares that a network trained with this loss has learnt, so far as they are known.
+
+        Args:
+            shares: float `(classes,)`, mean of the training targets.
+            counts: float `(classes,)`, images of each class in the training part.
+
+        Returns:
+            float `(classes,)`, above 0, adding up to 1.
+        """
+        if self.class_weights != "none":
+            shares = shares * self._weights(counts)
+        shares = shares.clamp(min=0.5 / float(counts.sum())) ** max(0.0, 1 - self.logit_adjustment)
+        return shares / shares.sum()
+
     def _needed(self, counts: Tensor | None) -> Tensor:
         if counts is None:
             raise FERError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from jsonargparse import ArgumentParser
 from fer_lightning.errors import FERError
 
 VERBS = {
+    "predict": "Name the expressions in photographs and video.",
     "audit": "Examine a data set before training: what is in it, what is wrong, what to do about it.",
     "crossval": "Train and test on every fold of a data set; mean and spread of every measure.",
     "export": "Write a checkpoint's network to a small file of its own.",
@@ -31,10 +33,18 @@ def run_verb(verb: str, words: Sequence[str]) -> None:
         from fer_lightning.evaluation.crossval import crossval
 
         crossval(options=others, **_parse(crossval, own, {"options"}))
+    elif verb == "predict":
+        from fer_lightning.inference.command import predict
+
+        predict(**_parse(predict, _listed(words, "--input"), set()))
     elif verb == "export":
+        from fer_lightning.data.datamodule import FERDataModule
         from fer_lightning.export import export
 
-        export(**_parse(export, words, set()))
+        images = [word for word in _pairs(words) if word.startswith("--data.")]
+        own = [word for word in _pairs(words) if not word.startswith("--data.")]
+        data = _given(FERDataModule, "data", images) if images else None
+        export(**_parse(export, own, {"data"}), data=data)
     elif verb == "compare":
         from fer_lightning.evaluation.compare import compare
 
@@ -46,6 +56,15 @@ def run_verb(verb: str, words: Sequence[str]) -> None:
         findings = audit(**_parse(audit, words, set()))
         if findings.failed:
             raise SystemExit(1)
+
+
+def _listed(words: Sequence[str], option: str) -> list[str]:
+    """Words in which the values behind an option stand as one JSON list, as a shell writes them one by one."""
+    if option not in words:
+        return list(words)
+    start = list(words).index(option) + 1
+    end = next((place for place in range(start, len(words)) if words[place].startswith("--")), len(words))
+    return [*words[:start], json.dumps(list(words[start:end])), *words[end:]]
 
 
 def _separate(words: Sequence[str], names: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -70,6 +89,24 @@ def _parse(function: Callable[..., Any], words: Sequence[str], skip: set[str | i
     parser.add_function_arguments(function, skip=skip)
     values: dict[str, Any] = vars(parser.parse_args(list(words)))
     return values
+
+
+def _pairs(words: Sequence[str]) -> list[str]:
+    """Options written as two words as one, `--name=value`."""
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1].startswith("--") and "=" not in joined[-1] and not word.startswith("--"):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+def _given(kind: type, name: str, words: Sequence[str]) -> dict[str, Any]:
+    """The constructor arguments of a class that the words name, checked; not its defaults."""
+    parser = _Parser()
+    parser.add_class_arguments(kind, name)
+    return dict(vars(parser.parse_args(list(words), defaults=False)[name]))
 
 
 class _Parser(ArgumentParser):

@@ -10,7 +10,7 @@ from typing import Any
 import safetensors
 import torch
 import yaml
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from fer_lightning.errors import FERError
@@ -19,7 +19,8 @@ SUFFIX = ".safetensors"
 PRETRAINED = Path(__file__).parent / "weights" / f"pretrained{SUFFIX}"
 """The weights that come with the package."""
 
-_ABOUT = "fer_lightning"
+ABOUT = "fer_lightning"
+"""Name under which a file says how to use it."""
 
 
 def network_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -40,10 +41,11 @@ def save_weights(checkpoint: dict[str, Any], path: str | os.PathLike[str], half:
         half: Write numbers in half precision, which halves the file.
     """
     known = checkpoint["fer_lightning"]
-    about = {name: known[name] for name in ("format", "version", "class_names", "preprocessing", "risk_curve")}
+    kept = ("format", "version", "class_names", "preprocessing", "risk_curve", "class_shares", "data", "measured")
+    about = {name: known[name] for name in kept if name in known}
     model = yaml.safe_load(known.get("config", "{}")).get("model", {})
-    kept = {name: model[name] for name in ("network", "flip_at_test") if name in model}
-    about |= {"config": yaml.safe_dump({"model": kept}), "temperature": float(checkpoint["state_dict"]["temperature"])}
+    model = {name: model[name] for name in ("network", "flip_at_test") if name in model}
+    about |= {"config": yaml.safe_dump({"model": model}), "temperature": float(checkpoint["state_dict"]["temperature"])}
     state = network_state(checkpoint["state_dict"])
     tensors = {
         name: (value.half() if half and value.is_floating_point() else value).contiguous()
@@ -52,7 +54,7 @@ def save_weights(checkpoint: dict[str, Any], path: str | os.PathLike[str], half:
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f".{target.name}.writing")
-    save_file(tensors, aside, {_ABOUT: json.dumps(about)})
+    aside.write_bytes(save(tensors, {ABOUT: json.dumps(about)}))
     aside.replace(target)
 
 
@@ -68,9 +70,9 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Any]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
     except (safetensors.SafetensorError, OSError) as error:
         raise FERError(f"Cannot read the weights '{path}': damaged, incomplete or of another kind ({error}).") from None
-    if _ABOUT not in metadata:
+    if ABOUT not in metadata:
         raise FERError(f"'{path}' holds weights of another program: expected a file written by `export`.")
-    about = json.loads(metadata[_ABOUT])
+    about = json.loads(metadata[ABOUT])
     state = {f"network.{name}": _single(value) for name, value in tensors.items()}
     state["temperature"] = torch.tensor(about["temperature"])
     frame = {"epoch": 0, "global_step": 0, "pytorch-lightning_version": "2.6.6"}

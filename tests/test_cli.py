@@ -102,11 +102,10 @@ def test_predict_writes_a_row_an_image_and_survives_bad_files(workplace, drawn):
     shutil.rmtree(workplace / "master_data")
     done = run("predict", "--ckpt_path", "best", "--input", faces, "--output", "out/rows.csv", cwd=workplace)
     assert done.returncode == 0, done.stderr
-    assert "193 rows, 1 of them unreadable. Written to out/rows.csv" in done.stdout
+    assert "192 faces in 193 pictures, 1 unreadable. Written to out/rows.csv" in done.stdout
     rows = list(csv.DictReader((workplace / "out" / "rows.csv").open()))
-    assert list(rows[0]) == ["path", "label", "confidence", *EXPRESSIONS, "error"]
     bad = [row for row in rows if row["error"]]
-    assert [(Path(row["path"]).name, row["label"]) for row in bad] == [("broken.jpg", "error")]
+    assert [(Path(row["source"]).name, row["label"]) for row in bad] == [("broken.jpg", "error")]
     for row in rows:
         if not row["error"]:
             shares = {name: float(row[name]) for name in EXPRESSIONS}
@@ -116,17 +115,23 @@ def test_predict_writes_a_row_an_image_and_survives_bad_files(workplace, drawn):
     assert not (workplace / "master_data").exists()
 
 
+def testing(workplace):
+    """The folder with the images of the testing part."""
+    (folder,) = (workplace / "master_data").glob("**/testing")
+    return folder
+
+
 def test_predict_agrees_with_test(workplace):
     run_here("test", "--ckpt_path", "best", cwd=workplace)
-    run_here("predict", "--ckpt_path", "best", cwd=workplace)
+    run_here("predict", "--ckpt_path", "best", "--input", testing(workplace), cwd=workplace)
     rows = list(csv.DictReader((workplace / "predictions.csv").open()))
-    right = sum(row["label"] == Path(row["path"]).parent.name for row in rows)
+    right = sum(row["label"] == Path(row["source"]).parent.name for row in rows)
     report = json.loads((workplace / "runs/default/test/metrics.json").read_text())
     assert right / len(rows) == pytest.approx(report["metrics"]["accuracy"]["value"])
     with open(workplace / "runs/default/test/predictions.csv") as stream:
         tested = {(row["image"], row["label"]): row for row in csv.DictReader(stream)}
     for row in rows:
-        twin = tested[Path(row["path"]).name, Path(row["path"]).parent.name]
+        twin = tested[Path(row["source"]).name, Path(row["source"]).parent.name]
         assert row["label"] == twin["predicted"]
         assert float(row["confidence"]) == pytest.approx(float(twin["confidence"]), abs=2e-6)
 
@@ -134,14 +139,15 @@ def test_predict_agrees_with_test(workplace):
 def test_uncertain_below_the_confidence_of_a_target_risk(workplace, capsys):
     counts = []
     for risk in ("1.0", "0.3", "0.0"):
-        run_here("predict", "--ckpt_path", "best", "--target_risk", risk, cwd=workplace)
-        rows = list(csv.DictReader((workplace / "predictions.csv").open()))
+        words = ["--input", testing(workplace), "--output", f"{risk}.csv", "--target_risk", risk]
+        run_here("predict", "--ckpt_path", "best", *words, cwd=workplace)
+        rows = list(csv.DictReader((workplace / f"{risk}.csv").open()))
         counts.append(sum(row["label"] == "uncertain" for row in rows))
     assert counts[0] <= counts[1] <= counts[2]
     assert counts[0] < counts[2]
     assert f"{counts[2]} are uncertain" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="2"):
-        run_here("predict", "--ckpt_path", "best", "--target_risk", "7", cwd=workplace)
+        run_here("predict", "--ckpt_path", "best", "--input", "runs", "--target_risk", "7", cwd=workplace)
 
 
 @pytest.mark.slow

@@ -26,8 +26,9 @@ def test_config(config, drawn, tmp_path):
         done = run(*fit, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     name = settings.get("name", "default")
-    for verb in ("test", "predict"):
-        run_here(verb, "--name", name, "--ckpt_path", "best", "--data.num_workers", "0", cwd=tmp_path)
+    run_here("test", "--name", name, "--ckpt_path", "best", "--data.num_workers", "0", cwd=tmp_path)
+    images = drawn / "images"
+    run_here("predict", "--name", name, "--ckpt_path", "best", "--input", images, "--workers", "0", cwd=tmp_path)
     assert (tmp_path / "runs" / name / "test" / "report.html").is_file()
     assert len(list(csv.DictReader((tmp_path / "predictions.csv").open()))) > 20
 

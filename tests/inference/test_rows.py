@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import csv
+import json
+
+import pyarrow.parquet
+import pytest
+
+from fer_lightning.data.faces import Face
+from fer_lightning.errors import FERError
+from fer_lightning.inference.pictures import Picture
+from fer_lightning.inference.recognizer import Expression
+from fer_lightning.inference.rows import RowWriter, columns, rows_of
+from fer_lightning.inference.sources import Source
+
+NAMES = ("calm", "joy")
+FACE = Expression("joy", 0.75, {"calm": 0.25, "joy": 0.75}, Face(1.23456, 2, 30, 40, 0.9))
+WHOLE = Expression("uncertain", 0.6, {"calm": 0.4, "joy": 0.6}, None)
+
+
+def picture(name, faces=0, **more):
+    return Picture(Source(name, "image"), faces=[None] * faces, numbers=list(range(faces)), **more)
+
+
+def test_a_row_a_face_and_rows_for_what_has_none():
+    first, second = rows_of(picture("a.jpg", 2, frame=3, seconds=0.12345), [FACE, WHOLE], NAMES)
+    assert list(first) == columns(NAMES)
+    assert first == {
+        "source": "a.jpg",
+        "frame": 3,
+        "seconds": 0.123,
+        "face": 0,
+        "left": 1.235,
+        "top": 2,
+        "width": 30,
+        "height": 40,
+        "score": 0.9,
+        "label": "joy",
+        "confidence": 0.75,
+        "calm": 0.25,
+        "joy": 0.75,
+        "error": None,
+    }
+    assert (second["face"], second["left"], second["label"]) == (1, None, "uncertain")
+    (none,) = rows_of(picture("b.jpg"), [], NAMES)
+    (bad,) = rows_of(picture("c.jpg", error="broken"), [], NAMES)
+    assert (none["label"], none["face"], bad["label"], bad["error"]) == ("no_face", None, "error", "broken")
+
+
+def write(path, names, settings=None):
+    writer = RowWriter(str(path), NAMES, settings or {"model": "x"})
+    done = writer.done
+    with writer:
+        for name in names:
+            if name not in done:
+                writer.write(rows_of(picture(name, 2), [FACE, WHOLE], NAMES))
+    return done
+
+
+def sources(path):
+    if path.suffix == ".csv":
+        with open(path, newline="") as stream:
+            return [row["source"] for row in csv.DictReader(stream)]
+    return [json.loads(line)["source"] for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_a_file_is_gone_on_with_wherever_it_was_cut(suffix, tmp_path):
+    names = ["a,1.jpg", 'b"2.jpg', "c\n3.jpg", "d.jpg"]
+    whole = tmp_path / f"whole{suffix}"
+    write(whole, names)
+    content = whole.read_bytes()
+    begun = tmp_path / f"begun{suffix}"
+    for length in range(0, len(content) + 1, 7):
+        write(begun, names[:1])
+        begun.write_bytes(content[:length])
+        done = write(begun, names)
+        assert begun.read_bytes() == content, length
+        assert len(done) <= 3
+    assert len(done) >= 2
+
+
+def test_a_file_made_with_other_settings_is_left_alone(tmp_path):
+    path = tmp_path / "rows.csv"
+    write(path, ["a.jpg"])
+    before = path.read_bytes()
+    with pytest.raises(FERError, match=r"made with other settings \(model\). Choose another --output"):
+        write(path, ["b.jpg"], {"model": "y"})
+    (tmp_path / "notes.csv").write_text("mine")
+    with pytest.raises(FERError, match=r"other settings \(not known\)"):
+        write(tmp_path / "notes.csv", ["b.jpg"])
+    assert path.read_bytes() == before
+    assert (tmp_path / "notes.csv").read_text() == "mine"
+    with pytest.raises(FERError, match=r"--output. Expected .csv, .jsonl, .parquet or -. Received: rows.txt"):
+        RowWriter("rows.txt", NAMES, {})
+
+
+def test_parquet_holds_the_same_rows(tmp_path):
+    write(tmp_path / "rows.parquet", ["a.jpg", "b.jpg"])
+    rows = pyarrow.parquet.read_table(tmp_path / "rows.parquet").to_pylist()
+    assert rows == [row for name in ("a.jpg", "b.jpg") for row in rows_of(picture(name, 2), [FACE, WHOLE], NAMES)]
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]
