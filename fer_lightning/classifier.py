@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from fer_lightning.data.augmentation import mix
+from fer_lightning.data.augmentation import cut_and_mix, mix
 from fer_lightning.data.batches import Batch
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.legend import EXPRESSIONS
@@ -57,6 +57,13 @@ class ExpressionClassifier(LightningModule):
         warmup: Share of the training in which the `cosine` schedule rises.
         loss: How the training loss differs from plain cross-entropy.
         mixup: Parameter alpha of mixup (arXiv 1710.09412): images and targets are blended in pairs; 0 for never.
+        cutmix: Parameter alpha of CutMix (arXiv 1905.04899): rectangles are pasted in pairs; 0 for never. With mixup as
+            well, each batch gets one of the two.
+        freeze: Parts of the network that are not trained, by the start of their parameters' names, such as
+            `[stem, stages.0]`; their batch normalisation keeps its statistics.
+        layer_decay: The learning rate of each part of the network is this times that of the next one towards the output
+            (arXiv 1801.06146, section 3.2); parts are the first two levels of the parameters' names. 1 for all the
+            same.
         ema_decay: Evaluate, and keep as the model, an exponential moving average of the weights with this decay a
             step (arXiv 1703.01780, section 2); 0 for none. It starts with the weights after the first step and a
             shorter memory.
@@ -87,6 +94,9 @@ class ExpressionClassifier(LightningModule):
         warmup: float = 0.1,
         loss: LossOptions = LossOptions(),  # noqa: B008 (frozen)
         mixup: float = 0.0,
+        cutmix: float = 0.0,
+        freeze: list[str] | None = None,
+        layer_decay: float = 1.0,
         ema_decay: float = 0.0,
         weights: str | None = None,
         compile: bool = False,
@@ -106,7 +116,10 @@ class ExpressionClassifier(LightningModule):
         self.loaded = load_into(network, weights) if weights else ""
         self._optimizer, self._lr_scheduler, self._lr_interval = optimizer, lr_scheduler, lr_interval
         self._schedule, self._warmup = schedule, warmup
-        self._loss, self._mixup, self.flip_at_test = loss, mixup, flip_at_test
+        self._loss, self.flip_at_test = loss, flip_at_test
+        self._blends = [(blend, alpha) for blend, alpha in ((mix, mixup), (cut_and_mix, cutmix)) if alpha]
+        self._layer_decay = layer_decay
+        self._frozen = _freeze(network, freeze or [])
         self.class_prior = self._checked(class_prior)
         self.class_shares: list[float] = []
         self.data_facts: dict[str, Any] = {}
@@ -177,7 +190,9 @@ class ExpressionClassifier(LightningModule):
         return logits
 
     def on_fit_start(self) -> None:
-        """Compile if asked; count the images of each class, for losses that weigh them."""
+        """Freeze and compile if asked; count the images of each class, for losses that weigh them."""
+        for module in self._frozen:
+            module.eval()  # Lightning keeps this through validation
         if self._compile:
             self.network.compile()  # in place: names in checkpoints stay
         data = self._data()
@@ -190,8 +205,9 @@ class ExpressionClassifier(LightningModule):
         images, labels, _, targets = batch
         if targets is None:
             targets = one_hot(labels, len(self.class_names)).float()
-        if self._mixup:
-            images, targets = mix(images, targets, self._mixup)
+        if self._blends:
+            blend, alpha = self._blends[int(torch.randint(len(self._blends), ()))]
+            images, targets = blend(images, targets, alpha)
         logits = self(images)
         loss = self._loss(logits, targets, self._counts)
         self._tally(loss.detach(), logits.detach(), labels)
@@ -288,7 +304,9 @@ class ExpressionClassifier(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimiser over all trainable parameters, with the scheduler if there is one."""
-        optimizer = self._optimizer(parameter for parameter in self.parameters() if parameter.requires_grad)
+        optimizer = self._optimizer(self._parameter_groups())
+        for group in optimizer.param_groups:
+            group["lr"] *= group.pop("share", 1.0)
         if self._lr_scheduler is None and self._schedule == "cosine":
             rising = warmup_cosine(optimizer, self._steps_in_all(), self._warmup)
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": rising, "interval": "step"}}
@@ -299,6 +317,20 @@ class ExpressionClassifier(LightningModule):
         if (monitor := getattr(scheduler, "monitor", None)) is not None:
             settings["monitor"] = monitor
         return {"optimizer": optimizer, "lr_scheduler": settings}
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """The trained parameters, in one group, or one for each part of the network with its share of the rate."""
+        named = [(name, value) for name, value in self.network.named_parameters() if value.requires_grad]
+        if self._layer_decay == 1:
+            return [{"params": [value for _, value in named]}]
+        parts: dict[str, list[nn.Parameter]] = {}
+        for name, value in named:
+            parts.setdefault(".".join(name.split(".")[:2]), []).append(value)
+        last = len(parts) - 1
+        return [
+            {"params": values, "share": self._layer_decay ** (last - place)}
+            for place, values in enumerate(parts.values())
+        ]
 
     def _steps_in_all(self) -> int:
         """Steps of the whole training; Lightning's own figure would make the first epoch's batches too early."""
@@ -375,6 +407,29 @@ class ExpressionClassifier(LightningModule):
                 f"{theirs.get(name, 'missing')} in the checkpoint, {ours.get(name, 'missing')} here. Leave --model.* "
                 "options away: they are read from the checkpoint."
             )
+
+
+def _freeze(network: nn.Module, starts: Sequence[str]) -> list[nn.Module]:
+    """Take parameters out of the training by the start of their names; the modules that hold them.
+
+    Raises:
+        FERError: If nothing starts so, or nothing is left to train.
+    """
+    frozen: dict[str, nn.Module] = {}
+    for start in starts:
+        found = [name for name, _ in network.named_parameters() if f"{name}.".startswith(f"{start}.")]
+        if not found:
+            parts = dict.fromkeys(".".join(name.split(".")[:2]) for name, _ in network.named_parameters())
+            raise FERError(
+                f"--model.freeze: nothing in the network starts with '{start}'. Expected of {', '.join(parts)}."
+            )
+        for name in found:
+            network.get_parameter(name).requires_grad_(False)
+            module = name.rpartition(".")[0]
+            frozen[module] = network.get_submodule(module)
+    if starts and not any(value.requires_grad for value in network.parameters()):
+        raise FERError("--model.freeze leaves nothing to train.")
+    return list(frozen.values())
 
 
 def _comparable(contract: Any) -> Any:

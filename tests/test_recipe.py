@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from fer_lightning.classifier import ExpressionClassifier
-from fer_lightning.data.augmentation import mix
+from fer_lightning.data.augmentation import cut_and_mix, mix
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.preprocessing import Preprocessing
 from fer_lightning.errors import FERError
-from fer_lightning.networks import ExpressionCNN
+from fer_lightning.networks import CompactResNet, ExpressionCNN
 from fer_lightning.schedules import warmup_cosine
 from tests.conftest import TINY, run_here
 
@@ -90,6 +90,69 @@ def test_mixup_blends_images_and_targets_in_the_same_share():
     assert blended.sum(1).tolist() == pytest.approx([1.0] * 16)
     assert mixed[:, 0, 0, 0].tolist() == pytest.approx((blended @ torch.arange(16.0)).tolist(), abs=1e-4)
     assert not torch.equal(blended, targets)
+
+
+def test_cutmix_pastes_one_rectangle_and_blends_the_targets_by_its_area():
+    torch.manual_seed(0)
+    targets = torch.eye(64)
+    images = torch.arange(64.0).view(64, 1, 1, 1).expand(64, 1, 20, 20)
+    pasted, blended = cut_and_mix(images, targets, 1.0)
+    for number, (image, shares) in enumerate(zip(pasted[:, 0], blended, strict=True)):
+        other = (image != number).float()
+        assert shares.sum() == pytest.approx(1)
+        assert shares[number] == pytest.approx(1 - other.mean().item(), abs=1e-5)
+        if other.any():
+            rows, columns = other.any(1), other.any(0)
+            assert other.sum() == rows.sum() * columns.sum()
+            assert len(image[other.bool()].unique()) == 1
+    assert 0.2 < (blended.diagonal() < 0.75).float().mean() < 0.9
+
+
+def small(**options):
+    return ExpressionClassifier(
+        CompactResNet(2, 1, 16, 4, (8, 8), (1, 1)), ("a", "b"), Preprocessing(16, "grey"), **options
+    )
+
+
+def test_what_is_frozen_does_not_change_and_the_rest_learns(drawn, tmp_path):
+    words = ["--model.network", "CompactResNet", "--model.network.widths", "[8, 8]", "--model.network.blocks", "[1, 1]"]
+    words += ["--data.root", drawn, *TINY, "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "3"]
+    run_here("fit", *words, "--model.freeze", "[stem, stages.0]", "--name", "frozen", cwd=tmp_path)
+    run_here("fit", *words, "--name", "free", cwd=tmp_path)
+    run_here(
+        "fit",
+        *words,
+        "--model.freeze",
+        "[stem, stages.0]",
+        "--trainer.max_epochs",
+        "2",
+        "--name",
+        "longer",
+        cwd=tmp_path,
+    )
+    states = [
+        torch.load(tmp_path / "runs" / name / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for name in ("longer", "frozen", "free")
+    ]
+    for name, value in states[0].items():
+        if name.startswith(("network.stem", "network.stages.0")):
+            assert torch.equal(value, states[1][name]), name
+            assert "weight" not in name or not torch.equal(value, states[2][name]), name
+    assert not torch.equal(states[0]["network.head.3.weight"], states[1]["network.head.3.weight"])
+    with pytest.raises(
+        FERError, match=r"nothing in the network starts with 'stm'. Expected of stem.0, stem.1, stages.0"
+    ):
+        small(freeze=["stm"])
+    with pytest.raises(FERError, match="leaves nothing to train"):
+        small(freeze=["stem", "stages", "head"])
+
+
+def test_layer_decay_gives_each_part_its_share_of_the_rate():
+    model = small(layer_decay=0.5, optimizer=lambda groups: torch.optim.SGD(groups, lr=1.0))
+    rates = [group["lr"] for group in model.configure_optimizers().param_groups]
+    assert rates == [1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0]  # stem.0, stem.1, stages.0, stages.1, head.3
+    (group,) = small(optimizer=lambda groups: torch.optim.SGD(groups, lr=1.0)).configure_optimizers().param_groups
+    assert group["lr"] == 1.0
 
 
 def test_mirror_images_at_test_make_the_answer_symmetric():

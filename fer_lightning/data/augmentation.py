@@ -120,6 +120,35 @@ def mix(images: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
     return images.lerp(images[other], 1 - across), targets.lerp(targets[other], 1 - along)
 
 
+def cut_and_mix(images: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
+    """Paste a rectangle of another image of the batch into every image, and blend the targets by its area.
+
+    The rectangle's area is a share drawn from Beta(alpha, alpha), its shape is the image's, its middle lies anywhere;
+    what hangs over the edge is cut off (arXiv 1905.04899, equations 1 and 2).
+
+    Args:
+        images: uint8 or float `(n, channels, h, w)`.
+        targets: float `(n, classes)`.
+        alpha: Parameter of the Beta distribution.
+
+    Returns:
+        float images and targets of the same shapes.
+    """
+    count, height, width = len(images), *images.shape[-2:]
+    device = images.device
+    side = (1 - torch.distributions.Beta(alpha, alpha).sample((count,)).to(device)).sqrt() / 2
+    other = torch.randperm(count, device=device)
+    across, down = torch.rand(count, device=device), torch.rand(count, device=device)
+    columns = (torch.arange(width, device=device) + 0.5) / width
+    rows = (torch.arange(height, device=device) + 0.5) / height
+    within = ((rows - down[:, None]).abs() < side[:, None])[:, :, None]
+    within = within & ((columns - across[:, None]).abs() < side[:, None])[:, None, :]
+    images = images.float()
+    pasted = torch.where(within[:, None], images[other], images)
+    share = within.float().mean((1, 2))[:, None]
+    return pasted, targets.lerp(targets[other], share)
+
+
 def uniform(seed: int, epoch: int, samples: Tensor, count: int) -> Tensor:
     """Numbers that are a pure function of their arguments: float32 `(n, count)`, uniform in 0..1 (1 excluded).
 

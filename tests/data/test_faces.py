@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import sys
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from fer_lightning.data.datamodule import FERDataModule
@@ -56,3 +59,51 @@ def test_without_the_detector_the_message_says_what_to_install(monkeypatch):
     with pytest.raises(FERError, match=r"pip install 'fer_lightning\[faces\]'.*--data.faces whole"):
         find_faces(Image.new("L", (50, 50)))
     open_detector.cache_clear()
+
+
+def bright_squares(path):
+    """A network with YuNet's outputs that takes every cell of 32 pixels for a face as surely as it is bright."""
+    nodes, outputs = [], []
+    constants = {
+        "scale": np.array(1 / 255, np.float32),
+        "nothing": np.array(0, np.float32),
+        "flat": np.array([1, -1, 1], np.int64),
+        "four": np.array([1, 1, 4], np.int64),
+        "ten": np.array([1, 1, 10], np.int64),
+        "first": np.array([0], np.int64),
+    }
+    nodes.append(helper.make_node("Gather", ["input", "first"], ["blue"], axis=1))
+    for stride in (8, 16, 32):
+        side = [stride, stride]
+        nodes.append(helper.make_node("AveragePool", ["blue"], [f"mean{stride}"], kernel_shape=side, strides=side))
+        factor = "scale" if stride == 32 else "nothing"
+        nodes.append(helper.make_node("Mul", [f"mean{stride}", factor], [f"share{stride}"]))
+        nodes.append(helper.make_node("Reshape", [f"share{stride}", "flat"], [f"cls_{stride}"]))
+        nodes.append(helper.make_node("Identity", [f"cls_{stride}"], [f"obj_{stride}"]))
+        nodes.append(helper.make_node("Mul", [f"cls_{stride}", "nothing"], [f"zero{stride}"]))
+        nodes.append(helper.make_node("Tile", [f"zero{stride}", "four"], [f"bbox_{stride}"]))
+        nodes.append(helper.make_node("Tile", [f"zero{stride}", "ten"], [f"kps_{stride}"]))
+    for name, width in (("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10)):
+        outputs += [
+            helper.make_tensor_value_info(f"{name}_{stride}", TensorProto.FLOAT, [1, None, width])
+            for stride in (8, 16, 32)
+        ]
+    given = helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, "height", "width"])
+    held = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "squares", [given], outputs, held)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+
+
+def test_a_yunet_file_is_used_through_opencv(tmp_path):
+    """YuNet itself does not come with a package; a network with its outputs stands in for it."""
+    bright_squares(tmp_path / "squares.onnx")
+    picture = Image.new("RGB", (1280, 640))  # seen at half the size
+    picture.paste("white", (640, 128, 704, 192))
+    (face,) = find_faces(picture, str(tmp_path / "squares.onnx"))
+    assert (face.width, face.height, face.score) == (64, 64, pytest.approx(0.984, abs=0.001))
+    assert (face.left + 32, face.top + 32) == (pytest.approx(640, abs=33), pytest.approx(128, abs=33))
+    (tmp_path / "bad.onnx").write_bytes(b"no network")
+    with pytest.raises(FERError, match="Cannot read the detector"):
+        find_faces(picture, str(tmp_path / "bad.onnx"))
+    with pytest.raises(FERError, match=r"found nothing at 'gone\.onnx'"):
+        find_faces(picture, "gone.onnx")

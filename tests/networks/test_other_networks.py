@@ -5,7 +5,7 @@ import torch
 import torchvision
 
 from fer_lightning.errors import FERError
-from fer_lightning.networks import CompactResNet, TorchvisionModel
+from fer_lightning.networks import CompactResNet, TimmModel, TorchvisionModel
 
 
 @pytest.mark.parametrize(("size", "channels"), [(40, 1), (48, 3), (79, 1), (112, 1)])
@@ -51,3 +51,17 @@ def test_grey_input_gives_what_three_equal_channels_gave(monkeypatch):
 def test_an_unknown_model_is_refused_with_the_list():
     with pytest.raises(FERError, match=r"no classification model 'resnet19'. Expected one of .*resnet18"):
         TorchvisionModel("resnet19")
+
+
+@pytest.mark.parametrize("name", ["resnet10t", "vit_tiny_patch16_224"])
+def test_timm_models_get_another_head_and_input(name):
+    network = TimmModel(name, num_classes=5, in_channels=1, image_size=64).eval()
+    assert network(torch.randn(2, 1, 64, 64)).shape == (2, 5)
+
+
+def test_an_unknown_timm_model_is_refused(monkeypatch):
+    with pytest.raises(FERError, match=r"timm has no model 'resnet11'. There are .*resnet10t"):
+        TimmModel("resnet11")
+    monkeypatch.setitem(__import__("sys").modules, "timm", None)
+    with pytest.raises(FERError, match=r"pip install 'fer_lightning\[timm\]'"):
+        TimmModel("resnet10t")
