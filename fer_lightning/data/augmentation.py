@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor
@@ -31,6 +31,8 @@ class Augmentation:
             frequent.
         erasing: Probability that a rectangle of 2 to 20 % of the image is filled with the image's mean
             (Random Erasing, arXiv 1708.04896).
+        fade: Share of the training, at its end, over which all of this but `flip` falls evenly to nothing, so that the
+            network ends on pictures as they are (as in YOLOX, arXiv 2107.08430, section 2.2).
     """
 
     flip: bool = False
@@ -42,10 +44,11 @@ class Augmentation:
     blur: float = 0.0
     noise: float = 0.0
     erasing: float = 0.0
+    fade: float = 0.0
 
     def __post_init__(self) -> None:
         tops = {"rotation": 180.0, "scale": 0.9, "blur": 0.2}
-        for name in ("rotation", "scale", "shift", "brightness", "contrast", "blur", "noise", "erasing"):
+        for name in ("rotation", "scale", "shift", "brightness", "contrast", "blur", "noise", "erasing", "fade"):
             top = tops.get(name, 1.0)
             value = getattr(self, name)
             if not 0 <= value <= top:
@@ -57,6 +60,14 @@ class Augmentation:
     def active(self) -> bool:
         """Whether anything is switched on."""
         return any(asdict(self).values())
+
+    def at(self, progress: float) -> Augmentation:
+        """What is left of it when a share of the training is over, 0 to 1; depends on `fade`."""
+        if not self.fade or progress <= 1 - self.fade:
+            return self
+        left = (1 - progress) / self.fade
+        strengths = {name: value for name, value in asdict(self).items() if name not in ("flip", "fade")}
+        return replace(self, **{name: value * left for name, value in strengths.items()})
 
     def __call__(self, images: Tensor, samples: Tensor, seed: int, epoch: int) -> Tensor:
         """Change a batch.

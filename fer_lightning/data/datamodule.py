@@ -326,7 +326,9 @@ class FERDataModule(LightningDataModule):
         trainer = self.trainer
         if trainer is None or not trainer.training or not self.augmentation.active:
             return batch
-        images = self.augmentation(batch.images, batch.samples, self.seed, trainer.current_epoch)
+        epoch = trainer.current_epoch
+        progress = epoch / max(trainer.max_epochs or 1, 1) if self.augmentation.fade else 0.0
+        images = self.augmentation.at(progress)(batch.images, batch.samples, self.seed, epoch)
         return batch._replace(images=images)
 
     def _devices(self) -> tuple[int, int]:

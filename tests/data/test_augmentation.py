@@ -140,3 +140,14 @@ def test_noise_is_normal_and_reaches_its_deviation():
     scaled = (added / deviations.view(-1, 1, 1, 1)).flatten()[:100_000]
     assert (scaled.abs() < 1).float().mean() == pytest.approx(0.6827, abs=0.005)
     assert torch.corrcoef(added[:2].flatten(1))[0, 1].abs() < 0.1
+
+
+def test_augmentation_fades_at_the_end_but_for_mirror_images():
+    whole = Augmentation(flip=True, rotation=20, erasing=0.4, fade=0.25)
+    assert whole.at(0.0) == whole.at(0.75) == whole
+    half = whole.at(0.875)
+    assert (half.rotation, half.erasing, half.flip) == (10, 0.2, True)
+    images = pictures()
+    ended = whole.at(1.0)(images, torch.arange(16), 0, 0)
+    for image, found in zip(images.float(), ended, strict=True):
+        assert torch.equal(found, image) or torch.equal(found, image.flip(-1))
