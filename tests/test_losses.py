@@ -72,3 +72,14 @@ def test_a_value_out_of_range_is_refused():
 def test_class_shares_that_are_needed_and_not_there_are_no_silent_matter(options):
     with pytest.raises(FERError, match="need the number of images of each class"):
         LossOptions(**options)(LOGITS, TARGETS)
+
+
+def test_the_shares_that_a_network_has_learnt():
+    shares, counts = torch.tensor([0.8, 0.2]), torch.tensor([80.0, 20.0])
+    assert LossOptions().learnt_shares(shares, counts).tolist() == pytest.approx([0.8, 0.2])
+    assert LossOptions(logit_adjustment=1.0).learnt_shares(shares, counts).tolist() == pytest.approx([0.5, 0.5])
+    half = LossOptions(logit_adjustment=0.5).learnt_shares(shares, counts)
+    assert (half[0] / half[1]).item() == pytest.approx(2)  # the root of 0.8 / 0.2
+    assert LossOptions(class_weights="inverse").learnt_shares(shares, counts).tolist() == pytest.approx([0.5, 0.5])
+    empty = LossOptions().learnt_shares(torch.tensor([1.0, 0.0]), torch.tensor([100.0, 0.0]))
+    assert empty[1] > 0

@@ -234,3 +234,36 @@ def test_the_schedule_needs_a_length(drawn, tmp_path, capsys):
     with pytest.raises(SystemExit):
         run_here(*words, cwd=tmp_path)
     assert "--trainer.max_epochs" in capsys.readouterr().err
+
+
+def test_another_class_prior_moves_answers_by_bayes_rule():
+    logits = torch.tensor([[2.0, 1.0]])
+    model = small(class_prior=[0.3, 0.7])
+    model.class_shares = [0.9, 0.1]
+    model.temperature.fill_(2.0)
+    before = (logits / 2).softmax(1)[0]
+    expected = before * torch.tensor([0.3 / 0.9, 0.7 / 0.1])
+    torch.testing.assert_close(model.probabilities(logits)[0], expected / expected.sum())
+    assert model.adapted(logits).argmax() == 1
+    assert small().adapted(logits).equal(logits)
+    with pytest.raises(FERError, match="a checkpoint that knows the class shares"):
+        small(class_prior="uniform").adapted(logits)
+    for wrong in ([0.5, 0.4, 0.1], [0.9, 0.9], "even"):
+        with pytest.raises(FERError, match=r"--model.class_prior. Expected training, uniform, or 2 shares"):
+            small(class_prior=wrong)
+
+
+def test_the_class_prior_is_for_test_and_stays_out_of_training(drawn, tmp_path):
+    """Soft labels or not, the checkpoint knows the shares of its targets, and a test may assume others."""
+    words = ["--data.root", drawn, *TINY, "--model.network.init_args.hidden", "16", "--trainer.max_epochs", "1"]
+    run_here("fit", *words, cwd=tmp_path)
+    about = torch.load(tmp_path / "runs/default/checkpoints/best.ckpt", weights_only=True)["fer_lightning"]
+    assert about["class_shares"] == pytest.approx([1 / 8] * 8, abs=1e-6)
+    prior = "[0.93, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01]"
+    run_here("test", "--ckpt_path", "best", "--model.class_prior", prior, "--data.num_workers", "0", cwd=tmp_path)
+    with open(tmp_path / "runs/default/test/predictions.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    report = json.loads((tmp_path / "runs/default/test/metrics.json").read_text())["metrics"]
+    right = sum(row["label"] == row["predicted"] for row in rows) / len(rows)
+    assert report["accuracy"]["value"] == pytest.approx(right)
+    assert sum(row["predicted"] == "anger" for row in rows) > len(rows) / 2
