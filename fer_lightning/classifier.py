@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from fer_lightning import fine_tuning
+from fer_lightning.checkpoint_checks import refuse_other_contract, refuse_other_weights
+from fer_lightning.class_prior import prior_ratio, prior_shares
 from fer_lightning.data.augmentation import cut_and_mix, mix
 from fer_lightning.data.batches import Batch
 from fer_lightning.data.datamodule import FERDataModule
@@ -119,8 +122,9 @@ class ExpressionClassifier(LightningModule):
         self._loss, self.flip_at_test = loss, flip_at_test
         self._blends = [(blend, alpha) for blend, alpha in ((mix, mixup), (cut_and_mix, cutmix)) if alpha]
         self._layer_decay = layer_decay
-        self._frozen = _freeze(network, freeze or [])
-        self.class_prior = self._checked(class_prior)
+        self._frozen = fine_tuning.freeze(network, freeze or [])
+        self.class_prior = class_prior
+        prior_shares(class_prior, self.class_names, "--model.class_prior")
         self.class_shares: list[float] = []
         self.data_facts: dict[str, Any] = {}
         self._counts: Tensor | None = None
@@ -146,19 +150,6 @@ class ExpressionClassifier(LightningModule):
         self.hparams["preprocessing"] = self.preprocessing.as_dict()
         for name in [name for name, value in self.hparams.items() if not _is_plain(value)]:
             del self.hparams[name]
-
-    def _checked(self, prior: Literal["training", "uniform"] | list[float]) -> list[float] | None:
-        """The shares to move answers to, or None to leave them."""
-        if prior == "training":
-            return None
-        shares = [1 / len(self.class_names)] * len(self.class_names) if prior == "uniform" else list(prior)
-        numbers = [share for share in shares if isinstance(share, int | float) and 0 <= share <= 1]
-        if len(numbers) != len(self.class_names) or abs(sum(numbers) - 1) > 0.01:
-            raise FERError(
-                f"Invalid value for --model.class_prior. Expected training, uniform, or {len(self.class_names)} shares "
-                f"that add up to 1, of {', '.join(self.class_names)}. Received: {prior}."
-            )
-        return numbers
 
     def _check_network(self) -> None:
         contract = self.preprocessing
@@ -286,12 +277,8 @@ class ExpressionClassifier(LightningModule):
         Raises:
             FERError: If the checkpoint does not know the shares in its training.
         """
-        if self.class_prior is None:
-            return logits
-        if not self.class_shares:
-            raise FERError("--model.class_prior needs a checkpoint that knows the class shares in its training.")
-        ratio = torch.tensor(self.class_prior).clamp(min=1e-6) / torch.tensor(self.class_shares)
-        return logits + self.temperature * ratio.log().to(logits)
+        ratio = prior_ratio(self.class_prior, self.class_names, self.class_shares, "--model.class_prior")
+        return logits if ratio is None else logits + self.temperature * ratio.log().to(logits)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Take the step, and let the averaged weights follow before any callback saves them."""
@@ -304,7 +291,7 @@ class ExpressionClassifier(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimiser over all trainable parameters, with the scheduler if there is one."""
-        optimizer = self._optimizer(self._parameter_groups())
+        optimizer = self._optimizer(fine_tuning.parameter_groups(self.network, self._layer_decay))
         for group in optimizer.param_groups:
             group["lr"] *= group.pop("share", 1.0)
         if self._lr_scheduler is None and self._schedule == "cosine":
@@ -317,20 +304,6 @@ class ExpressionClassifier(LightningModule):
         if (monitor := getattr(scheduler, "monitor", None)) is not None:
             settings["monitor"] = monitor
         return {"optimizer": optimizer, "lr_scheduler": settings}
-
-    def _parameter_groups(self) -> list[dict[str, Any]]:
-        """The trained parameters, in one group, or one for each part of the network with its share of the rate."""
-        named = [(name, value) for name, value in self.network.named_parameters() if value.requires_grad]
-        if self._layer_decay == 1:
-            return [{"params": [value for _, value in named]}]
-        parts: dict[str, list[nn.Parameter]] = {}
-        for name, value in named:
-            parts.setdefault(".".join(name.split(".")[:2]), []).append(value)
-        last = len(parts) - 1
-        return [
-            {"params": values, "share": self._layer_decay ** (last - place)}
-            for place, values in enumerate(parts.values())
-        ]
 
     def _steps_in_all(self) -> int:
         """Steps of the whole training; Lightning's own figure would make the first epoch's batches too early."""
@@ -381,61 +354,14 @@ class ExpressionClassifier(LightningModule):
             FERError: If class names, preprocessing or the shapes of the weights differ.
         """
         about = checkpoint.get("fer_lightning", {})
-        mine: dict[str, Any] = {"class_names": list(self.class_names), "preprocessing": self.preprocessing.as_dict()}
-        if "preprocessing" in about:  # an older checkpoint may not name what has come since
-            about = about | {"preprocessing": Preprocessing(**about["preprocessing"]).as_dict()}
-        for name, value in mine.items():
-            if name in about and _comparable(about[name]) != _comparable(value):
-                raise FERError(
-                    f"The checkpoint was trained with other {name.replace('_', ' ')}. Expected {value}. Found in the "
-                    f"checkpoint: {about[name]}. Leave the matching options away: they are read from the checkpoint."
-                )
+        refuse_other_contract(about, list(self.class_names), self.preprocessing.as_dict())
         self.risk_curve, self.class_shares = about.get("risk_curve", []), about.get("class_shares", [])
         so_far = about.get("epoch_so_far", [])
         rank = self.trainer.global_rank if getattr(self, "_trainer", None) is not None else 0
         if rank < len(so_far):
             self._loss_sum.fill_(so_far[rank][0])
             self._hits_and_seen.copy_(torch.tensor(so_far[rank][1:]))
-        theirs = {name: tuple(value.shape) for name, value in checkpoint["state_dict"].items()}
-        ours = {name: tuple(value.shape) for name, value in self.state_dict().items()}
-        if theirs != ours:
-            name = min(
-                set(ours.items()) ^ set(theirs.items()), key=lambda item: (list(ours) + list(theirs)).index(item[0])
-            )[0]
-            raise FERError(
-                f"The checkpoint holds the weights of another network than {type(self.network).__name__}: '{name}' is "
-                f"{theirs.get(name, 'missing')} in the checkpoint, {ours.get(name, 'missing')} here. Leave --model.* "
-                "options away: they are read from the checkpoint."
-            )
-
-
-def _freeze(network: nn.Module, starts: Sequence[str]) -> list[nn.Module]:
-    """Take parameters out of the training by the start of their names; the modules that hold them.
-
-    Raises:
-        FERError: If nothing starts so, or nothing is left to train.
-    """
-    frozen: dict[str, nn.Module] = {}
-    for start in starts:
-        found = [name for name, _ in network.named_parameters() if f"{name}.".startswith(f"{start}.")]
-        if not found:
-            parts = dict.fromkeys(".".join(name.split(".")[:2]) for name, _ in network.named_parameters())
-            raise FERError(
-                f"--model.freeze: nothing in the network starts with '{start}'. Expected of {', '.join(parts)}."
-            )
-        for name in found:
-            network.get_parameter(name).requires_grad_(False)
-            module = name.rpartition(".")[0]
-            frozen[module] = network.get_submodule(module)
-    if starts and not any(value.requires_grad for value in network.parameters()):
-        raise FERError("--model.freeze leaves nothing to train.")
-    return list(frozen.values())
-
-
-def _comparable(contract: Any) -> Any:
-    """A contract without the framing: a network that was trained on face crops takes the faces found in photographs."""
-    framing = ("faces", "margin", "detector")
-    return {k: v for k, v in contract.items() if k not in framing} if isinstance(contract, dict) else contract
+        refuse_other_weights(checkpoint["state_dict"], self.state_dict(), type(self.network).__name__)
 
 
 def _is_plain(value: Any) -> bool:

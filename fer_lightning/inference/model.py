@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from fer_lightning.checkpoints import find_checkpoint, load_classifier
+from fer_lightning.class_prior import ClassPrior, prior_ratio
 from fer_lightning.classifier import CHECKPOINT_FORMAT, ExpressionClassifier
 from fer_lightning.data.preprocessing import Preprocessing
 from fer_lightning.errors import FERError
@@ -21,8 +22,6 @@ from fer_lightning.weights_file import ABOUT
 
 ONNX, EXPORTED = ".onnx", ".pt2"
 """Endings of exported files that bring their own graph."""
-
-ClassPrior = Literal["training", "uniform"] | Sequence[float]
 
 
 class Model:
@@ -76,19 +75,7 @@ class Model:
         Raises:
             FERError: If the shares do not fit the classes, or those in training are not known.
         """
-        if prior == "training":
-            self._ratio = None
-            return
-        if not self._class_shares:
-            raise FERError("--class_prior needs a model that knows the class shares in its training; this does not.")
-        count = len(self.class_names)
-        shares = [1 / count] * count if prior == "uniform" else [float(share) for share in prior]
-        if len(shares) != count or min(shares) < 0 or abs(sum(shares) - 1) > 0.01:
-            raise FERError(
-                f"Invalid value for --class_prior. Expected training, uniform, or {count} shares that add up to 1, of "
-                f"{', '.join(self.class_names)}. Received: {prior}."
-            )
-        self._ratio = torch.tensor(shares).clamp(min=1e-6) / torch.tensor(self._class_shares)
+        self._ratio = prior_ratio(prior, self.class_names, self._class_shares)
 
     def threshold(self, target_risk: float | None) -> float:
         """The confidence from which answers were wrong in no more than a share of the validation images.

@@ -12,11 +12,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from fer_lightning.class_prior import ClassPrior
 from fer_lightning.cores import free_cores
 from fer_lightning.data.faces import Face, open_detector
 from fer_lightning.data.preprocessing import Preprocessing, eight_bits
 from fer_lightning.errors import FERError
-from fer_lightning.inference.model import ClassPrior, Model, open_model
+from fer_lightning.inference.model import Model, open_model
 from fer_lightning.inference.pictures import Look, Picture, look
 from fer_lightning.inference.sources import Source
 

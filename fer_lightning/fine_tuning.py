@@ -1,0 +1,62 @@
+"""Which parts of a network learn, and how fast."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from fer_lightning.errors import FERError
+
+
+def freeze(network: nn.Module, starts: Sequence[str]) -> list[nn.Module]:
+    """Take parameters out of the training by the start of their names.
+
+    Args:
+        network: Changed in place.
+        starts: Such as `stem` or `stages.0`.
+
+    Returns:
+        The modules that hold them, to be kept in evaluation.
+
+    Raises:
+        FERError: If nothing starts so, or nothing is left to train.
+    """
+    frozen: dict[str, nn.Module] = {}
+    for start in starts:
+        found = [name for name, _ in network.named_parameters() if f"{name}.".startswith(f"{start}.")]
+        if not found:
+            raise FERError(
+                f"--model.freeze: nothing in the network starts with '{start}'. Expected {', '.join(parts(network))}."
+            )
+        for name in found:
+            network.get_parameter(name).requires_grad_(False)
+            module = name.rpartition(".")[0]
+            frozen[module] = network.get_submodule(module)
+    if starts and not any(value.requires_grad for value in network.parameters()):
+        raise FERError("--model.freeze leaves nothing to train.")
+    return list(frozen.values())
+
+
+def parts(network: nn.Module) -> dict[str, list[nn.Parameter]]:
+    """The trained parameters by the first two levels of their names, from the input on."""
+    found: dict[str, list[nn.Parameter]] = {}
+    for name, value in network.named_parameters():
+        if value.requires_grad:
+            found.setdefault(".".join(name.split(".")[:2]), []).append(value)
+    return found
+
+
+def parameter_groups(network: nn.Module, layer_decay: float) -> list[dict[str, Any]]:
+    """The trained parameters for an optimiser: in one group, or one for each part with its `share` of the rate.
+
+    Args:
+        network: Whose parameters.
+        layer_decay: The rate of each part as a share of that of the next one towards the output; 1 for all the same.
+    """
+    if layer_decay == 1:
+        return [{"params": [value for value in network.parameters() if value.requires_grad]}]
+    groups = list(parts(network).values())
+    last = len(groups) - 1
+    return [{"params": values, "share": layer_decay ** (last - place)} for place, values in enumerate(groups)]
