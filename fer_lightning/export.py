@@ -40,6 +40,7 @@ def export(
     format: Literal["safetensors", "onnx", "torch_export"] | None = None,
     quantize: Literal["int8"] | None = None,
     data: dict[str, Any] | None = None,
+    faces: Literal["training", "whole", "detect"] = "training",
     name: str = "default",
     runs_dir: str = "runs",
     half: bool = True,
@@ -59,6 +60,8 @@ def export(
         quantize: int8 makes an ONNX network that computes in 8-bit integers, and measures what that costs in accuracy
             on the validation part.
         data: For int8, options of FERDataModule for the images, such as --data.root; by default those of the training.
+        faces: How whoever uses the file gets to faces: as in training, by taking images whole, or by finding faces. A
+            network that was trained on pictures that a face fills takes detected faces as well.
         name: Name of the run that best and last are of.
         runs_dir: Folder that holds the runs.
         half: Write safetensors in half precision, which halves the file.
@@ -83,6 +86,8 @@ def export(
         raise FERError(f"'{path}' is an exported graph already: export from a checkpoint or a .safetensors file.")
     checkpoint = open_checkpoint(path)
     about = checkpoint["fer_lightning"]
+    if faces != "training":
+        about["preprocessing"]["faces"] = faces
     if path.parent.name == "checkpoints":
         about["measured"] = measured_in(path.parent.parent)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -88,6 +88,16 @@ def test_a_card_lies_beside_every_file_and_in_the_run(exported):
     assert read_weights(exported / "a.safetensors")["fer_lightning"]["data"]["licence"] == "CC0"
 
 
+def test_a_file_may_find_faces_though_the_training_took_images_whole(exported, drawn):
+    words = ["--output", "found.safetensors", "--faces", "detect"]
+    run_here("export", "--ckpt_path", "best", *words, cwd=exported)
+    assert open_model(exported / "found.safetensors").preprocessing.faces == "detect"
+    assert open_model(exported / "a.safetensors").preprocessing.faces == "whole"
+    data = ["--data.root", drawn, "--data.num_workers", "0"]
+    run_here("test", "--name", "found", "--ckpt_path", "found.safetensors", *data, cwd=exported)
+    run_here("test", "--name", "found", "--ckpt_path", "a.safetensors", *data, "--data.faces", "detect", cwd=exported)
+
+
 def test_a_file_that_answers_otherwise_is_not_kept(exported, tmp_path, monkeypatch, capsys):
     assert "largest difference" in _check(PRETRAINED, PRETRAINED, half=False)
     (tmp_path / "runs").symlink_to(exported / "runs")

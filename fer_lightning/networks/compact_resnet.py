@@ -16,7 +16,7 @@ class CompactResNet(nn.Module):
     A 3 x 3 stem (with stride 2 from 80 pixels on), then stages of basic blocks (He et al. 2016, arXiv 1512.03385), each
     stage halving the side; every block weighs its channels (squeeze-and-excitation, arXiv 1709.01507). The last batch
     normalisation of a block starts at zero, so that every block starts as the identity (arXiv 1706.02677). With the
-    defaults it has 1.4 M parameters; pooling over the whole face at the end makes it fit any size.
+    defaults it has 1.3 M parameters; pooling over the whole face at the end makes it fit any size.
 
     Input: float `(n, in_channels, image_size, image_size)`. Output: float `(n, num_classes)`, logits.
 
@@ -39,7 +39,7 @@ class CompactResNet(nn.Module):
         in_channels: int = 1,
         image_size: int = 48,
         stem: int = 32,
-        widths: Sequence[int] = (64, 128, 224),
+        widths: Sequence[int] = (64, 128, 192),
         blocks: Sequence[int] = (2, 2, 1),
         dropout: float = 0.2,
     ) -> None:
