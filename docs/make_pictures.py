@@ -52,7 +52,7 @@ def at_work() -> Image.Image:
     (seen,) = recognizer.answer([how.at(Image.fromarray(skimage.data.astronaut()), photograph)])
     answers = recognizer.recognition(seen).faces
     best = torch.tensor([names.index(answers[0].label)])
-    heat = attention(recognizer.model.classifier, seen.pixels, best)[0]
+    heat = attention(recognizer.model.classifier, torch.from_numpy(seen.pixels), best)[0]
     timeline = Timeline(str(Path(tempfile.mkdtemp()) / "timeline.png"), names)
     acts = ("neutral", "happiness", "surprise", "neutral", "anger")
     for number in range(100):
@@ -66,7 +66,7 @@ def at_work() -> Image.Image:
     plot = plot.resize((round(plot.width * 212 / plot.height), 212))
     sheet = Image.new("RGB", (430 + max(plot.width, 408), 420), "white")
     sheet.paste(drawn, (0, 0))
-    sheet.paste(overlay(seen.pixels[0], heat, 200), (430, 0))
+    sheet.paste(overlay(torch.from_numpy(seen.pixels[0]), heat, 200), (430, 0))
     sheet.paste(plot, (430, 208))
     return sheet
 

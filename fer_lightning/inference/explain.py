@@ -82,13 +82,14 @@ class Explanations:
         """Write one picture a face."""
         if not picture.faces:
             return
+        pixels = torch.from_numpy(picture.pixels)
         best = [max(said.probabilities, key=said.probabilities.__getitem__) for said in expressions]
-        where = attention(self.classifier, picture.pixels, torch.tensor([self.names.index(name) for name in best]))
-        for number, name, pixels, heat in zip(picture.numbers, best, picture.pixels, where, strict=True):
+        where = attention(self.classifier, pixels, torch.tensor([self.names.index(name) for name in best]))
+        for number, name, face, heat in zip(picture.numbers, best, pixels, where, strict=True):
             frame = "" if picture.frame is None else f"_{picture.frame:06d}"
             target = self.folder / f"{name_of(picture.source.name)}{frame}_{number}_{name}.png"
             target.parent.mkdir(parents=True, exist_ok=True)
-            overlay(pixels, heat).save(target)
+            overlay(face, heat).save(target)
             self.written += 1
 
     def close(self) -> str:

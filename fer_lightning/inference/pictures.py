@@ -9,9 +9,7 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
 from fer_lightning.data.batches import leave_ctrl_c_to_the_run
@@ -26,7 +24,8 @@ _AT_ONCE = 8
 
 @dataclass
 class Picture:
-    """A photograph or a frame of a video, and the faces in it.
+    """A photograph or a frame of a video, and the faces in it; no tensors, as each would keep a file open between
+    processes.
 
     Attributes:
         source: Where it is from.
@@ -44,10 +43,10 @@ class Picture:
     frame: int | None = None
     seconds: float | None = None
     faces: list[Face | None] = field(default_factory=list)
-    pixels: Tensor = field(default_factory=lambda: torch.empty(0))
+    pixels: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint8))
     error: str = ""
     image: np.ndarray | None = None
-    probabilities: Tensor = field(default_factory=lambda: torch.empty(0))
+    probabilities: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.float32))
     numbers: list[int] = field(default_factory=list)
 
 
@@ -76,8 +75,9 @@ class Look:
         if contract.faces == "detect":
             faces = list(find_faces(image, contract.detector))
         side = contract.image_size
-        empty = torch.empty(0, contract.channels, side, side, dtype=torch.uint8)
-        pixels = torch.stack([contract.prepare(image, face) for face in faces]) if faces else empty
+        pixels = np.empty((len(faces), contract.channels, side, side), np.uint8)
+        for place, face in enumerate(faces):
+            pixels[place] = contract.prepare(image, face).numpy()
         kept = np.asarray(image.convert("RGB")) if self.keep_image else None
         return replace(picture, faces=faces, pixels=pixels, image=kept)
 
@@ -104,9 +104,10 @@ def look(sources: Sequence[Source], how: Look, workers: int) -> Iterator[Picture
     for kind, group in groupby(sources, key=lambda source: source.kind):
         if kind == "image":
             photographs = _Photographs(list(group), how)
-            count = min(workers, -(-len(photographs) // _AT_ONCE))
+            at_once = 1 if how.keep_image else _AT_ONCE  # photographs may be large
+            count = min(workers, -(-len(photographs) // at_once))
             options: dict[str, Any] = {"prefetch_factor": 4, "worker_init_fn": leave_ctrl_c_to_the_run} if count else {}
-            for pictures in DataLoader(photographs, _AT_ONCE, num_workers=count, collate_fn=list, **options):
+            for pictures in DataLoader(photographs, at_once, num_workers=count, collate_fn=list, **options):
                 yield from pictures
             continue
         for source in group:

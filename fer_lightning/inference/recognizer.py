@@ -24,6 +24,9 @@ from fer_lightning.inference.sources import Source
 FacesOption = Literal["auto", "whole", "detect"]
 ImageLike = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
 
+_HELD = 256_000_000
+"""Bytes of images that may wait for a batch to be full."""
+
 
 @dataclass(frozen=True)
 class Expression:
@@ -138,21 +141,23 @@ class ExpressionRecognizer:
     def answer(self, pictures: Iterable[Picture]) -> Iterator[Picture]:
         """Give each picture its probabilities, computed in full batches across pictures; their order stays."""
         waiting: list[Picture] = []
-        faces = 0
+        faces = held = 0
         for picture in pictures:
             waiting.append(picture)
             faces += len(picture.faces)
-            if faces >= self.batch_size or picture.source.kind == "camera" or len(waiting) >= 8 * self.batch_size:
+            held += 0 if picture.image is None else picture.image.nbytes
+            many = faces >= self.batch_size or len(waiting) >= 8 * self.batch_size or held > _HELD
+            if many or picture.source.kind == "camera":
                 yield from self._answered(waiting)
-                waiting, faces = [], 0
+                waiting, faces, held = [], 0, 0
         yield from self._answered(waiting)
 
     def _answered(self, pictures: list[Picture]) -> list[Picture]:
         counts = [len(picture.faces) for picture in pictures]
         if sum(counts):
-            pixels = torch.cat([picture.pixels for picture in pictures if picture.faces])
-            found = torch.cat([self.model(some) for some in torch.split(pixels, self.batch_size)])
-            for picture, shares in zip(pictures, torch.split(found, counts), strict=True):
+            pixels = torch.from_numpy(np.concatenate([picture.pixels for picture in pictures if picture.faces]))
+            found = torch.cat([self.model(some) for some in torch.split(pixels, self.batch_size)]).numpy()
+            for picture, shares in zip(pictures, np.split(found, np.cumsum(counts)[:-1]), strict=True):
                 picture.probabilities, picture.numbers = shares, list(range(len(shares)))
         return pictures
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from fer_lightning.data.faces import Face
 from fer_lightning.inference.pictures import Picture
@@ -22,7 +21,7 @@ class _Track:
     number: int
     face: Face
     seen: float
-    smoothed: Tensor
+    smoothed: np.ndarray
 
 
 @dataclass
@@ -70,7 +69,7 @@ class Tracks:
             track.face, track.seen = face, now
             picture.numbers[place] = track.number
         if picture.faces:
-            picture.probabilities = torch.stack(
+            picture.probabilities = np.stack(
                 [next(track.smoothed for track in self._tracks if track.number == number) for number in picture.numbers]
             )
 

@@ -41,7 +41,7 @@ class CompactResNet(nn.Module):
         stem: int = 32,
         widths: Sequence[int] = (64, 128, 192),
         blocks: Sequence[int] = (2, 2, 1),
-        dropout: float = 0.2,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if len(widths) != len(blocks):

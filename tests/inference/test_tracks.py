@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
-import torch
 
 from fer_lightning.data.faces import Face
 from fer_lightning.inference.pictures import Picture
@@ -16,7 +16,7 @@ FILM = Source("film.mp4", "video")
 def frame(seconds, *boxes, shares=None):
     faces = [None if box is None else Face(*box, 0.9) for box in boxes]
     shares = shares or [[1.0, 0.0]] * len(faces)
-    return Picture(FILM, round(seconds * 10), seconds, faces, probabilities=torch.tensor(shares))
+    return Picture(FILM, round(seconds * 10), seconds, faces, probabilities=np.array(shares))
 
 
 def test_overlap_is_intersection_over_union():
