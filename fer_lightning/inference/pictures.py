@@ -24,8 +24,9 @@ _AT_ONCE = 8
 
 @dataclass
 class Picture:
-    """A photograph or a frame of a video, and the faces in it; no tensors, as each would keep a file open between
-    processes.
+    """A photograph or a frame of a video, and the faces in it.
+
+    It holds no tensors, as each would keep a file open between processes.
 
     Attributes:
         source: Where it is from.
