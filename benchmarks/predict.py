@@ -128,7 +128,7 @@ def main() -> None:
         empty = Path(place) / "one"
         empty.mkdir()
         (empty / files[0].name).symlink_to(files[0])
-        start_up, _, _ = measure([*train, str(empty), "--output", f"{place}/0.csv"])
+        start_up = min(measure([*train, str(empty), "--output", f"{place}/{run}.csv"])[0] for run in range(3))
         frames = round(options.minutes * 60) * 25
         rows: list[tuple[str, int, float, float]] = []
 

@@ -66,7 +66,8 @@ def predict(
         timeline: Write a picture (.png) of the expression shares over a video's time.
         explain: Write what the network looked at in each face into this folder (Grad-CAM).
         batch_size: Faces that the network takes at once.
-        workers: Processes that decode and find faces ahead; by default one less than there are cores, at least one.
+        workers: Processes that decode and find faces ahead; by default as many as there are cores where faces are
+            looked for, one less where not.
         device: Where the network runs: auto, or a device as torch names it.
         name: Name of the run that best and last are of.
         runs_dir: Folder that holds the runs.
@@ -119,7 +120,9 @@ def predict(
     if len(left) < len(sources):
         print(f"{len(sources) - len(left):,} of {len(sources):,} are in {output} already", file=told)
     run = _Run(recognizer, smooth)
-    pictures = recognizer.answer(look(left, how, max(free_cores(), 1) if workers is None else workers))
+    if workers is None:  # finding faces is the work; without it, the network is
+        workers = max(free_cores(keep=0 if "detect" in (how.contract.faces, frames and frames.faces) else 1), 1)
+    pictures = recognizer.answer(look(left, how, workers))
     total = count_pictures(left, how)
     interrupted = False
     with writer, tqdm(total=total, desc="Predicting", unit=" pictures", delay=1, leave=False) as bar:
