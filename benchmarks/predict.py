@@ -1,6 +1,6 @@
 """Speed of `predict`: `python benchmarks/predict.py DATA [--fer PYTHON] [--images 2000] [--minutes 10]`.
 
-DATA is a data set with photographs, whose first images are used, and a video is made of them (640 x 360, 25 frames a
+DATA is a data set with photographs, of which some are taken evenly, and a video is made of them (640 x 360, 25 frames a
 second, one or two faces). Printed are pictures a second, the ratio to the first row, and the peak of the resident
 memory of all processes of the run together, for
 
@@ -8,7 +8,7 @@ memory of all processes of the run together, for
 - the same work one image at a time: detection and network in a plain loop over `ExpressionRecognizer.predict`,
 - the `fer` package from PyPI, as its README shows it, with a Python that has it.
 
-Start-up of the programs is not counted, except where a row says so.
+Start-up of the programs is not counted.
 """
 
 from __future__ import annotations

@@ -200,7 +200,7 @@ class RunSummary(Callback):
             card = model_card(self.folder.name, about)
             (self.folder / "model_card.md").write_text(card, encoding="utf-8")
         (self.folder / "summary.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
-        lines.append(f"       figures of every epoch in {self.folder / 'metrics.csv'}")
+        lines.append(f"       figures of every epoch in {self.folder / 'metrics.csv'}, model card in model_card.md")
         print("\n" + "\n".join(lines), flush=True)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:

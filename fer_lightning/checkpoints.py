@@ -50,7 +50,9 @@ def open_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
         FERError: If it is damaged, not a Lightning checkpoint, or from a newer version.
     """
     if Path(path).suffix == SUFFIX:
-        return _of_known_format(read_weights(path), path)
+        checkpoint = read_weights(path)
+        refuse_newer(checkpoint["fer_lightning"], path)
+        return checkpoint
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
@@ -63,17 +65,25 @@ def open_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise FERError(f"'{path}' is not a checkpoint of a training run: expected a Lightning checkpoint.")
     if "fer_lightning" not in checkpoint:
         raise FERError(f"'{path}' is a checkpoint of another program: expected one written by fer_lightning.")
-    return _of_known_format(checkpoint, path)
+    refuse_newer(checkpoint["fer_lightning"], path)
+    return checkpoint
 
 
-def _of_known_format(checkpoint: dict[str, Any], path: str | os.PathLike[str]) -> dict[str, Any]:
-    about = checkpoint["fer_lightning"]
+def refuse_newer(about: dict[str, Any], path: str | os.PathLike[str]) -> None:
+    """Refuse what a newer version has written.
+
+    Args:
+        about: What a checkpoint or an exported file says about itself.
+        path: The file.
+
+    Raises:
+        FERError: If its format is newer than the ones known here.
+    """
     if about["format"] > CHECKPOINT_FORMAT:
         raise FERError(
-            f"The checkpoint '{path}' was written by fer_lightning {about['version']} in format {about['format']}; "
+            f"'{path}' was written by fer_lightning {about['version']} in format {about['format']}; "
             f"this version reads up to format {CHECKPOINT_FORMAT}. Update fer_lightning."
         )
-    return checkpoint
 
 
 def saved_settings(path: str | os.PathLike[str], everything: bool) -> dict[str, Any]:

@@ -263,10 +263,6 @@ class ExpressionClassifier(LightningModule):
             self.log(name, metric, on_epoch=True, prog_bar=name == "val_acc", batch_size=real)
         return {"logits": logits.detach(), "labels": labels}
 
-    def predict_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        """Calibrated probabilities, float `(n, classes)`, of the images of one batch."""
-        return self.probabilities(self(batch["image"]))
-
     def probabilities(self, logits: Tensor) -> Tensor:
         """Calibrated probabilities of logits, both float `(n, classes)`."""
         return (self.adapted(logits.float()) / self.temperature).softmax(1)

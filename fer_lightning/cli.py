@@ -113,6 +113,8 @@ class FERCommandLine(LightningCLI):
         if path.parent.name == "checkpoints":  # the run is where its checkpoint lies, whatever it was called before
             run_dir = path.parent.parent
             saved |= {"name": run_dir.name, "runs_dir": str(run_dir.parent)}
+        elif verb != "fit":  # not into the folder of a run that has nothing to do with it
+            saved["name"] = path.stem
         words[at + 2 : at + 2] = ["--config", yaml.safe_dump(saved)]
         super().parse_arguments(parser, words)
         self.config[verb]["ckpt_path"] = None if finetune else str(path)

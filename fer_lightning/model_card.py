@@ -37,7 +37,18 @@ def measured_in(run_dir: Path) -> dict[str, Any]:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    kept = ("images", "people", "intervals", "majority", "tuned_on_test", "split", "how")
+    kept = (
+        "images",
+        "people",
+        "intervals",
+        "majority",
+        "tuned_on_test",
+        "split",
+        "how",
+        "data",
+        "faces",
+        "class_prior",
+    )
     found = {name: content[name] for name in kept if name in content}
     found["metrics"] = {name: content["metrics"][name] for name in _MEASURES if name in content["metrics"]}
     found["recall"] = {
@@ -107,8 +118,8 @@ def _measured(found: Mapping[str, Any]) -> list[str]:
         return [*lines, "Not measured on a testing part yet: `python train.py test` does that.", ""]
     people = f" of {found['people']:,} people" if found["people"] < found["images"] else ""
     lines += [
-        f"On {found['images']:,} test images{people} that were not used for training or for any choice. In brackets: "
-        f"{found['intervals']}; beside it what always answering `{found['majority']}` gives.",
+        f"On {found['images']:,} test images{people}{_of_what(found)}. In brackets: {found['intervals']}; beside it "
+        f"what always answering `{found['majority']}` gives.",
         "",
         "| measure | value | constant answer |",
         "| --- | --- | --- |",
@@ -133,6 +144,16 @@ def _measured(found: Mapping[str, Any]) -> list[str]:
     if found.get("tuned_on_test"):
         lines += ["**The testing part served for validation too, so these figures are too good.**", ""]
     return lines
+
+
+def _of_what(found: Mapping[str, Any]) -> str:
+    """Which images they were, and what was assumed about them; nothing where an older file does not say."""
+    said = f" of {', '.join(found['data'])}" if "data" in found else ""
+    if found.get("faces") == "detect":
+        said += ", faces detected"
+    if found.get("class_prior", "training") != "training":
+        said += f", class shares assumed to be {found['class_prior']}"
+    return said
 
 
 def _reproduce(about: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:

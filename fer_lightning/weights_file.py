@@ -32,6 +32,19 @@ def network_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {}
 
 
+def portable_facts(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """What an exported file says about itself: all that is needed to use it, and nothing of the training's machine."""
+    known = checkpoint["fer_lightning"]
+    kept = ("format", "version", "class_names", "preprocessing", "risk_curve", "class_shares", "data", "measured")
+    about = {name: known[name] for name in kept if name in known}
+    model = (yaml.safe_load(known.get("config", "{}")) or {}).get("model", {})
+    model = {name: model[name] for name in ("network", "flip_at_test") if name in model}
+    return about | {
+        "config": yaml.safe_dump({"model": model}),
+        "temperature": float(checkpoint["state_dict"]["temperature"]),
+    }
+
+
 def save_weights(checkpoint: dict[str, Any], path: str | os.PathLike[str], half: bool = True) -> None:
     """Write the network of a checkpoint with all that is needed to use it, and nothing of the training.
 
@@ -40,12 +53,7 @@ def save_weights(checkpoint: dict[str, Any], path: str | os.PathLike[str], half:
         path: The file to write.
         half: Write numbers in half precision, which halves the file.
     """
-    known = checkpoint["fer_lightning"]
-    kept = ("format", "version", "class_names", "preprocessing", "risk_curve", "class_shares", "data", "measured")
-    about = {name: known[name] for name in kept if name in known}
-    model = yaml.safe_load(known.get("config", "{}")).get("model", {})
-    model = {name: model[name] for name in ("network", "flip_at_test") if name in model}
-    about |= {"config": yaml.safe_dump({"model": model}), "temperature": float(checkpoint["state_dict"]["temperature"])}
+    about = portable_facts(checkpoint)
     state = network_state(checkpoint["state_dict"])
     tensors = {
         name: (value.half() if half and value.is_floating_point() else value).contiguous()

@@ -115,7 +115,7 @@ def test_predict_writes_a_row_an_image_and_survives_bad_files(workplace, drawn):
     assert not (workplace / "master_data").exists()
 
 
-def testing(workplace):
+def images_of_testing(workplace):
     """The folder with the images of the testing part."""
     (folder,) = (workplace / "master_data").glob("**/testing")
     return folder
@@ -123,7 +123,7 @@ def testing(workplace):
 
 def test_predict_agrees_with_test(workplace):
     run_here("test", "--ckpt_path", "best", cwd=workplace)
-    run_here("predict", "--ckpt_path", "best", "--input", testing(workplace), cwd=workplace)
+    run_here("predict", "--ckpt_path", "best", "--input", images_of_testing(workplace), cwd=workplace)
     rows = list(csv.DictReader((workplace / "predictions.csv").open()))
     right = sum(row["label"] == Path(row["source"]).parent.name for row in rows)
     report = json.loads((workplace / "runs/default/test/metrics.json").read_text())
@@ -139,7 +139,7 @@ def test_predict_agrees_with_test(workplace):
 def test_uncertain_below_the_confidence_of_a_target_risk(workplace, capsys):
     counts = []
     for risk in ("1.0", "0.3", "0.0"):
-        words = ["--input", testing(workplace), "--output", f"{risk}.csv", "--target_risk", risk]
+        words = ["--input", images_of_testing(workplace), "--output", f"{risk}.csv", "--target_risk", risk]
         run_here("predict", "--ckpt_path", "best", *words, cwd=workplace)
         rows = list(csv.DictReader((workplace / f"{risk}.csv").open()))
         counts.append(sum(row["label"] == "uncertain" for row in rows))

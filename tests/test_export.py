@@ -6,13 +6,18 @@ import csv
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
+from lightning.pytorch import Trainer
 from PIL import Image
 
+from fer_lightning import ExpressionClassifier, ExpressionCNN, FERError, Preprocessing
+from fer_lightning.checkpoints import load_classifier
 from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.export import _check
 from fer_lightning.inference.model import open_model
@@ -51,6 +56,47 @@ def test_every_format_gives_the_same_rows(exported, drawn):
             assert answers[given][source] == pytest.approx(shares, abs=allowed)
 
 
+def test_what_is_exported_answers_as_the_test_did(exported):
+    """Mirror images, temperature and weights: all that `test` used is in the file."""
+    (folder,) = (exported / "master_data").glob("*/testing")
+    words = ["--input", folder, "--output", "tested.csv", "--workers", "0"]
+    run_here("predict", "--ckpt_path", "a.onnx", *words, cwd=exported)
+    with open(exported / "runs/default/test/predictions.csv", newline="") as stream:
+        tested = {(row["image"], row["label"]): row for row in csv.DictReader(stream)}
+    with open(exported / "tested.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == len(tested)
+    for row in rows:
+        place = Path(row["source"])
+        twin = tested[place.name, place.parent.name]
+        for name in EXPRESSIONS:
+            assert float(row[name]) == pytest.approx(float(twin[name]), abs=1e-4)
+
+
+def test_a_network_made_in_python_is_given_when_its_checkpoint_is_opened(tmp_path):
+    network = ExpressionCNN(8, 1, 24, hidden=8)
+    model = ExpressionClassifier(network, preprocessing=Preprocessing(24, "grey"))
+    trainer = Trainer(logger=False, enable_checkpointing=False)
+    trainer.strategy.connect(model)
+    trainer.save_checkpoint(tmp_path / "made.ckpt", weights_only=True)
+    with pytest.raises(FERError, match=r"made.ckpt' does not name its network"):
+        load_classifier(tmp_path / "made.ckpt")
+    with pytest.raises(FERError, match="are of another network than ExpressionCNN"):
+        load_classifier(tmp_path / "made.ckpt", ExpressionCNN(8, 1, 24, hidden=9))
+    images = torch.randint(0, 256, (3, 1, 24, 24), dtype=torch.uint8)
+    opened = load_classifier(tmp_path / "made.ckpt", ExpressionCNN(8, 1, 24, hidden=8))
+    torch.testing.assert_close(opened(images), model.eval()(images))
+
+
+def test_a_file_of_a_newer_version_is_refused(exported, tmp_path):
+    model = onnx.load(exported / "a.onnx")
+    (entry,) = [entry for entry in model.metadata_props if entry.key == "fer_lightning"]
+    entry.value = json.dumps(json.loads(entry.value) | {"format": 99, "version": "9.9"})
+    onnx.save(model, tmp_path / "newer.onnx")
+    with pytest.raises(FERError, match=r"newer.onnx' was written by fer_lightning 9.9 in format 99"):
+        open_model(tmp_path / "newer.onnx")
+
+
 def test_an_onnx_file_needs_nothing_of_ours(exported, drawn):
     """Raw photographs of any size go in; only onnxruntime is there."""
     session = onnxruntime.InferenceSession(exported / "a.onnx")
@@ -77,11 +123,12 @@ def test_int8_is_smaller_and_says_what_it_costs(exported, capsys):
     assert 0 < (plain(pixels) - quantised(pixels)).abs().max() < 0.3
 
 
-def test_a_card_lies_beside_every_file_and_in_the_run(exported):
+def test_a_card_lies_beside_every_file_and_in_the_run(exported, drawn):
     for path in (exported / "a.onnx.md", exported / "a.pt2.md", exported / "runs/default/model_card.md"):
         card = path.read_text()
         metrics = json.loads((exported / "runs/default/test/metrics.json").read_text())["metrics"]
         assert f"| accuracy | {metrics['accuracy']['value']:.3f} (" in card
+        assert f" people of {drawn.name}. In brackets: " in card
         for words in ("Licence of these data: CC0.", "neutral", "Barrett", "Art. 5(1)(f)", "image_size: 32"):
             assert words in card
     assert "Licence of these data: CC0." in (exported / "a.safetensors.md").read_text()

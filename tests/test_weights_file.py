@@ -43,10 +43,10 @@ def test_the_file_holds_the_averaged_network_in_half_precision_and_the_contract(
 
 def test_it_tests_like_the_checkpoint_it_came_from(exported, drawn):
     figures = []
-    for given in ("best", "small.safetensors"):
+    for given, name in (("best", "default"), ("small.safetensors", "small")):
         words = ["--data.root", drawn, "--data.tree_dir", "master_data", *TINY[:2]]
         run_here("test", "--ckpt_path", given, *words, cwd=exported)
-        found = json.loads((exported / "runs/default/test/metrics.json").read_text())["metrics"]
+        found = json.loads((exported / "runs" / name / "test/metrics.json").read_text())["metrics"]
         figures.append({name: value["value"] for name, value in found.items()})
     assert figures[1]["nll"] == pytest.approx(figures[0]["nll"], abs=2e-3)
     assert figures[1]["accuracy"] == pytest.approx(figures[0]["accuracy"], abs=0.03)
@@ -104,11 +104,11 @@ def test_the_weights_that_come_with_the_package(drawn, tmp_path):
 
 @pytest.mark.real_data
 def test_the_weights_recognise_expressions_of_another_data_set(tmp_path):
-    """Measured: 0.829 of 2,736 images; 100 here."""
+    """Measured: 0.812 of 2,736 images; 100 here."""
     lines = (REAL_DATA / "data" / "legend.csv").read_text().splitlines()
     (tmp_path / "legend.csv").write_text("\n".join([lines[0], *lines[1::130]]) + "\n")
     words = ["--data.legend", "legend.csv", "--data.images", REAL_DATA / "images", "--data.split", "stratified"]
     words += ["--data.train_fraction", "0.1", "--data.val_fraction", "0", "--data.num_workers", "0"]
     run_here("test", "--ckpt_path", "pretrained", *words, cwd=tmp_path)
-    found = json.loads((tmp_path / "runs/default/test/metrics.json").read_text())["metrics"]
+    found = json.loads((tmp_path / "runs/pretrained/test/metrics.json").read_text())["metrics"]
     assert found["accuracy"]["value"] > 0.7

@@ -141,8 +141,7 @@ class FERDataModule(LightningDataModule):
         self.split_rule, self.train_fraction, self.val_fraction = split, train_fraction, val_fraction
         self.split_seed, self.identity, self.folds, self.fold = split_seed, identity, folds, fold
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.decode_workers = free_cores() if num_workers is None else num_workers
-        self.num_workers = 0 if cache and num_workers is None else self.decode_workers
+        self.num_workers = num_workers if num_workers is not None else 0 if cache else free_cores()
         self.seed = seed
         self.preprocessing = Preprocessing(
             image_size, color, interpolation, tuple(mean), tuple(std), faces, margin, detector
@@ -243,6 +242,7 @@ class FERDataModule(LightningDataModule):
         if self.cache:
             gather = ReadDecoded(self.decoded, _rows(self.legend, images))
         else:
+            self.preprocessing.need_detector()
             gather = DecodeFiles([path for path, _ in folder.samples], self.preprocessing.load)
         targets = self._targets(images, labels) if self.soft_labels and part == TRAINING else None
         return FaceSamples(labels, gather, targets)
@@ -262,7 +262,7 @@ class FERDataModule(LightningDataModule):
 
     def training_shares(self) -> Tensor:
         """The share of each class in the targets of the training part, float `(classes,)`."""
-        targets = self.samples(TRAINING).targets
+        targets = self.samples(TRAINING).targets if self.soft_labels else None
         counts = torch.tensor(self.split.counts[TRAINING], dtype=torch.float32)
         return counts / counts.sum() if targets is None else targets.mean(0)
 

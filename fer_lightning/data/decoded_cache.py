@@ -120,6 +120,7 @@ def _as_bytes(items: list[tuple[Tensor | None, bool, str]]) -> tuple[bytes, int,
 
 
 def _build(legend: Legend, preprocessing: Preprocessing, path: Path) -> None:
+    preprocessing.need_detector()
     files = _Files(legend, preprocessing)
     workers = free_cores(keep=0) if len(files) > _FEW else 0
     batches = DataLoader(files, _BATCH, num_workers=workers, collate_fn=_as_bytes)

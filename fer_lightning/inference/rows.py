@@ -75,6 +75,7 @@ class RowWriter:
         self._settings = json.dumps(settings, indent=2, default=str) + "\n"
         self._stream: TextIO = sys.stdout
         self._parquet: Any = None
+        self._waiting: list[dict[str, Any]] = []  # of a Parquet file, whose rows go in groups
         if self.suffix not in SUFFIXES:
             raise FERError(f"Invalid value for --output. Expected {', '.join(SUFFIXES)} or -. Received: {output}.")
         if self.suffix == ".parquet":
@@ -140,7 +141,7 @@ class RowWriter:
             self._stream.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
             self._stream.flush()
         else:
-            self._waiting = [*getattr(self, "_waiting", []), *rows]
+            self._waiting += rows
             if len(self._waiting) >= 10_000:
                 self._write_group()
 
@@ -154,7 +155,7 @@ class RowWriter:
         schema = arrow.schema(list(kinds.items()), metadata={"fer_lightning": self._settings})
         if self._parquet is None:
             self._parquet = parquet.ParquetWriter(self._aside, schema)
-        self._parquet.write_table(arrow.Table.from_pylist(getattr(self, "_waiting", []), schema))
+        self._parquet.write_table(arrow.Table.from_pylist(self._waiting, schema))
         self._waiting = []
 
     def __exit__(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from fer_lightning.inference.pictures import Picture
 
 _SAME = 0.3
 """Boxes that overlap by this share of their union are taken for the same face."""
+
+_FORGOTTEN = 1.0
+"""Seconds after which a face that was not seen is a new one."""
 
 _WHOLE = Face(0, 0, 1, 1, 1)
 
@@ -24,7 +27,6 @@ class _Track:
     smoothed: np.ndarray
 
 
-@dataclass
 class Tracks:
     """The faces of one video.
 
@@ -33,18 +35,17 @@ class Tracks:
 
     Args:
         smooth: Time constant in seconds of an exponential moving average over a track's probabilities; 0 for none.
-        patience: Seconds after which a face that was not seen is forgotten.
     """
 
-    smooth: float = 0.0
-    patience: float = 1.0
-    _tracks: list[_Track] = field(default_factory=list)
-    _next: int = 0
+    def __init__(self, smooth: float = 0.0) -> None:
+        self.smooth = smooth
+        self._tracks: list[_Track] = []
+        self._next = 0
 
     def follow(self, picture: Picture) -> None:
         """Number the faces of the next frame, and smooth its probabilities; frames come in order."""
         now = picture.seconds or 0.0
-        self._tracks = [track for track in self._tracks if now - track.seen <= self.patience]
+        self._tracks = [track for track in self._tracks if now - track.seen <= _FORGOTTEN]
         boxes = [face or _WHOLE for face in picture.faces]
         pairs = sorted(
             ((overlap(face, track.face), place, track) for place, face in enumerate(boxes) for track in self._tracks),

