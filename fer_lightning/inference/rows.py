@@ -100,19 +100,14 @@ class RowWriter:
                 f"'{self.path}' is there already, made with other settings ({', '.join(differing)}). Choose another "
                 "--output, or remove it."
             )
-        kept = self.path.with_name(f".{self.path.name}.writing")
-        last, start_of_last = "", 0
-        with (
-            open(self.path, encoding="utf-8", newline="", errors="surrogateescape") as stream,
-            open(kept, "w", encoding="utf-8", newline="", errors="surrogateescape") as copy,
-        ):
+        last, start_of_last, length = "", 0, 0
+        with open(self.path, encoding="utf-8", newline="", errors="surrogateescape") as stream:
             for text, source in _records(stream, self.suffix):
                 if source is not None and source != last:
                     self.done |= {last} if last else set()
-                    last, start_of_last = source, copy.tell()
-                copy.write(text)
-            copy.truncate(start_of_last) if last else copy.truncate(0)
-        kept.replace(self.path)
+                    last, start_of_last = source, length
+                length += len(text.encode("utf-8", "surrogateescape"))
+        os.truncate(self.path, start_of_last)
 
     def __enter__(self) -> RowWriter:
         if self._standard:
@@ -122,9 +117,18 @@ class RowWriter:
         if self.suffix == ".parquet":
             self._aside = self.path.with_name(f".{self.path.name}.writing")
             return self
-        self._beside.write_text(self._settings, encoding="utf-8")
+        self._write_settings()
         self._start(open(self.path, "a", encoding="utf-8", newline="", errors="backslashreplace"))
         return self
+
+    def _write_settings(self) -> None:
+        """Whole or not at all, as a cut file would make the rows unusable for a second run."""
+        aside = self._beside.with_name(f".{self._beside.name}.writing")
+        try:
+            aside.write_text(self._settings, encoding="utf-8")
+            aside.replace(self._beside)
+        finally:
+            aside.unlink(missing_ok=True)
 
     def _start(self, stream: TextIO) -> None:
         self._stream = stream

@@ -66,7 +66,7 @@ def sources(path):
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
 def test_a_file_is_gone_on_with_wherever_it_was_cut(suffix, tmp_path):
-    names = ["a,1.jpg", 'b"2.jpg', "c\n3.jpg", "d.jpg"]
+    names = ["ä,1.jpg", 'b"2.jpg', "c\n3.jpg", "d.jpg"]
     whole = tmp_path / f"whole{suffix}"
     write(whole, names)
     content = whole.read_bytes()
