@@ -131,7 +131,13 @@ def test_ctrl_c_keeps_the_rows_and_the_same_command_goes_on(many, tmp_path, caps
     whole = (tmp_path / "rows.csv").read_bytes()
     (tmp_path / "rows.csv").unlink()
     process = subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a test run in the background ignores it
     )
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
