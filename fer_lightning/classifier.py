@@ -138,7 +138,7 @@ class ExpressionClassifier(LightningModule):
         self.register_buffer("temperature", torch.ones(()))
         self.risk_curve: list[list[float]] = []
         self._validated: list[tuple[Tensor, Tensor]] = []
-        self._check_network()
+        self.check_network()
 
     def _keep_plain_hyperparameters(self) -> None:
         """Save only values that a checkpoint can hold under `weights_only=True`.
@@ -151,14 +151,20 @@ class ExpressionClassifier(LightningModule):
         for name in [name for name, value in self.hparams.items() if not _is_plain(value)]:
             del self.hparams[name]
 
-    def _check_network(self) -> None:
+    def check_network(self, size: int | None = None) -> None:
+        """Make sure that the network takes images of `size` pixels, by default the contract's, and knows the classes.
+
+        Raises:
+            FERError: If not.
+        """
         contract = self.preprocessing
-        shape = (1, contract.channels, contract.image_size, contract.image_size)
+        size = size or contract.image_size
+        shape = (1, contract.channels, size, size)
         name, expected = type(self.network).__name__, (1, len(self.class_names))
         training = self.network.training
         try:
             with torch.no_grad():
-                found = tuple(self.network.eval()(torch.zeros(shape)).shape)
+                found = tuple(self.network.eval()(torch.zeros(shape, device=self.device)).shape)
         except (RuntimeError, TypeError, ValueError, AttributeError) as error:
             raise FERError(
                 f"The network {name} cannot take a batch of shape {shape} (n, channels, height, width): {error}"

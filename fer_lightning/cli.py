@@ -166,6 +166,8 @@ class FERCommandLine(LightningCLI):
                     f"Invalid value for --{option}.monitor. Expected one of {', '.join(LOGGED)}. Received: "
                     f"{config[option].monitor}."
                 )
+        for size in self.datamodule.augmentation.sizes:
+            self.model.check_network(size)
         self._describe()
         if not config.trainer.fast_dev_run:
             within = config.ckpt_path is not None and self.run_dir.resolve() in Path(config.ckpt_path).resolve().parents

@@ -265,3 +265,14 @@ def test_the_class_prior_is_for_test_and_stays_out_of_training(drawn, tmp_path):
     right = sum(row["label"] == row["predicted"] for row in rows) / len(rows)
     assert report["accuracy"]["value"] == pytest.approx(right)
     assert sum(row["predicted"] == "anger" for row in rows) > len(rows) / 2
+
+
+def test_a_network_of_one_size_cannot_be_shown_small_images(drawn, tmp_path, capsys):
+    words = ["fit", "--data.root", drawn, *TINY, "--data.augmentation.sizes", "[8, 12]", "--trainer.max_epochs", "2"]
+    with pytest.raises(SystemExit):
+        run_here(*words, cwd=tmp_path)
+    assert "cannot take a batch of shape (1, 1, 8, 8)" in capsys.readouterr().err
+    any_size = ["--model.network", "CompactResNet", "--trainer.limit_train_batches", "2"]
+    run_here(*words, *any_size, cwd=tmp_path)
+    rows = list(csv.DictReader((tmp_path / "runs/default/metrics.csv").open()))
+    assert len(rows) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 import torch
@@ -33,6 +34,9 @@ class Augmentation:
             (Random Erasing, arXiv 1708.04896).
         fade: Share of the training, at its end, over which all of this but `flip` falls evenly to nothing, so that the
             network ends on pictures as they are (as in YOLOX, arXiv 2107.08430, section 2.2).
+        sizes: Sides in pixels that images are resized to, each for an equal share of the training's epochs, such as
+            `[32, 40, 48]`: small images first make a training shorter (progressive learning, arXiv 2104.00298,
+            section 4). The network must take images of any size; validation and use stay at the contract's size.
     """
 
     flip: bool = False
@@ -45,6 +49,7 @@ class Augmentation:
     noise: float = 0.0
     erasing: float = 0.0
     fade: float = 0.0
+    sizes: Sequence[int] = ()
 
     def __post_init__(self) -> None:
         tops = {"rotation": 180.0, "scale": 0.9, "blur": 0.2}
@@ -55,6 +60,10 @@ class Augmentation:
                 raise FERError(
                     f"Invalid value for --data.augmentation.{name}. Expected 0 to {top:g}. Received: {value}."
                 )
+        if any(size < 1 for size in self.sizes):
+            raise FERError(
+                f"Invalid value for --data.augmentation.sizes. Expected 1 or more pixels. Received: {list(self.sizes)}."
+            )
 
     @property
     def active(self) -> bool:
@@ -62,12 +71,15 @@ class Augmentation:
         return any(asdict(self).values())
 
     def at(self, progress: float) -> Augmentation:
-        """What is left of it when a share of the training is over, 0 to 1; depends on `fade`."""
+        """What it is when a share of the training is over, 0 to 1; depends on `fade` and `sizes`."""
+        now = self
+        if self.sizes:
+            now = replace(self, sizes=[self.sizes[min(int(progress * len(self.sizes)), len(self.sizes) - 1)]])
         if not self.fade or progress <= 1 - self.fade:
-            return self
+            return now
         left = (1 - progress) / self.fade
-        strengths = {name: value for name, value in asdict(self).items() if name not in ("flip", "fade")}
-        return replace(self, **{name: value * left for name, value in strengths.items()})
+        steady = ("flip", "fade", "sizes")
+        return replace(now, **{name: value * left for name, value in asdict(now).items() if name not in steady})
 
     def __call__(self, images: Tensor, samples: Tensor, seed: int, epoch: int) -> Tensor:
         """Change a batch.
@@ -79,7 +91,7 @@ class Augmentation:
             epoch: Draws other changes in every epoch.
 
         Returns:
-            float32 of the same shape, 0..255.
+            float32 of the same shape, or of the last of `sizes`, 0..255.
         """
         draws = uniform(seed, epoch, samples, 14).unbind(1)
         signed = [draw * 2 - 1 for draw in draws]
@@ -100,6 +112,9 @@ class Augmentation:
             images = (images + values * _column(draws[13] ** 2 * self.noise * 255)).clamp_(0, 255)
         if self.erasing:
             images = _erase(images, draws[7] < self.erasing, draws[8:12])
+        if self.sizes and self.sizes[-1] != images.shape[-1]:
+            side = [self.sizes[-1]] * 2
+            images = F.interpolate(images, side, mode="bilinear", align_corners=False, antialias=True)
         return images
 
     def _move(self, images: Tensor, flip: Tensor, signed: list[Tensor]) -> Tensor:

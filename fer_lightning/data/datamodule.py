@@ -124,7 +124,8 @@ class FERDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
-        self.hparams["augmentation"] = asdict(augmentation)  # plain values: checkpoints load with weights_only
+        plain = asdict(augmentation) | {"sizes": list(augmentation.sizes)}
+        self.hparams["augmentation"] = plain  # checkpoints load with weights_only
         self.augmentation = augmentation
         for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
             if value < 1:
@@ -326,9 +327,9 @@ class FERDataModule(LightningDataModule):
         trainer = self.trainer
         if trainer is None or not trainer.training or not self.augmentation.active:
             return batch
-        epoch = trainer.current_epoch
-        progress = epoch / max(trainer.max_epochs or 1, 1) if self.augmentation.fade else 0.0
-        images = self.augmentation.at(progress)(batch.images, batch.samples, self.seed, epoch)
+        epoch, epochs = trainer.current_epoch, trainer.max_epochs or 0
+        augmentation = self.augmentation.at(epoch / epochs if epochs > 0 else 0.0)
+        images = augmentation(batch.images, batch.samples, self.seed, epoch)
         return batch._replace(images=images)
 
     def _devices(self) -> tuple[int, int]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torchvision.transforms.functional import resize
 
 from fer_lightning.data.augmentation import Augmentation, uniform
 from fer_lightning.errors import FERError
@@ -151,3 +152,15 @@ def test_augmentation_fades_at_the_end_but_for_mirror_images():
     ended = whole.at(1.0)(images, torch.arange(16), 0, 0)
     for image, found in zip(images.float(), ended, strict=True):
         assert torch.equal(found, image) or torch.equal(found, image.flip(-1))
+
+
+def test_images_are_small_at_first():
+    growing = Augmentation(flip=True, fade=0.25, rotation=10, sizes=[8, 12, 16])
+    sides = [growing.at(epoch / 7)(pictures(), torch.arange(16), 0, 0).shape[-1] for epoch in range(7)]
+    assert sides == [8, 8, 8, 12, 12, 16, 16]
+    assert growing.at(1.0).rotation == 0
+    assert growing.at(1.0).sizes == [16]
+    small = Augmentation(sizes=[8])(pictures(), torch.arange(16), 0, 0)
+    assert torch.allclose(small, resize(pictures().float(), [8, 8], antialias=True), atol=1e-3)
+    with pytest.raises(FERError, match=r"augmentation.sizes. Expected 1 or more pixels. Received: \[32, 0\]"):
+        Augmentation(sizes=[32, 0])

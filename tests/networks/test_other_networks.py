@@ -65,3 +65,14 @@ def test_an_unknown_timm_model_is_refused(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "timm", None)
     with pytest.raises(FERError, match=r"pip install 'fer_lightning\[timm\]'"):
         TimmModel("resnet10t")
+
+
+def test_a_standardised_network_does_not_mind_light_and_contrast():
+    torch.manual_seed(0)
+    network = CompactResNet(standardize=True, head_norm=True).eval()
+    images = torch.randn(2, 1, 48, 48)
+    expected = network(images)
+    assert torch.allclose(network(images * 0.3 + 0.4), expected, atol=1e-4)
+    assert torch.isfinite(network(torch.zeros(1, 1, 48, 48))).all()
+    assert torch.equal(network.head(values := torch.randn(1, 192, 6, 6)), network.head.train()(values))
+    assert not torch.allclose(CompactResNet().eval()(images * 0.3), CompactResNet().eval()(images), atol=1e-4)
