@@ -31,6 +31,7 @@ class Model:
         class_names: Names of the probabilities.
         preprocessing: The contract its images are prepared under.
         risk_curve: Rows of threshold, coverage and risk on the validation images; empty if not known.
+        class_shares: The share of each class that it has learnt; empty if not known.
         classifier: The network itself; None where the file brings a fixed graph.
 
     Args:
@@ -50,7 +51,7 @@ class Model:
         self.class_names = tuple(about["class_names"])
         self.preprocessing = Preprocessing(**about["preprocessing"])
         self.risk_curve: list[list[float]] = about.get("risk_curve", [])
-        self._class_shares: list[float] = about.get("class_shares", [])
+        self.class_shares: list[float] = about.get("class_shares", [])
         self._ratio: Tensor | None = None
 
     def __call__(self, pixels: Tensor) -> Tensor:
@@ -70,7 +71,7 @@ class Model:
         Raises:
             FERError: If the shares do not fit the classes, or those in training are not known.
         """
-        self._ratio = prior_ratio(prior, self.class_names, self._class_shares)
+        self._ratio = prior_ratio(prior, self.class_names, self.class_shares)
 
     def threshold(self, target_risk: float | None) -> float:
         """The confidence from which answers were wrong in no more than a share of the validation images.

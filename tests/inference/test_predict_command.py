@@ -92,7 +92,7 @@ def test_the_class_prior_and_the_labels_that_came_out_are_told(drawn, tmp_path, 
     run_here(*words, "--output", "plain.csv", cwd=tmp_path)
     said = capsys.readouterr().out
     run_here(*words, "--output", "even.csv", "--class_prior", "uniform", cwd=tmp_path)
-    shares = open_model("pretrained", device="cpu")._class_shares
+    shares = open_model("pretrained", device="cpu").class_shares
     plain, even = rows(tmp_path / "plain.csv"), rows(tmp_path / "even.csv")
     for one, other in zip(plain[:20], even[:20], strict=True):
         moved = [float(one[name]) / share for name, share in zip(EXPRESSIONS, shares, strict=True)]

@@ -76,7 +76,7 @@ def test_what_is_no_image_is_refused(recognizer):
 def test_another_class_prior_is_bayes_rule(pretrained):
     pixels = torch.randint(0, 256, (5, 1, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     before = pretrained(pixels)
-    shares = torch.tensor(pretrained._class_shares)
+    shares = torch.tensor(pretrained.class_shares)
     pretrained.assume("uniform")
     try:
         expected = before / shares

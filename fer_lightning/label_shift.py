@@ -1,0 +1,86 @@
+"""`shares`: how frequent the classes are in pictures whose labels nobody knows."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fer_lightning.errors import FERError
+
+FEW = 200
+"""Faces below which the estimate is called doubtful."""
+
+
+def estimate_shares(probabilities: np.ndarray, learnt: np.ndarray, steps: int = 1000) -> np.ndarray:
+    """The class shares under which a set of pictures is most likely (Saerens et al. 2002, equation 2.9).
+
+    Expectation maximisation: pictures are answered for the shares assumed so far, and the mean answer is the next
+    assumption. It supposes that a class looks as in training and only its frequency differs, and that probabilities are
+    calibrated.
+
+    Args:
+        probabilities: float `(n, classes)`, answers for the shares in training.
+        learnt: float `(classes,)`, the shares in training, above 0.
+        steps: Upper limit; it ends earlier when no share changes by more than a millionth.
+
+    Returns:
+        float `(classes,)`, adding up to 1.
+    """
+    shares = np.asarray(learnt, np.float64)
+    for _ in range(steps):
+        answers = probabilities * (shares / learnt)
+        before, shares = shares, (answers / answers.sum(1, keepdims=True)).mean(0)
+        if np.abs(shares - before).max() < 1e-6:
+            break
+    return shares
+
+
+def shares(rows: str, ckpt_path: str = "pretrained") -> None:
+    """Estimate how frequent the classes are in pictures without labels, from the rows of predict or test.
+
+    Args:
+        rows: The .csv or .jsonl file, made without --class_prior.
+        ckpt_path: What it was made with: pretrained, a checkpoint, or a file that `export` wrote.
+
+    Raises:
+        FERError: If the file cannot be used, or the model does not know the shares in its training.
+    """
+    from fer_lightning.inference.model import open_model
+
+    model = open_model(ckpt_path, device="cpu")
+    if not model.class_shares:
+        raise FERError(f"'{ckpt_path}' does not know the class shares in its training.")
+    settings = Path(f"{rows}.settings.json")
+    if settings.is_file() and json.loads(settings.read_text(encoding="utf-8")).get("class_prior") != "training":
+        raise FERError(f"'{rows}' was made for other class shares already: predict again without --class_prior.")
+    answers = [[float(row[name]) for name in model.class_names] for row in _faces(Path(rows), model.class_names)]
+    if not answers:
+        raise FERError(f"There are no faces in '{rows}'.")
+    found = estimate_shares(np.array(answers), np.array(model.class_shares))
+    print(f"{len(answers):,} faces" + (": too few for a firm estimate" if len(answers) < FEW else ""))
+    width = max(map(len, model.class_names))
+    print(" " * width + "  in training    here")
+    for name, before, now in zip(model.class_names, model.class_shares, found, strict=True):
+        print(f"{name:<{width}}  {before:>11.3f}  {now:>6.3f}")
+    print(f"Use    --class_prior '{json.dumps([round(float(share), 4) for share in found])}'")
+
+
+def _faces(path: Path, class_names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """The rows that are about a face."""
+    if not path.is_file() or path.suffix not in (".csv", ".jsonl"):
+        raise FERError(f"Invalid value for --rows. Expected a .csv or .jsonl file of rows. Received: {path}.")
+    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as stream:
+        try:
+            given = csv.DictReader(stream) if path.suffix == ".csv" else map(json.loads, stream)
+            for number, row in enumerate(given, 1):
+                if not set(class_names) <= set(row):
+                    raise FERError(f"'{path}', row {number}: expected columns {', '.join(class_names)}.")
+                if row[class_names[0]] not in (None, ""):
+                    yield row
+        except ValueError as error:
+            raise FERError(f"'{path}' cannot be read as {path.suffix[1:]}: {error}.") from None
