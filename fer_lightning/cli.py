@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import re
 import signal
 import sys
 import time
@@ -44,6 +45,8 @@ class _Parser(LightningArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise the message as the project's own error."""
+        if re.search(r"No module named 'timm|import of timm", message):  # the optimiser of configs/ferplus.yaml
+            message = "This needs timm, for its optimiser or its network: pip install timm, or '.[timm]' with the rest."
         raise FERError(f"{message}\nAll options: {command()} {self._verb()}--help") from ex
 
     def _verb(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from fer_lightning.cli import main
+from tests.conftest import PROJECT
 
 HEAD = "user.id,image,emotion\n"
 
@@ -157,3 +159,11 @@ def test_one_clear_message(name, data, monkeypatch, capsys):
 
 def test_the_table_is_long_enough():
     assert len(CASES) >= 25
+
+
+def test_a_recipe_without_the_package_it_needs(data, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    monkeypatch.setitem(sys.modules, "timm.optim", None)
+    with pytest.raises(SystemExit, match="2"):
+        main(["fit", "--config", str(PROJECT / "configs" / "ferplus.yaml"), "--data.root", str(data)])
+    assert "This needs timm, for its optimiser or its network: pip install timm" in capsys.readouterr().err
