@@ -27,7 +27,10 @@ OPTIMIZER, NETWORK, AUGMENTATION = "--model.optimizer", "--model.network.init_ar
 VARIANTS: dict[str, list[str]] = {
     RECIPE: [],
     "AdamW 0.002": [OPTIMIZER, "torch.optim.AdamW", f"{OPTIMIZER}.lr", "0.002", f"{OPTIMIZER}.weight_decay", "0.05"],
-    "SGD 0.05": [OPTIMIZER, "torch.optim.SGD", f"{OPTIMIZER}.lr", "0.05", f"{OPTIMIZER}.momentum", "0.9"],
+    "SGD 0.05": [
+        *(OPTIMIZER, "torch.optim.SGD", f"{OPTIMIZER}.lr", "0.05", f"{OPTIMIZER}.momentum", "0.9"),
+        *(f"{OPTIMIZER}.nesterov", "true", f"{OPTIMIZER}.weight_decay", "0.0005"),
+    ],
     "images not standardised": [f"{NETWORK}.standardize", "false"],
     "last layer not normalised": [f"{NETWORK}.head_norm", "false"],
     "labels, not votes": ["--data.soft_labels", "false"],
