@@ -1,6 +1,6 @@
 """How much a checkpoint suffers from worse pictures: `python benchmarks/corruptions.py CKPT DATA [--option value ...]`.
 
-CKPT is a checkpoint or an exported file, DATA a data set; further options are those of FERDataModule, such as
+CKPT is a checkpoint, an exported file or `pretrained`, DATA a data set; further options are those of FERDataModule, as
 `--split predefined`. The images of the testing part are corrupted as in ImageNet-C (arXiv 1903.12261), with the
 corruptions that make sense for faces and strengths that fit the network's input size, in three steps each. Printed are
 accuracy and macro-F1 and the ratio of the accuracy to that on clean images.
@@ -13,13 +13,14 @@ import os
 import platform
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms import functional as F  # noqa: N812
 
-from fer_lightning.checkpoints import load_classifier
+from fer_lightning.checkpoints import find_checkpoint, load_classifier
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.evaluation.measures import Measures
 
@@ -66,7 +67,7 @@ CORRUPTIONS: dict[str, tuple[Callable[[Tensor, float], Tensor], list[float]]] = 
 
 def main(path: str, root: str, words: list[str]) -> None:
     """Measure and print."""
-    model = load_classifier(path)
+    model = load_classifier(find_checkpoint(path, Path("runs/default")))
     options = dict(zip([word.removeprefix("--") for word in words[::2]], words[1::2], strict=True))
     data = FERDataModule(root, classes=list(model.class_names), **model.preprocessing.as_dict(), **options)  # type: ignore[arg-type]
     samples = data.samples(2)
