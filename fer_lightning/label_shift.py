@@ -55,10 +55,10 @@ def shares(rows: str, ckpt_path: str = "pretrained") -> None:
     model = open_model(ckpt_path, device="cpu")
     if not model.class_shares:
         raise FERError(f"'{ckpt_path}' does not know the class shares in its training.")
-    settings = Path(f"{rows}.settings.json")
-    if settings.is_file() and json.loads(settings.read_text(encoding="utf-8")).get("class_prior") != "training":
-        raise FERError(f"'{rows}' was made for other class shares already: predict again without --class_prior.")
-    answers = [[float(row[name]) for name in model.class_names] for row in _faces(Path(rows), model.class_names)]
+    for beside in (Path(f"{rows}.settings.json"), Path(rows).with_name("metrics.json")):  # of predict, of test
+        if beside.is_file() and _class_prior(beside) != "training":
+            raise FERError(f"'{rows}' was made for other class shares already: make it again without a class_prior.")
+    answers = list(_answers(Path(rows), model.class_names))
     if not answers:
         raise FERError(f"There are no faces in '{rows}'.")
     found = estimate_shares(np.array(answers), np.array(model.class_shares))
@@ -70,10 +70,19 @@ def shares(rows: str, ckpt_path: str = "pretrained") -> None:
     print(f"Use    --class_prior '{json.dumps([round(float(share), 4) for share in found])}'")
 
 
-def _faces(path: Path, class_names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    """The rows that are about a face."""
+def _class_prior(path: Path) -> Any:
+    """The class shares that rows were made for, as the file beside them says."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8")).get("class_prior", "training")
+    except (ValueError, AttributeError):
+        return "training"
+
+
+def _answers(path: Path, class_names: tuple[str, ...]) -> Iterator[list[float]]:
+    """The probabilities in the rows that are about a face."""
     if not path.is_file() or path.suffix not in (".csv", ".jsonl"):
         raise FERError(f"Invalid value for --rows. Expected a .csv or .jsonl file of rows. Received: {path}.")
+    number = 0
     with open(path, newline="", encoding="utf-8", errors="surrogateescape") as stream:
         try:
             given = csv.DictReader(stream) if path.suffix == ".csv" else map(json.loads, stream)
@@ -81,6 +90,6 @@ def _faces(path: Path, class_names: tuple[str, ...]) -> Iterator[dict[str, Any]]
                 if not set(class_names) <= set(row):
                     raise FERError(f"'{path}', row {number}: expected columns {', '.join(class_names)}.")
                 if row[class_names[0]] not in (None, ""):
-                    yield row
-        except ValueError as error:
-            raise FERError(f"'{path}' cannot be read as {path.suffix[1:]}: {error}.") from None
+                    yield [float(row[name]) for name in class_names]
+        except (ValueError, TypeError) as error:
+            raise FERError(f"'{path}' cannot be read after row {number}: {error}.") from None

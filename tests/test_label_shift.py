@@ -64,6 +64,17 @@ def test_shares_of_rows_can_be_given_to_predict(drawn, tmp_path, capsys, monkeyp
         with pytest.raises(SystemExit):
             run_here("shares", *words, cwd=tmp_path)
         assert message in capsys.readouterr().err
+    names = (tmp_path / "rows.csv").read_text().splitlines()[0]
+    (tmp_path / "words.csv").write_text(f"{names}\n{','.join(['word'] * len(names.split(',')))}\n")
+    with pytest.raises(SystemExit):
+        run_here("shares", "--rows", "words.csv", cwd=tmp_path)
+    assert "'words.csv' cannot be read after row 1: could not convert" in capsys.readouterr().err
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test/predictions.csv").write_text((tmp_path / "rows.csv").read_text())
+    (tmp_path / "test/metrics.json").write_text('{"class_prior": "uniform"}')
+    with pytest.raises(SystemExit):
+        run_here("shares", "--rows", "test/predictions.csv", cwd=tmp_path)
+    assert "made for other class shares already" in capsys.readouterr().err
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(SystemExit):
         run_here("shares", "--rows", "other.csv", cwd=tmp_path)
