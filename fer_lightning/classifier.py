@@ -22,7 +22,6 @@ from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.data.preprocessing import Preprocessing
 from fer_lightning.data.sampling import PADDING
-from fer_lightning.data.splits import TRAINING
 from fer_lightning.errors import FERError
 from fer_lightning.evaluation.calibration import calibrate
 from fer_lightning.losses import LossOptions
@@ -194,7 +193,7 @@ class ExpressionClassifier(LightningModule):
             self.network.compile()  # in place: names in checkpoints stay
         data = self._data()
         if data is not None:
-            self._counts = torch.tensor(data.split.counts[TRAINING], dtype=torch.float32, device=self.device)
+            self._counts = data.training_counts().to(self.device)
             self.class_shares = self._loss.learnt_shares(data.training_shares(), self._counts.cpu()).tolist()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

@@ -19,9 +19,9 @@ from fer_lightning.schedules import warmup_cosine
 from tests.conftest import TINY, run_here
 
 
-def voted(make_data, **votes_of):
+def voted(make_data, *extra, **votes_of):
     """A data set with votes for joy and fear."""
-    root = make_data([(f"p{number}.png", ("joy", "fear")[number % 2]) for number in range(20)])
+    root = make_data([(f"p{number}.png", ("joy", "fear")[number % 2]) for number in range(20)] + list(extra))
     rows = list(csv.reader((root / "legend.csv").open()))
     with open(root / "legend.csv", "w", newline="") as stream:
         writer = csv.writer(stream)
@@ -61,6 +61,23 @@ def test_a_relabelled_image_keeps_its_new_label(make_data, tmp_path):
     samples = data.samples(0)
     batch = samples.__getitems__([data.folder(0).images().index(image)])
     assert batch.targets.tolist() == [[0.0, 1.0]]
+
+
+def test_balanced_draws_change_what_is_seen_and_what_is_learnt(make_data, tmp_path):
+    words = {"classes": ["fear", "joy"], "tree_dir": str(tmp_path), "image_size": 8, "split": "stratified"}
+    root = str(voted(make_data, *((f"q{number}.png", "fear") for number in range(20))))
+    counts = FERDataModule(root, **words).training_counts()
+    assert counts[0] != counts[1]
+    data = FERDataModule(root, balance=1.0, batch_size=1000, **words)
+    assert data.training_counts().tolist() == pytest.approx([counts.sum().item() / 2] * 2)
+    assert data.training_shares().tolist() == pytest.approx([0.5, 0.5])
+    (batch,) = data.train_dataloader()
+    assert len(batch.labels) == counts.sum()
+    assert (batch.labels.bincount() - counts.sum() / 2).abs().max() <= 1
+    soft = FERDataModule(root, balance=1.0, soft_labels=True, **words)  # shares 0.9, 0.1 and 0.25, 0.75 in turn
+    assert soft.training_shares().tolist() == pytest.approx([0.575, 0.425])
+    with pytest.raises(FERError, match=r"--data.balance. Expected 0 to 1. Received: 2"):
+        FERDataModule(root, balance=2, **words)
 
 
 def test_soft_labels_need_votes(drawn, tmp_path):

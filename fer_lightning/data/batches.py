@@ -22,7 +22,8 @@ class Batch(NamedTuple):
     Attributes:
         images: uint8 `(n, channels, size, size)`, 0..255; float in the same range once augmented.
         labels: int64 `(n,)`, index into the class names, or `PADDING`.
-        samples: int64 `(n,)`, the number of each face in its part of the split.
+        samples: int64 `(n,)`, the number of each face in its part of the split; with `--data.balance`, the `k`-th
+            repetition within an epoch has `k` times the size of the part added.
         targets: float32 `(n, classes)`, the label distribution to train towards, or None for the labels themselves.
     """
 
@@ -35,19 +36,25 @@ class Batch(NamedTuple):
 class FaceSamples(Dataset[Batch]):
     """One part of a split, to be asked for whole batches.
 
-    Numbers from `len(self)` on are answered with some face labelled `PADDING`, for `EvaluationSampler`.
+    Numbers from `len(self)` on are answered with some face labelled `PADDING`, for `EvaluationSampler`; where faces
+    are repeated, with the face of that number, for `TrainingSampler`.
 
     Args:
         labels: The label of every face.
         gather: Makes uint8 `(n, channels, size, size)` from the numbers of `n` faces.
         targets: float32 `(faces, classes)`, label distributions.
+        repeated: Whether numbers from `len(self)` on are repetitions.
     """
 
     def __init__(
-        self, labels: Sequence[int], gather: Callable[[list[int]], Tensor], targets: Tensor | None = None
+        self,
+        labels: Sequence[int],
+        gather: Callable[[list[int]], Tensor],
+        targets: Tensor | None = None,
+        repeated: bool = False,
     ) -> None:
         self.labels = torch.tensor(labels, dtype=torch.int64)
-        self.gather, self.targets = gather, targets
+        self.gather, self.targets, self.repeated = gather, targets, repeated
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -56,9 +63,11 @@ class FaceSamples(Dataset[Batch]):
         """The batch of these numbers; a DataLoader calls this once a batch, in place of `__getitem__` per sample."""
         asked = torch.tensor(numbers)
         samples = asked % len(self)
-        labels = self.labels[samples].where(asked < len(self), PADDING)
+        labels = self.labels[samples]
+        if not self.repeated:
+            labels = labels.where(asked < len(self), PADDING)
         targets = None if self.targets is None else self.targets[samples]
-        return Batch(self.gather(samples.tolist()), labels, samples, targets)
+        return Batch(self.gather(samples.tolist()), labels, asked if self.repeated else samples, targets)
 
 
 class DecodeFiles:

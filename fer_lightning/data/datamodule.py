@@ -33,7 +33,7 @@ from fer_lightning.data.legend import EXPRESSIONS, PARTS, Conflicts, Legend, loc
 from fer_lightning.data.legend_reader import read_legend
 from fer_lightning.data.pooling import pool
 from fer_lightning.data.preprocessing import Color, Faces, Interpolation, Preprocessing
-from fer_lightning.data.sampling import EvaluationSampler, TrainingSampler
+from fer_lightning.data.sampling import EvaluationSampler, TrainingSampler, draws_of_classes
 from fer_lightning.data.splits import IDENTITY_PATTERN, TESTING, TRAINING, VALIDATION, Split, SplitRule, make_split
 from fer_lightning.data.synthetic import drawn_faces
 from fer_lightning.errors import FERError
@@ -65,6 +65,9 @@ class FERDataModule(LightningDataModule):
         relabel: CSV file with columns `image` and `suggested`: labels to use in training and validation instead.
         soft_labels: Train towards the distribution of the annotators' votes instead of the label (label distribution
             learning, arXiv 1608.01041); the legend needs a column of votes for each class.
+        balance: Draw rare classes more often: 0 takes every training image once an epoch, 1 every class equally often,
+            0.5 half-way (the number of draws of a class goes with its number of images to the power of 1 - balance,
+            arXiv 1910.09217, equation 1). An epoch has as many images as before.
         licence: Under which licence the images and labels may be used; it goes into the model card.
         tree_dir: Where the image folders training/, validation/ and testing/ are built (hard links where possible),
             and the decoded images kept.
@@ -105,6 +108,7 @@ class FERDataModule(LightningDataModule):
         exclude: str | None = None,
         relabel: str | None = None,
         soft_labels: bool = False,
+        balance: float = 0.0,
         licence: str = "",
         tree_dir: str = "master_data",
         cache: bool = True,
@@ -132,13 +136,16 @@ class FERDataModule(LightningDataModule):
                 raise FERError(f"Invalid value for --data.{name}. Expected 1 or more. Received: {value}.")
         if num_workers is not None and num_workers < 0:
             raise FERError(f"Invalid value for --data.num_workers. Expected 0 or more. Received: {num_workers}.")
+        if not 0 <= balance <= 1:
+            raise FERError(f"Invalid value for --data.balance. Expected 0 to 1. Received: {balance}.")
         self.roots = [root] if isinstance(root, str) else root
         self.legend_path, self.image_dir = legend, images
         if len(self.roots or ()) > 1 and (legend or images):
             raise FERError("--data.legend and --data.images go with one --data.root, not with a list.")
         self.conflicts, self.tree_dir, self.cache = conflicts, tree_dir, cache
         self.licence = licence
-        self.exclude, self.relabel, self.soft_labels = exclude, relabel, soft_labels
+        self.exclude, self.relabel = exclude, relabel
+        self.soft_labels, self.balance = soft_labels, balance
         self.split_rule, self.train_fraction, self.val_fraction = split, train_fraction, val_fraction
         self.split_seed, self.identity, self.folds, self.fold = split_seed, identity, folds, fold
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
@@ -246,7 +253,7 @@ class FERDataModule(LightningDataModule):
             self.preprocessing.need_detector()
             gather = DecodeFiles([path for path, _ in folder.samples], self.preprocessing.load)
         targets = self._targets(images, labels) if self.soft_labels and part == TRAINING else None
-        return FaceSamples(labels, gather, targets)
+        return FaceSamples(labels, gather, targets, repeated=part == TRAINING and self.balance > 0)
 
     def _targets(self, images: list[str], labels: list[int]) -> Tensor:
         """The shares of the votes; the label alone where the votes do not favour it, as after --data.relabel."""
@@ -261,11 +268,22 @@ class FERDataModule(LightningDataModule):
         favoured = votes.gather(1, labelled[:, None]) >= votes.amax(1, keepdim=True)
         return torch.where(favoured, votes / votes.sum(1, keepdim=True), one_hot(labelled, votes.shape[1]).float())
 
-    def training_shares(self) -> Tensor:
-        """The share of each class in the targets of the training part, float `(classes,)`."""
-        targets = self.samples(TRAINING).targets if self.soft_labels else None
+    def training_counts(self) -> Tensor:
+        """How many images of each class an epoch of training has, or with `balance` should have; float `(classes,)`."""
         counts = torch.tensor(self.split.counts[TRAINING], dtype=torch.float32)
-        return counts / counts.sum() if targets is None else targets.mean(0)
+        if not self.balance:
+            return counts
+        drawn = torch.where(counts > 0, counts.pow(1 - self.balance), 0)
+        return drawn * (counts.sum() / drawn.sum())
+
+    def training_shares(self) -> Tensor:
+        """The share of each class in the targets of an epoch of training, float `(classes,)`."""
+        samples = self.samples(TRAINING) if self.soft_labels else None
+        if samples is None or samples.targets is None:
+            counts = self.training_counts()
+            return counts / counts.sum()
+        draws = draws_of_classes(samples.labels, self.balance)
+        return draws @ samples.targets / len(draws)
 
     def facts(self) -> dict[str, Any]:
         """What a network trained on this should tell of it, in plain values."""
@@ -290,7 +308,8 @@ class FERDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches of the training part."""
         samples = self.samples(TRAINING)
-        sampler = TrainingSampler(samples, *self._devices(), seed=self.seed)
+        draws = draws_of_classes(samples.labels, self.balance) if self.balance else None
+        sampler = TrainingSampler(samples, *self._devices(), seed=self.seed, draws=draws)
         if self.trainer is not None:
             epoch, batches = _where_to_go_on(self.trainer)
             sampler.resume(epoch, batches * self.batch_size)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sized
 
+import torch
+from torch import Tensor
 from torch.utils.data import DistributedSampler
 
 PADDING = -1
@@ -15,11 +17,23 @@ class TrainingSampler(DistributedSampler[int]):
 
     With `d` devices the last `n % d` samples of the epoch's order are left out, others each epoch. The order depends
     on the seed and the epoch set with `set_epoch`, not on the number of workers.
+
+    With `draws` an epoch has as many samples, but each as often as that says: a sample expected 2.4 times comes 2 or 3
+    times, one expected 0.4 times comes once or not at all. The `k`-th repetition of a sample has the number
+    `sample + k * len(dataset)`, so that what is random about it can differ: `FaceSamples` knows them.
+
+    Args:
+        dataset: What is drawn from.
+        devices: Number of devices.
+        rank: Number of this one.
+        seed: Draws another order.
+        draws: float `(len(dataset),)`, how often each sample is expected in an epoch, adding up to `len(dataset)`.
     """
 
-    def __init__(self, dataset: Sized, devices: int, rank: int, seed: int) -> None:
+    def __init__(self, dataset: Sized, devices: int, rank: int, seed: int, draws: Tensor | None = None) -> None:
         super().__init__(dataset, num_replicas=devices, rank=rank, shuffle=True, seed=seed, drop_last=True)  # type: ignore[arg-type]
         self._resumed = (-1, 0)
+        self._draws = draws
 
     def resume(self, epoch: int, done: int) -> None:
         """Let the iterator over `epoch` leave out the first `done` samples of this device; `len` stays as it is."""
@@ -28,8 +42,35 @@ class TrainingSampler(DistributedSampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         epoch, done = self._resumed
-        order = super().__iter__()
+        order = super().__iter__() if self._draws is None else iter(self._drawn(self._draws))
         return iter(list(order)[done:]) if self.epoch == epoch and done else order
+
+    def _drawn(self, draws: Tensor) -> list[int]:
+        """This device's numbers of an epoch, by systematic sampling of the samples in a random order."""
+        size = len(draws)
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        order = torch.randperm(size, generator=generator)
+        ends = draws[order].double().cumsum(0)
+        marks = torch.arange(size) + torch.rand((), generator=generator, dtype=torch.float64)
+        places = torch.searchsorted(ends * (size / ends[-1]), marks, right=True).clamp(max=size - 1)
+        repetition = torch.arange(size) - torch.searchsorted(places, places)
+        numbers = (order[places] + repetition * size)[torch.randperm(size, generator=generator)]
+        return numbers[self.rank : self.total_size : self.num_replicas].tolist()
+
+
+def draws_of_classes(labels: Tensor, balance: float) -> Tensor:
+    """How often each sample is drawn in an epoch so that rare classes catch up (arXiv 1910.09217, equation 1).
+
+    Args:
+        labels: int64 `(n,)`.
+        balance: 1 minus the equation's exponent q: 0 draws every sample once, 1 every class equally often.
+
+    Returns:
+        float `(n,)`, the same within a class, adding up to `n`.
+    """
+    counts = labels.bincount().double()
+    draws = counts.clamp(min=1).pow(-balance)[labels]
+    return (draws * (len(labels) / draws.sum())).float()
 
 
 class EvaluationSampler(DistributedSampler[int]):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fer_lightning.data.batches import FaceSamples
-from fer_lightning.data.sampling import PADDING, EvaluationSampler, TrainingSampler
+from fer_lightning.data.sampling import PADDING, EvaluationSampler, TrainingSampler, draws_of_classes
 
 
 @pytest.mark.parametrize(("size", "devices"), [(20, 1), (21, 2), (23, 3), (3, 2)])
@@ -51,3 +51,48 @@ def test_a_resumed_epoch_goes_on_where_it_was_left_and_the_next_one_is_whole(dev
             resumed.set_epoch(epoch)  # as Lightning does at the start of an epoch
             assert list(resumed) == list(whole)[done:]
             assert len(resumed) == len(whole)
+
+
+def test_balanced_draws_are_those_of_the_equation():
+    labels = torch.tensor([0] * 16 + [1] * 4)
+    assert draws_of_classes(labels, 0).tolist() == [1] * 20
+    assert draws_of_classes(labels, 1).tolist() == [10 / 16] * 16 + [10 / 4] * 4  # ten draws a class
+    half = draws_of_classes(labels, 0.5)  # 16 ** 0.5 to 4 ** 0.5 is 2 to 1
+    assert half[:16].sum().item() == pytest.approx(2 * half[16:].sum().item())
+    assert half.sum().item() == pytest.approx(20)
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_a_balanced_epoch_repeats_rare_samples_as_evenly_as_it_can(devices):
+    labels = torch.tensor([0] * 16 + [1] * 4)
+    draws = draws_of_classes(labels, 1)
+
+    def epoch(number: int, done: int = 0) -> list[list[int]]:
+        shards = []
+        for rank in range(devices):
+            sampler = TrainingSampler(range(20), devices, rank, 5, draws)
+            sampler.resume(number, done)
+            shards.append(list(sampler))
+        return shards
+
+    shards = epoch(0)
+    together = [number for shard in shards for number in shard]
+    assert {len(shard) for shard in shards} == {20 // devices}
+    assert len(set(together)) == 20, "a repetition has a number of its own"
+    times = torch.tensor([number % 20 for number in together]).bincount(minlength=20)
+    assert set(times[:16].tolist()) == {0, 1}  # expected 0.625 times
+    assert set(times[16:].tolist()) == {2, 3}  # expected 2.5 times
+    assert times[16:].sum() == 10
+    assert sorted(number for number in together if number % 20 == 16) == [16 + 20 * k for k in range(times[16])]
+    assert epoch(0) == shards
+    assert epoch(1) != shards
+    assert epoch(0, done=3) == [shard[3:] for shard in shards]
+
+
+def test_a_repetition_is_the_same_face_under_another_number():
+    data = FaceSamples([7, 8, 9], lambda numbers: torch.tensor(numbers), torch.eye(3), repeated=True)
+    images, labels, samples, targets = data.__getitems__([1, 4, 8])
+    assert images.tolist() == [1, 1, 2]
+    assert labels.tolist() == [8, 8, 9]
+    assert samples.tolist() == [1, 4, 8]  # so that each is augmented in its own way
+    assert torch.equal(targets, torch.eye(3)[[1, 1, 2]])
