@@ -18,6 +18,7 @@ from lightning.pytorch.cli import SaveConfigCallback
 
 from fer_lightning.classifier import RUNNING_LOSS
 from fer_lightning.data.datamodule import FERDataModule
+from fer_lightning.data.overlap import overlap
 from fer_lightning.data.splits import TESTING, VALIDATION
 from fer_lightning.model_card import model_card
 
@@ -138,10 +139,20 @@ class RunConfig(SaveConfigCallback):
             about["split"] = data.split.fingerprint
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Point out that the images are divided otherwise than they were for the checkpoint."""
-        trained_on = checkpoint.get("fer_lightning", {}).get("split")
-        data = getattr(trainer, "datamodule", None)
-        if trained_on and isinstance(data, FERDataModule) and data.split.fingerprint != trained_on:
+        """Point out that test images were trained on, or may have been."""
+        about = checkpoint.get("fer_lightning", {})
+        data, trained_on = getattr(trainer, "datamodule", None), about.get("data", {}).get("sketch")
+        if not isinstance(data, FERDataModule):
+            return
+        if trained_on and trainer.state.fn != "fit":
+            testing = trainer.state.fn == "test" or data.validates_on_testing
+            if share := overlap(trained_on, data.split, TESTING if testing else VALIDATION):
+                rank_zero_only(print)(
+                    f"Note   About {share:.0%} of the images that these weights were trained on, by name and label, "
+                    "are among those measured here: the figures are too good. For the training they were divided by "
+                    f"--data.split {about['data']['split']}."
+                )
+        elif about.get("split", data.split.fingerprint) != data.split.fingerprint:
             rank_zero_only(print)(
                 "Note   These images are not divided as they were when the checkpoint was trained: test images may "
                 "have been trained on."

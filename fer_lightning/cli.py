@@ -29,6 +29,7 @@ from fer_lightning.checkpoint_io import AtomicCheckpointIO
 from fer_lightning.checkpoints import find_checkpoint, saved_settings
 from fer_lightning.classifier import LOGGED, ExpressionClassifier
 from fer_lightning.data.datamodule import FERDataModule
+from fer_lightning.data.description import describe
 from fer_lightning.errors import FERError
 from fer_lightning.evaluation.callback import EvaluationReport
 from fer_lightning.front import command
@@ -121,6 +122,8 @@ class FERCommandLine(LightningCLI):
         words[at + 2 : at + 2] = ["--config", yaml.safe_dump(saved)]
         super().parse_arguments(parser, words)
         self.config[verb]["ckpt_path"] = None if finetune else str(path)
+        if finetune:  # also where a recipe names other weights
+            self.config[verb]["model"]["weights"] = str(path)
 
     def _parse_ckpt_path(self) -> None:
         """Not Lightning's way: there, the checkpoint's hyper-parameters silently beat the command line."""
@@ -191,7 +194,7 @@ class FERCommandLine(LightningCLI):
 
     @rank_zero_only
     def _describe(self) -> None:
-        print(self.datamodule.describe(), flush=True)
+        print(describe(self.datamodule), flush=True)
 
     @rank_zero_only
     def _take_run_dir(self, resume: bool) -> None:

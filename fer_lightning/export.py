@@ -139,7 +139,7 @@ def _write_onnx(deployed: DeployedClassifier, about: dict[str, Any], path: Path)
         import onnxruntime  # noqa: F401 (for the comparison)
         import onnxscript  # noqa: F401 (torch's exporter)
     except ImportError as error:
-        raise FERError(f"ONNX files need {error.name}: pip install 'fer_lightning[onnx]'.") from None
+        raise FERError(f"ONNX files need {error.name}: pip install onnx onnxscript onnxruntime.") from None
     program = torch.onnx.export(
         deployed,
         (_example(deployed),),

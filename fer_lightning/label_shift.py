@@ -40,24 +40,28 @@ def estimate_shares(probabilities: np.ndarray, learnt: np.ndarray, steps: int = 
     return shares
 
 
-def shares(rows: str, ckpt_path: str = "pretrained") -> None:
+def shares(rows: str, ckpt_path: str | None = None) -> None:
     """Estimate how frequent the classes are in pictures without labels, from the rows of predict or test.
 
     Args:
         rows: The .csv or .jsonl file, made without --class_prior.
-        ckpt_path: What it was made with: pretrained, a checkpoint, or a file that `export` wrote.
+        ckpt_path: What it was made with: pretrained, a checkpoint, or a file that `export` wrote. Without it, what the
+            file of settings beside the rows says.
 
     Raises:
         FERError: If the file cannot be used, or the model does not know the shares in its training.
     """
     from fer_lightning.inference.model import open_model
 
-    model = open_model(ckpt_path, device="cpu")
+    made = _made_with(rows)
+    if made.get("class_prior", "training") != "training":
+        raise FERError(f"'{rows}' was made for other class shares already: make it again without a class_prior.")
+    path = ckpt_path or made.get("model") or made.get("checkpoint")
+    if not path:
+        raise FERError(f"Nothing beside '{rows}' says what made it: name it with --ckpt_path.")
+    model = open_model(path, device="cpu")
     if not model.class_shares:
-        raise FERError(f"'{ckpt_path}' does not know the class shares in its training.")
-    for beside in (Path(f"{rows}.settings.json"), Path(rows).with_name("metrics.json")):  # of predict, of test
-        if beside.is_file() and _class_prior(beside) != "training":
-            raise FERError(f"'{rows}' was made for other class shares already: make it again without a class_prior.")
+        raise FERError(f"'{path}' does not know the class shares in its training.")
     answers = list(_answers(Path(rows), model.class_names))
     if not answers:
         raise FERError(f"There are no faces in '{rows}'.")
@@ -70,12 +74,14 @@ def shares(rows: str, ckpt_path: str = "pretrained") -> None:
     print(f"Use    --class_prior '{json.dumps([round(float(share), 4) for share in found])}'")
 
 
-def _class_prior(path: Path) -> Any:
-    """The class shares that rows were made for, as the file beside them says."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8")).get("class_prior", "training")
-    except (ValueError, AttributeError):
-        return "training"
+def _made_with(rows: str) -> dict[str, Any]:
+    """What the file beside rows says: the settings of predict or the figures of test."""
+    for beside in (Path(f"{rows}.settings.json"), Path(rows).with_name("metrics.json")):
+        try:
+            return dict(json.loads(beside.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            continue
+    return {}
 
 
 def _answers(path: Path, class_names: tuple[str, ...]) -> Iterator[list[float]]:

@@ -83,7 +83,7 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Any]:
     about = json.loads(metadata[ABOUT])
     state = {f"network.{name}": _single(value) for name, value in tensors.items()}
     state["temperature"] = torch.tensor(about["temperature"])
-    frame = {"epoch": 0, "global_step": 0, "pytorch-lightning_version": "2.6.6"}
+    frame = {"epoch": 0, "global_step": 0, "pytorch-lightning_version": "2.6.6", "callbacks": {}}
     return frame | {"state_dict": state, "fer_lightning": about}
 
 

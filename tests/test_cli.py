@@ -80,8 +80,15 @@ def test_test_needs_nothing_but_the_checkpoint(workplace):
     assert yaml.safe_load(config)["trainer"]["max_epochs"] == 3
 
 
-def test_another_split_than_in_training_is_pointed_out(workplace, capsys):
-    run_here("test", "--ckpt_path", "best", "--data.split_seed", "8", cwd=workplace)
+def test_images_from_training_among_those_tested_are_pointed_out(drawn, workplace, capsys):
+    run_here("export", "--ckpt_path", "best", "--output", "small.safetensors", cwd=workplace)
+    for given in ("best", "small.safetensors"):
+        for seed, told in (("8", True), ("7", False)):
+            run_here("test", "--ckpt_path", given, "--data.root", drawn, "--data.split_seed", seed, cwd=workplace)
+            said = "".join(capsys.readouterr())
+            assert ("of the images that these weights were trained on, by name and label" in said) == told
+            assert ("divided by --data.split grouped." in said) == told
+    run_here("fit", "--ckpt_path", "last", "--data.split_seed", "8", "--trainer.max_epochs", "3", cwd=workplace)
     assert "not divided as they were when the checkpoint was trained" in "".join(capsys.readouterr())
 
 

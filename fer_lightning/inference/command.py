@@ -61,7 +61,7 @@ def predict(
         class_prior: How frequent the classes are in these pictures: training, as in the network's training; uniform,
             all the same; or a share for each class. Answers are moved by Bayes' rule.
         target_risk: Share of wrong answers to accept; others become 'uncertain'. Without it, always answer.
-        every: Of a video, take every so-manieth frame.
+        every: Of a video, take every n-th frame.
         fps: Of a video, take about so many frames a second instead.
         smooth: Time constant in seconds over which a face's probabilities in a video are averaged; 0 for none.
         annotate: Write annotated pictures: a folder, or a file ending in .mp4 for one video.
@@ -142,14 +142,16 @@ def predict(
         if error.errno != errno.ENOSPC:
             raise
         raise FERError(
-            f"The disk is full. Free some space: the same command goes on after the rows that are in {output}. Or "
-            "choose another place with --output."
+            "The disk is full. Free some space: the same command "
+            + (f"goes on after the rows that are in {output}" if writer.resumable else "starts again")
+            + ". Or choose another place with --output."
         ) from None
     ended = [extra.close() for extra in extras]
     where = "" if output == "-" else f" Written to {output}"
     print("\n".join([run.said() + where, *run.found(), *ended, *run.doubts(target_risk)]), file=told, flush=True)
     if interrupted:
-        print("Interrupted. The same command goes on after these rows.", file=sys.stderr)
+        onward = "The same command goes on after these rows." if writer.resumable else "These are the rows so far."
+        print(f"Interrupted. {onward}", file=sys.stderr)
         raise SystemExit(130)
 
 

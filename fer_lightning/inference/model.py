@@ -86,7 +86,7 @@ class Model:
         if not self.risk_curve:
             raise FERError("--target_risk needs a checkpoint that was trained with a validation part of its own.")
         if self._ratio is not None:
-            raise FERError("--target_risk was measured for the classes' shares in training: leave --class_prior away.")
+            raise FERError("--target_risk was measured for the classes' shares in training: omit --class_prior.")
         return threshold_for_risk(self.risk_curve, target_risk)
 
 
@@ -137,7 +137,7 @@ def _of_onnx(path: Path) -> Model:
     try:
         import onnxruntime
     except ImportError:
-        raise FERError("ONNX files need onnxruntime: pip install 'fer_lightning[onnx]'.") from None
+        raise FERError("ONNX files need onnxruntime: pip install onnxruntime.") from None
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     try:

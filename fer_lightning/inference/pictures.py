@@ -59,7 +59,7 @@ class Look:
         contract: Size, colour and framing of the faces.
         frames: The same for videos and cameras, where the framing differs.
         keep_image: Whether the image itself is wanted afterwards.
-        every: Of a video, take every so-manieth frame.
+        every: Of a video, take every n-th frame.
         fps: Of a video, take about so many frames a second instead.
     """
 
@@ -137,7 +137,7 @@ class _Photographs(Dataset[Picture]):
 
 
 class _Frames(IterableDataset[Picture]):
-    """The chosen frames of a video; of several processes, each takes every so-manieth of them."""
+    """The chosen frames of a video; of several processes, each takes every n-th of them."""
 
     def __init__(self, source: Source, how: Look) -> None:
         self.source, self.how = source, how
@@ -186,7 +186,7 @@ def open_video(source: Source) -> Any:
     try:
         import cv2
     except ImportError:
-        raise FERError("Videos and cameras need OpenCV: pip install 'fer_lightning[video]'.") from None
+        raise FERError("Videos and cameras need OpenCV: pip install opencv-python-headless.") from None
     if hasattr(cv2, "setLogLevel"):
         cv2.setLogLevel(0)  # its errors come as ours
     camera = source.kind == "camera"

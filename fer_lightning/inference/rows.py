@@ -84,6 +84,11 @@ class RowWriter:
             self._take_up(settings)
 
     @property
+    def resumable(self) -> bool:
+        """Whether a second run goes on after the rows of this one."""
+        return not self._standard and self.suffix != ".parquet"
+
+    @property
     def _beside(self) -> Path:
         return self.path.with_name(self.path.name + ".settings.json")
 
@@ -198,7 +203,7 @@ def _pyarrow() -> tuple[Any, Any]:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise FERError("Parquet files need pyarrow: pip install 'fer_lightning[parquet]'.") from None
+        raise FERError("Parquet files need pyarrow: pip install pyarrow.") from None
     return pyarrow, pyarrow.parquet
 
 

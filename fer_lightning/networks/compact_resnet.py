@@ -29,9 +29,8 @@ class CompactResNet(nn.Module):
         blocks: Blocks in each stage.
         dropout: Share of the pooled values that is left out in training.
         standardize: Bring every image to mean 0 and standard deviation 1 first, so that light hardly matters.
-        head_norm: Batch normalisation (arXiv 1502.03167) of the pooled values; the pretrained weights have it, but a
-            short training was better without (docs/experiments.md). Off by default, like `standardize`, so that older
-            checkpoints load.
+        head_norm: Batch normalisation (arXiv 1502.03167) of the pooled values. A short training is better without, a
+            long one as good (docs/experiments.md). Off by default, like `standardize`, so that older checkpoints load.
 
     Raises:
         FERError: If `widths` and `blocks` differ in length, or the image is too small for the number of stages.

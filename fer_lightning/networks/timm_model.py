@@ -10,7 +10,7 @@ from fer_lightning.errors import FERError
 
 
 class TimmModel(nn.Module):
-    """A model of timm (pip install 'fer_lightning[timm]') by name; timm adapts its input and head.
+    """A model of timm (pip install timm) by name; timm adapts its input and head.
 
     Input: float `(n, in_channels, image_size, image_size)`. Output: float `(n, num_classes)`, logits.
 
@@ -37,7 +37,7 @@ class TimmModel(nn.Module):
         try:
             import timm
         except ImportError:
-            raise FERError("TimmModel needs timm: pip install 'fer_lightning[timm]'.") from None
+            raise FERError("TimmModel needs timm: pip install timm.") from None
         if not timm.is_model(name):
             near = ", ".join(timm.list_models(f"{name[:6]}*")[:20])
             raise FERError(f"timm has no model '{name}'.{f' There are {near}.' if near else ''}")

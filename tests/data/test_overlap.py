@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import numpy as np
+
+from fer_lightning.data.overlap import SIZE, overlap, sketch
+from fer_lightning.data.splits import TESTING, TRAINING, make_split
+from tests.data.test_splits import legend_of
+
+
+def test_a_sketch_tells_how_many_training_images_are_tested_again():
+    legend = legend_of([f"{number}.jpg" for number in range(2000)], [0, 1] * 1000)
+    split, other = (make_split(legend, "stratified", seed=seed) for seed in (0, 1))
+    seen = sketch(split)
+    assert len(seen) == SIZE
+    assert overlap(seen, split, TESTING) == 0
+    assert overlap(seen, split, TRAINING) == 1
+    true = np.mean(other.parts[split.parts == TRAINING] == TESTING)
+    assert abs(overlap(seen, other, TESTING) - true) < 0.1  # about 0.2, with a standard error of 0.035
+
+
+def test_other_images_and_other_labels_do_not_overlap():
+    names = [f"{number}.jpg" for number in range(40)]
+    seen = sketch(make_split(legend_of(names, [0, 1] * 20), "stratified"))
+    assert len(seen) == 28  # all training images, as there are fewer than a sketch holds
+    for images, labels in (([f"other{name}" for name in names], [0, 1] * 20), (names, [1, 0] * 20)):
+        assert overlap(seen, make_split(legend_of(images, labels), "stratified", seed=1), TESTING) == 0
+    assert overlap([], make_split(legend_of(names, [0, 1] * 20), "stratified"), TESTING) == 0
