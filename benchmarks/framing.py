@@ -33,7 +33,6 @@ FRAMINGS: list[dict[str, Any]] = [
     {"faces": "whole", "image_size": 48},
     {"faces": "detect", "margin": 0.02, "image_size": 40},
     {"faces": "detect", "margin": 0.02, "image_size": 56},
-    {"faces": "detect", "margin": 0.02, "image_size": 64},
 ]
 FIGURES = ("accuracy", "balanced_accuracy", "macro_f1")
 FOLDS = 5
@@ -76,8 +75,8 @@ def main() -> None:
     first, network.head[-1] = network.head[-1], nn.Identity()
     print(f"{platform.machine()}, {os.cpu_count()} cores; {options.weights} on {options.data}")
     names = [name.replace("_", " ") for name in FIGURES]
-    print(f"\n| faces | pixels | {' | '.join(f'as it is: {name}' for name in names)} ", end="")
-    print(f"| {' | '.join(f'new last layer: {name}' for name in names)} |\n{'| --- ' * 8}|", flush=True)
+    heads = [f"{whose}: {name}" for whose in ("as it is", "new last layer") for name in names]
+    rows = [f"| faces | pixels | {' | '.join(heads)} |", "| --- " * 8 + "|"]
     for framing in FRAMINGS:
         contract = {**model.preprocessing.as_dict(), **framing}
         words: dict[str, Any] = {"classes": list(model.class_names), "split": "grouped", **contract}
@@ -97,7 +96,8 @@ def main() -> None:
         table = np.array(found)
         framed = f"{framing['faces']}, margin {framing['margin']:g}" if "margin" in framing else framing["faces"]
         cells = [f"{mean:.3f} ± {std:.3f}" for mean, std in zip(table.mean(0), table.std(0, ddof=1), strict=True)]
-        print(f"| {framed} | {framing['image_size']} | {' | '.join(cells)} |", flush=True)
+        rows.append(f"| {framed} | {framing['image_size']} | {' | '.join(cells)} |")
+    print("\n" + "\n".join(rows))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.data.preprocessing import Preprocessing
 from fer_lightning.data.sampling import PADDING
+from fer_lightning.distillation import Teacher
 from fer_lightning.errors import FERError
 from fer_lightning.evaluation.calibration import calibrate
 from fer_lightning.losses import LossOptions
@@ -71,6 +72,9 @@ class ExpressionClassifier(LightningModule):
             shorter memory.
         weights: Start the network from a file: a checkpoint or exported weights of ours, `pretrained`, or a state
             dict such as torchvision's. What does not fit, such as a head for other classes, starts afresh.
+        teacher: A checkpoint, exported weights or `pretrained`, whose answers are a part of every target, against
+            doubtful labels (arXiv 1703.02391); of the same classes and kind of images.
+        teacher_share: How large that part is, 0 to 1.
         compile: Compile the network with torch.compile for training; on 2 CPU cores it was slower
             (docs/experiments.md).
         class_prior: How frequent the classes are where the network is used: `training`, as in its training; `uniform`,
@@ -83,6 +87,7 @@ class ExpressionClassifier(LightningModule):
     """
 
     temperature: Tensor
+    _teacher: Teacher | None
 
     def __init__(
         self,
@@ -101,6 +106,8 @@ class ExpressionClassifier(LightningModule):
         layer_decay: float = 1.0,
         ema_decay: float = 0.0,
         weights: str | None = None,
+        teacher: str | None = None,
+        teacher_share: float = 0.3,
         compile: bool = False,
         class_prior: Literal["training", "uniform"] | list[float] = "training",
         flip_at_test: bool = False,
@@ -127,6 +134,9 @@ class ExpressionClassifier(LightningModule):
         self.class_shares: list[float] = []
         self.data_facts: dict[str, Any] = {}
         self._counts: Tensor | None = None
+        if not 0 <= teacher_share <= 1:
+            raise FERError(f"Invalid value for --model.teacher_share. Expected 0 to 1. Received: {teacher_share}.")
+        self._teacher_options, self._teacher = (teacher, teacher_share), None
         self._compile = compile
         self._ema_decay = ema_decay
         self.averaged = AveragedModel(network, use_buffers=True).requires_grad_(False) if ema_decay else None
@@ -176,6 +186,17 @@ class ExpressionClassifier(LightningModule):
                 f"{', '.join(self.class_names)}. Received: {found}."
             )
 
+    def open_teacher(self) -> Teacher | None:
+        """Read the teacher's file if there is to be one.
+
+        Raises:
+            FERError: If it cannot be the teacher of this network.
+        """
+        path, share = self._teacher_options
+        if path:  # not a module of this one, so that it is not in checkpoints
+            self._teacher = Teacher(path, share, self.class_names, self.preprocessing)
+        return self._teacher
+
     def forward(self, images: Tensor) -> Tensor:
         """Logits, float `(n, classes)`, of images as the contract prepares them, uint8 `(n, channels, size, size)`."""
         inputs = self.preprocessing.normalize(images).contiguous(memory_format=torch.channels_last)
@@ -194,7 +215,10 @@ class ExpressionClassifier(LightningModule):
         data = self._data()
         if data is not None:
             self._counts = data.training_counts().to(self.device)
-            self.class_shares = self._loss.learnt_shares(data.training_shares(), self._counts.cpu()).tolist()
+            shares = data.training_shares()
+            self.class_shares = self._loss.learnt_shares(shares, self._counts.cpu()).tolist()
+            if teacher := self._teacher or self.open_teacher():
+                teacher.start(shares, self.device)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one batch."""
@@ -204,6 +228,8 @@ class ExpressionClassifier(LightningModule):
         if self._blends:
             blend, alpha = self._blends[int(torch.randint(len(self._blends), ()))]
             images, targets = blend(images, targets, alpha)
+        if self._teacher is not None:
+            targets = self._teacher(images, targets)
         logits = self(images)
         loss = self._loss(logits, targets, self._counts)
         self._tally(loss.detach(), logits.detach(), labels)

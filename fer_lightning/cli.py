@@ -93,7 +93,7 @@ class FERCommandLine(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse what the user says on top of configs/default.yaml and of the settings in a given checkpoint."""
-        words = list(args)  # type: ignore[arg-type]
+        words = _configs_first(list(args))  # type: ignore[arg-type]
         at = next((place + 1 for place, word in enumerate(words) if word in _VERBS), 0)
         if at:
             words[at:at] = ["--config", str(default_config())]
@@ -174,6 +174,7 @@ class FERCommandLine(LightningCLI):
                 )
         for size in self.datamodule.augmentation.sizes:
             self.model.check_network(size)
+        self.model.open_teacher()
         self._describe()
         if not config.trainer.fast_dev_run:
             within = config.ckpt_path is not None and self.run_dir.resolve() in Path(config.ckpt_path).resolve().parents
@@ -232,6 +233,20 @@ _DEFAULTS: dict[str, Any] = {
     "checkpoint_best.enable_version_counter": False,
     "checkpoint_best.save_on_train_epoch_end": True,
 }
+
+
+def _configs_first(words: list[str]) -> list[str]:
+    """The files of a command line before its options, in their order: what is said on the line wins."""
+    at = next((place + 1 for place, word in enumerate(words) if word in _VERBS), 0)
+    files: list[str] = []
+    others: list[str] = []
+    left = iter(words[at:])
+    for word in left:
+        if word in ("--config", "-c"):
+            files += [word, *([value] if (value := next(left, None)) is not None else [])]
+        else:
+            (files if word.startswith("--config=") else others).append(word)
+    return words[:at] + (files + others if at else others)
 
 
 def _listed(value: Any) -> list[Any]:

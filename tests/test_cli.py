@@ -325,3 +325,12 @@ def test_audit_with_a_checkpoint_looks_only_at_images_it_was_not_trained_on(work
     assert errors["figures"]["examined"] == sum(counts["validation"]) + sum(counts["testing"])
     assert sorted(path.name for path in (workplace / "runs").iterdir() if path.is_dir()) == ["default"]
     assert not (workplace / "runs/default/test").exists()
+
+
+def test_options_win_over_the_files_wherever_they_stand(drawn, tmp_path):
+    (tmp_path / "a.yaml").write_text("name: a\ntrainer: {max_epochs: 9}\n")
+    (tmp_path / "b.yaml").write_text("trainer: {max_epochs: 1}\n")
+    words = ["--name", "mine", "--config", "a.yaml", "--data.root", drawn, *TINY, "--config=b.yaml"]
+    run_here("fit", *words, cwd=tmp_path)
+    assert not (tmp_path / "runs/a").exists()
+    assert len((tmp_path / "runs/mine/metrics.csv").read_text().splitlines()) == 2
