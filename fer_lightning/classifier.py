@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -133,6 +134,8 @@ class ExpressionClassifier(LightningModule):
         prior_shares(class_prior, self.class_names, "--model.class_prior")
         self.class_shares: list[float] = []
         self.data_facts: dict[str, Any] = {}
+        sources = {"started_from": weights, "teacher": teacher}
+        self._sources = {name: Path(source).name for name, source in sources.items() if source}
         self._counts: Tensor | None = None
         if not 0 <= teacher_share <= 1:
             raise FERError(f"Invalid value for --model.teacher_share. Expected 0 to 1. Received: {teacher_share}.")
@@ -354,7 +357,7 @@ class ExpressionClassifier(LightningModule):
 
         data = self._data() if getattr(self, "_trainer", None) is not None else None
         if data is not None:
-            self.data_facts = data.facts()
+            self.data_facts = data.facts() | self._sources
         checkpoint.setdefault("fer_lightning", {}).update(
             format=CHECKPOINT_FORMAT,
             version=__version__,
@@ -383,6 +386,8 @@ class ExpressionClassifier(LightningModule):
         about = checkpoint.get("fer_lightning", {})
         refuse_other_contract(about, list(self.class_names), self.preprocessing.as_dict())
         self.risk_curve, self.class_shares = about.get("risk_curve", []), about.get("class_shares", [])
+        known = about.get("data", {})
+        self._sources |= {name: known[name] for name in ("started_from", "teacher") if name in known}
         so_far = about.get("epoch_so_far", [])
         rank = self.trainer.global_rank if getattr(self, "_trainer", None) is not None else 0
         if rank < len(so_far):

@@ -17,7 +17,7 @@ from fer_lightning.weights_file import PRETRAINED
 class Teacher:
     """Blends targets with a trained network's answers to the same images.
 
-    Against doubtful labels (Li et al. 2017, arXiv 1703.02391, equation 2), or to hand on what a larger network knows
+    Against doubtful labels (Li et al. 2017, arXiv 1703.02391), or to hand on what a larger network knows
     (arXiv 1503.02531). Its answers are calibrated, and moved to the class shares of the new training by `start`.
 
     Args:

@@ -109,6 +109,8 @@ def _trained_on(data: Mapping[str, Any]) -> list[str]:
         "",
         f"Licence of these data: {licence}.",
         "",
+        *([f"Started from the weights `{data['started_from']}`.", ""] if data.get("started_from") else []),
+        *([f"A part of every target was the answer of `{data['teacher']}`.", ""] if data.get("teacher") else []),
     ]
 
 
@@ -137,8 +139,8 @@ def _measured(found: Mapping[str, Any]) -> list[str]:
     lines.append("")
     if worst := found.get("worst_slice"):
         lines += [
-            f"Weakest slice: {worst.get('group', '')} {worst.get('name', '')}".rstrip()
-            + f", accuracy {_number(worst.get('accuracy'))} on {worst.get('images', 0):,} images.",
+            f"Weakest slice: {worst['fact']} = {worst['value']}, accuracy {_number(worst['accuracy'])} on "
+            f"{worst['images']:,} images.",
             "",
         ]
     if found.get("tuned_on_test"):

@@ -55,6 +55,9 @@ def test_a_run_with_a_teacher_resumes_exactly_and_needs_it_for_the_training_alon
     torch.testing.assert_close(cut, whole, rtol=0, atol=0)
     assert set(whole) == set(alone)
     assert not torch.equal(whole["network.features.0.weight"], alone["network.features.0.weight"])
+    for name in ("whole", "cut"):
+        card = (tmp_path / f"runs/{name}/model_card.md").read_text()
+        assert "A part of every target was the answer of `teacher.safetensors`." in card
     (tmp_path / "teacher.safetensors").unlink()
     run_here("test", "--name", "whole", "--ckpt_path", "best", cwd=tmp_path)
     capsys.readouterr()

@@ -71,6 +71,7 @@ def test_the_weights_asked_for_win_over_those_of_a_recipe(exported, drawn, tmp_p
     run_here(*words, "--ckpt_path", exported / "small.safetensors", cwd=tmp_path)
     said = capsys.readouterr().out
     assert f"Weights 10 of 10 tensors from {exported / 'small.safetensors'}" in said
+    assert "Started from the weights `small.safetensors`." in (tmp_path / "runs/default/model_card.md").read_text()
 
 
 def test_a_plain_state_dict_is_loaded_by_name_and_shape(tmp_path):
