@@ -72,10 +72,10 @@ def test_test_needs_nothing_but_the_checkpoint(workplace):
     assert f"accuracy                         {accuracy:.4f}" in done.stdout
     elsewhere = workplace / "elsewhere"
     elsewhere.mkdir()
-    moved = run("test", f"--ckpt_path={workplace}/runs/default/checkpoints/best.ckpt", cwd=elsewhere)
+    run_here("test", f"--ckpt_path={workplace}/runs/default/checkpoints/best.ckpt", cwd=elsewhere)
     assert not (elsewhere / "runs").exists()  # the report goes to the checkpoint's own run
     again = json.loads((workplace / "runs/default/test/metrics.json").read_text())
-    assert again["metrics"] == report["metrics"], moved.stderr
+    assert again["metrics"] == report["metrics"]
     config = (workplace / "runs/default/config.yaml").read_text()
     assert yaml.safe_load(config)["trainer"]["max_epochs"] == 3
 
@@ -93,8 +93,7 @@ def test_images_from_training_among_those_tested_are_pointed_out(drawn, workplac
 
 
 def test_validate_gives_the_figure_that_chose_the_checkpoint(workplace):
-    done = run("validate", "--ckpt_path", "best", cwd=workplace)
-    assert done.returncode == 0, done.stderr
+    run_here("validate", "--ckpt_path", "best", cwd=workplace)
     report = json.loads((workplace / "runs/default/validate/metrics.json").read_text())
     figure = report["metrics"]["accuracy"]["value"]
     assert report["part"] == "validation"
@@ -245,13 +244,12 @@ def test_a_resumed_run_has_the_patience_it_is_given(workplace, drawn):
         assert len(list(csv.DictReader(stream))) == 5
 
 
-def test_a_run_folder_in_use_is_left_alone(workplace, drawn):
+def test_a_run_folder_in_use_is_left_alone(workplace, drawn, capsys):
     from filelock import FileLock
 
-    with FileLock(workplace / "runs" / ".default.lock"):
-        done = run("fit", "--data.root", drawn, *TINY, cwd=workplace)
-    assert done.returncode == 2
-    assert "Another fit is writing to 'runs/default'" in done.stderr
+    with FileLock(workplace / "runs" / ".default.lock"), pytest.raises(SystemExit, match="2"):
+        run_here("fit", "--data.root", drawn, *TINY, cwd=workplace)
+    assert "Another fit is writing to 'runs/default'" in capsys.readouterr().err
 
 
 def test_any_network_with_a_class_path(workplace, drawn, monkeypatch):
@@ -304,8 +302,10 @@ def test_version_and_overview_do_not_wait_for_torch(tmp_path):
             assert all(f"\n  {verb} " in done.stdout for verb in (*VERBS, "fit", "validate", "test", "predict"))
 
 
-def test_help_names_what_can_be_set(tmp_path):
-    page = " ".join(run("fit", "--help", cwd=tmp_path).stdout.split())
+def test_help_names_what_can_be_set(tmp_path, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        run_here("fit", "--help", cwd=tmp_path)
+    page = " ".join(capsys.readouterr().out.split())
     for words in (
         "grouped (nobody is on both sides)",
         "--early_stopping.patience",
