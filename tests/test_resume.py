@@ -81,7 +81,13 @@ def whole(drawn, tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("how", "step"), [(signal.SIGKILL, 6), (signal.SIGKILL, 24), (signal.SIGTERM, 21), (signal.SIGINT, 3)]
+    ("how", "step"),
+    [
+        (signal.SIGKILL, 6),
+        pytest.param(signal.SIGKILL, 24, marks=pytest.mark.slow),
+        (signal.SIGTERM, 21),
+        (signal.SIGINT, 3),
+    ],
 )
 def test_stopped_at_any_moment_and_resumed_is_as_if_never_stopped(whole, drawn, tmp_path, how, step):
     """An epoch has 18 steps; the resumed run has no workers, the stopped one had one."""
