@@ -128,6 +128,7 @@ def build(legend: Legend, cache: Path, pause: float) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=PROJECT)
 
 
+@pytest.mark.slow
 def test_three_at_once_build_one_and_a_killed_one_is_never_taken_for_finished(legend, tmp_path):
     killed = build(legend, tmp_path, 0.5)
     deadline = time.monotonic() + 60

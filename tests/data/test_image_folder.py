@@ -147,6 +147,7 @@ def start(root: Path, trees: Path, pause: float) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=PROJECT)
 
 
+@pytest.mark.slow
 def test_three_runs_at_once_build_one_whole_tree(make_data, tmp_path):
     root = make_data(ROWS)
     builders = [start(root, tmp_path / "trees", 0.01) for _ in range(3)]
