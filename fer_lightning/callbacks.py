@@ -148,9 +148,9 @@ class RunConfig(SaveConfigCallback):
             testing = trainer.state.fn == "test" or data.validates_on_testing
             if share := overlap(trained_on, data.split, TESTING if testing else VALIDATION):
                 rank_zero_only(print)(
-                    f"Note   About {share:.0%} of the images that these weights were trained on, by name and label, "
-                    "are among those measured here: the figures are too good. For the training they were divided by "
-                    f"--data.split {about['data']['split']}."
+                    f"Note   About {share:.0%} of the images that these weights were trained on have the name and "
+                    "label of one measured here: if they are the same images, the figures are too good. For the "
+                    f"training they were divided by --data.split {about['data']['split']}."
                 )
         elif about.get("split", data.split.fingerprint) != data.split.fingerprint:
             rank_zero_only(print)(

@@ -88,7 +88,6 @@ class ExpressionClassifier(LightningModule):
     """
 
     temperature: Tensor
-    _teacher: Teacher | None
 
     def __init__(
         self,
@@ -137,9 +136,8 @@ class ExpressionClassifier(LightningModule):
         sources = {"started_from": weights, "teacher": teacher}
         self._sources = {name: Path(source).name for name, source in sources.items() if source}
         self._counts: Tensor | None = None
-        if not 0 <= teacher_share <= 1:
-            raise FERError(f"Invalid value for --model.teacher_share. Expected 0 to 1. Received: {teacher_share}.")
-        self._teacher_options, self._teacher = (teacher, teacher_share), None
+        self._teacher_file, self._teacher_share = teacher, teacher_share
+        self._teacher: Teacher | None = None  # no module of this one, so that it is not in checkpoints
         self._compile = compile
         self._ema_decay = ema_decay
         self.averaged = AveragedModel(network, use_buffers=True).requires_grad_(False) if ema_decay else None
@@ -195,9 +193,8 @@ class ExpressionClassifier(LightningModule):
         Raises:
             FERError: If it cannot be the teacher of this network.
         """
-        path, share = self._teacher_options
-        if path:  # not a module of this one, so that it is not in checkpoints
-            self._teacher = Teacher(path, share, self.class_names, self.preprocessing)
+        if self._teacher_file:
+            self._teacher = Teacher(self._teacher_file, self._teacher_share, self.class_names, self.preprocessing)
         return self._teacher
 
     def forward(self, images: Tensor) -> Tensor:

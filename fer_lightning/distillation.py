@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from fer_lightning.data.preprocessing import Preprocessing
 from fer_lightning.errors import FERError
-from fer_lightning.weights_file import PRETRAINED
+from fer_lightning.weights_file import weights_path
 
 
 class Teacher:
@@ -35,10 +34,9 @@ class Teacher:
     ) -> None:
         from fer_lightning.checkpoints import load_classifier
 
-        file = PRETRAINED if str(path) == "pretrained" else Path(path).expanduser()
-        if not file.is_file():
-            raise FERError(f"Invalid value for --model.teacher. Expected a file, found nothing at '{file}'.")
-        model = load_classifier(file)
+        if not 0 <= share <= 1:
+            raise FERError(f"Invalid value for --model.teacher_share. Expected 0 to 1. Received: {share}.")
+        model = load_classifier(weights_path(path, "--model.teacher"))
         if model.class_names != tuple(class_names):
             raise FERError(
                 f"The teacher '{path}' knows other classes. Expected {', '.join(class_names)}. Received: "

@@ -76,7 +76,8 @@ def shares(rows: str, ckpt_path: str | None = None) -> None:
 
 def _made_with(rows: str) -> dict[str, Any]:
     """What the file beside rows says: the settings of predict or the figures of test."""
-    for beside in (Path(f"{rows}.settings.json"), Path(rows).with_name("metrics.json")):
+    of_test = [Path(rows).with_name("metrics.json")] if Path(rows).name == "predictions.csv" else []
+    for beside in (Path(f"{rows}.settings.json"), *of_test):
         try:
             return dict(json.loads(beside.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):

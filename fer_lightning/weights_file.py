@@ -116,11 +116,21 @@ def load_into(network: nn.Module, path: str | os.PathLike[str]) -> str:
     return said
 
 
+def weights_path(given: str | os.PathLike[str], option: str) -> Path:
+    """The file that an option means, which may be `pretrained`.
+
+    Raises:
+        FERError: If there is none.
+    """
+    file = PRETRAINED if str(given) == "pretrained" else Path(given).expanduser()
+    if not file.is_file():
+        raise FERError(f"Invalid value for {option}. Expected pretrained or a file, found nothing at '{file}'.")
+    return file
+
+
 def network_state_of(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """The network's weights in a file of any of the known kinds."""
-    file = PRETRAINED if str(path) == "pretrained" else Path(path).expanduser()
-    if not file.is_file():
-        raise FERError(f"Invalid value for --model.weights. Expected a file, found nothing at '{file}'.")
+    file = weights_path(path, "--model.weights")
     if file.suffix == SUFFIX:
         return network_state(read_weights(file)["state_dict"])
     try:

@@ -36,8 +36,10 @@ def test_a_teacher_that_does_not_fit_is_refused(tmp_path):
         Teacher("pretrained", 0.3, ["happiness", "anger"], contract)
     with pytest.raises(FERError, match=r"--data.image_size has to be 48. Received: 64"):
         Teacher("pretrained", 0.3, EXPRESSIONS, replace(contract, image_size=64))
-    with pytest.raises(FERError, match=r"--model.teacher. Expected a file, found nothing at 'gone.ckpt'"):
+    with pytest.raises(FERError, match=r"--model.teacher. Expected pretrained or a file, found nothing at 'gone.ckpt'"):
         Teacher("gone.ckpt", 0.3, EXPRESSIONS, contract)
+    with pytest.raises(FERError, match=r"--model.teacher_share. Expected 0 to 1. Received: 3"):
+        Teacher("pretrained", 3, EXPRESSIONS, contract)
 
 
 def test_a_run_with_a_teacher_resumes_exactly_and_needs_it_for_the_training_alone(drawn, tmp_path, capsys):
@@ -63,5 +65,8 @@ def test_a_run_with_a_teacher_resumes_exactly_and_needs_it_for_the_training_alon
     capsys.readouterr()
     with pytest.raises(SystemExit):
         run_here(*words, "--name", "more", cwd=tmp_path)
-    assert "--model.teacher. Expected a file, found nothing at 'teacher.safetensors'" in capsys.readouterr().err
+    assert (
+        "--model.teacher. Expected pretrained or a file, found nothing at 'teacher.safetensors'"
+        in capsys.readouterr().err
+    )
     assert not (tmp_path / "runs/more").exists()

@@ -85,7 +85,7 @@ def test_a_plain_state_dict_is_loaded_by_name_and_shape(tmp_path):
 
 def test_files_that_do_not_fit_are_refused(tmp_path, exported):
     network = ExpressionCNN(8, 1, 32, hidden=16)
-    with pytest.raises(FERError, match=r"--model.weights. Expected a file, found nothing at 'gone.pth'"):
+    with pytest.raises(FERError, match=r"--model.weights. Expected pretrained or a file, found nothing at 'gone.pth'"):
         load_into(network, "gone.pth")
     torch.save({"other": torch.zeros(2)}, tmp_path / "other.pth")
     with pytest.raises(FERError, match=r"Nothing in .* fits the network ExpressionCNN"):
