@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -75,6 +76,14 @@ def test_shares_of_rows_can_be_given_to_predict(drawn, tmp_path, capsys, monkeyp
     with pytest.raises(SystemExit):
         run_here("shares", "--rows", "test/predictions.csv", cwd=tmp_path)
     assert "made for other class shares already" in capsys.readouterr().err
+    (tmp_path / "test/metrics.json").write_text('{"class_prior": "training", "checkpoint": "pretrained"}')
+    capsys.readouterr()
+    run_here("shares", "--rows", "test/predictions.csv", cwd=tmp_path)  # of what made it
+    assert capsys.readouterr().out == said[0]
+    shutil.copy(tmp_path / "rows.csv", tmp_path / "test/rows.csv")  # not what metrics.json is about
+    with pytest.raises(SystemExit):
+        run_here("shares", "--rows", "test/rows.csv", cwd=tmp_path)
+    assert "Nothing beside 'test/rows.csv' says what made it" in capsys.readouterr().err
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(SystemExit):
         run_here("shares", "--rows", "other.csv", cwd=tmp_path)

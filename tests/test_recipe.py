@@ -80,6 +80,21 @@ def test_balanced_draws_change_what_is_seen_and_what_is_learnt(make_data, tmp_pa
         FERDataModule(root, balance=2, **words)
 
 
+def test_a_run_with_balanced_draws_resumes_exactly_and_has_learnt_even_shares(make_data, tmp_path):
+    joy = [(f"p{number}.png", "joy") for number in range(30)]
+    root = make_data([*joy, *((f"q{number}.png", "calm") for number in range(4)), ("r.png", "fear"), ("s.png", "fear")])
+    words = ["fit", "--data.root", root, *TINY, "--data.split", "stratified", "--data.balance", "1"]
+    words += ["--data.val_fraction", "0", "--data.train_fraction", "0.5", "--data.augmentation.rotation", "20"]
+    run_here(*words, "--name", "whole", "--trainer.max_epochs", "3", cwd=tmp_path)
+    run_here(*words, "--name", "cut", "--trainer.max_epochs", "1", cwd=tmp_path)
+    run_here("fit", "--name", "cut", "--ckpt_path", "last", "--trainer.max_epochs", "3", cwd=tmp_path)
+    whole, cut = (
+        torch.load(tmp_path / f"runs/{name}/checkpoints/last.ckpt", weights_only=True) for name in ("whole", "cut")
+    )
+    torch.testing.assert_close(cut["state_dict"], whole["state_dict"], rtol=0, atol=0)
+    assert whole["fer_lightning"]["class_shares"] == pytest.approx([1 / 3] * 3)
+
+
 def test_soft_labels_need_votes(drawn, tmp_path):
     with pytest.raises(FERError, match="soft_labels needs a column of votes for each class"):
         FERDataModule(str(drawn), soft_labels=True, tree_dir=str(tmp_path), image_size=8).train_dataloader()
