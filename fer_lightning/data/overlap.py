@@ -16,6 +16,7 @@ def sketch(split: Split) -> list[str]:
 
     Returns:
         The `SIZE` smallest digests of name and label, 16 hexadecimal digits each; fewer where there are fewer images.
+        Folders do not count, as data sets used together have theirs in front.
     """
     return sorted(_digests(split, TRAINING))[:SIZE]
 
@@ -28,4 +29,5 @@ def overlap(trained_on: Sequence[str], split: Split, part: int) -> float:
 def _digests(split: Split, part: int) -> list[str]:
     names, images, labels = split.legend.class_names, split.legend.images, split.legend.labels
     rows = (split.parts == part).nonzero()[0].tolist()
-    return [hashlib.sha256(f"{names[labels[row]]}\t{images[row]}".encode()).hexdigest()[:16] for row in rows]
+    known = (f"{names[labels[row]]}\t{images[row].rpartition('/')[2]}" for row in rows)
+    return [hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:16] for text in known]
