@@ -14,14 +14,12 @@ import argparse
 import csv
 import os
 import platform
-import subprocess
-import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 
-PROJECT = Path(__file__).resolve().parent.parent
+from trainings import fit, spread
+
 RECIPE = "recipe"
 OPTIMIZER, NETWORK, AUGMENTATION = "--model.optimizer", "--model.network.init_args", "--data.augmentation"
 VARIANTS: dict[str, list[str]] = {
@@ -59,20 +57,10 @@ FIGURES = {"accuracy": "val_acc", "balanced accuracy": "val_balanced_acc", "macr
 
 def train(name: str, words: list[str], seed: int, options: argparse.Namespace) -> dict[str, float]:
     """The last epoch's figures of one training, and its minutes; trains unless that was done before."""
-    folder = Path(f"{name} {options.epochs}x{options.size} {seed}".replace(",", "").replace(" ", "_"))
-    table = options.runs / folder / "metrics.csv"
-    if not (table.parent / "summary.json").is_file():
-        command = [sys.executable, str(PROJECT / "train.py"), "fit"]
-        command += ["--config", str(PROJECT / "configs" / "ferplus_fast.yaml"), "--data.root", options.data]
-        command += ["--name", str(folder), "--runs_dir", str(options.runs), "--seed_everything", str(seed)]
-        command += ["--trainer.max_epochs", str(options.epochs), "--data.image_size", str(options.size)]
-        command += [f"{AUGMENTATION}.sizes", "[]", "--trainer.enable_progress_bar", "false", *words]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"{name}, seed {seed}: {done.stderr[-2000:]}")
-        print(f"{time.strftime('%H:%M')} {name}, seed {seed}", file=sys.stderr, flush=True)
-    with open(table, newline="") as stream:
+    run = f"{name} {options.epochs}x{options.size} {seed}".replace(",", "").replace(" ", "_")
+    size = ["--data.image_size", str(options.size), f"{AUGMENTATION}.sizes", "[]"]
+    words = ["--data.root", options.data, "--trainer.max_epochs", str(options.epochs), *size, *words]
+    with open(fit(run, words, seed, options.runs) / "metrics.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
     found = {figure: float(rows[-1][column]) for figure, column in FIGURES.items()}
     return found | {"minutes": sum(float(row["seconds"]) for row in rows) / 60}
@@ -109,11 +97,6 @@ def main() -> None:
             changes = [run[figure] - found[RECIPE, seed][figure] for run, seed in zip(runs, options.seeds, strict=True)]
             cells.append("" if name == RECIPE else spread(changes, "+"))
         print(f"| {name} | {' | '.join(cells)} | {mean(run['minutes'] for run in runs):.1f} |")
-
-
-def spread(values: list[float], sign: str = "") -> str:
-    """Mean ± standard deviation."""
-    return f"{mean(values):{sign}.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
 
 
 if __name__ == "__main__":
