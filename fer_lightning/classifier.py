@@ -136,6 +136,7 @@ class ExpressionClassifier(LightningModule):
         sources = {"started_from": weights, "teacher": teacher}
         self._sources = {name: Path(source).name for name, source in sources.items() if source}
         self._counts: Tensor | None = None
+        self._overdrawn: Tensor | None = None  # log of how much more often than it is there a class is drawn
         self._teacher_file, self._teacher_share = teacher, teacher_share
         self._teacher: Teacher | None = None  # no module of this one, so that it is not in checkpoints
         self._compile = compile
@@ -207,7 +208,7 @@ class ExpressionClassifier(LightningModule):
         return logits
 
     def on_fit_start(self) -> None:
-        """Freeze and compile if asked; count the images of each class, for losses that weigh them."""
+        """Freeze and compile if asked; learn of the data how frequent the classes are, and how often they are drawn."""
         for module in self._frozen:
             module.eval()  # Lightning keeps this through validation
         if self._compile:
@@ -215,10 +216,12 @@ class ExpressionClassifier(LightningModule):
         data = self._data()
         if data is not None:
             self._counts = data.training_counts().to(self.device)
-            shares = data.training_shares()
+            shares, drawn = data.training_shares(), data.training_shares(drawn=True)
             self.class_shares = self._loss.learnt_shares(shares, self._counts.cpu()).tolist()
+            if data.balance:
+                self._overdrawn = (drawn.clamp(min=1e-6) / shares.clamp(min=1e-6)).log().to(self.device)
             if teacher := self._teacher or self.open_teacher():
-                teacher.start(shares, self.device)
+                teacher.start(drawn, self.device)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one batch."""
@@ -231,7 +234,9 @@ class ExpressionClassifier(LightningModule):
         if self._teacher is not None:
             targets = self._teacher(images, targets)
         logits = self(images)
-        loss = self._loss(logits, targets, self._counts)
+        # Added in training only, so that the network need not learn how often classes are drawn (arXiv 2007.07314).
+        seen = logits if self._overdrawn is None else logits + self._overdrawn
+        loss = self._loss(seen, targets, self._counts)
         self._tally(loss.detach(), logits.detach(), labels)
         if batch_idx % 10 == 0:
             self.log(RUNNING_LOSS, loss, prog_bar=True, logger=False)

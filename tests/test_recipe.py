@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+from copy import deepcopy
+from functools import partial
 
+import numpy as np
 import pytest
 import torch
+from lightning.pytorch import Trainer
+from PIL import Image
 from torch import nn
 
 from fer_lightning.classifier import ExpressionClassifier
@@ -63,24 +68,25 @@ def test_a_relabelled_image_keeps_its_new_label(make_data, tmp_path):
     assert batch.targets.tolist() == [[0.0, 1.0]]
 
 
-def test_balanced_draws_change_what_is_seen_and_what_is_learnt(make_data, tmp_path):
+def test_balanced_draws_change_what_is_seen(make_data, tmp_path):
     words = {"classes": ["fear", "joy"], "tree_dir": str(tmp_path), "image_size": 8, "split": "stratified"}
     root = str(voted(make_data, *((f"q{number}.png", "fear") for number in range(20))))
     counts = FERDataModule(root, **words).training_counts()
     assert counts[0] != counts[1]
     data = FERDataModule(root, balance=1.0, batch_size=1000, **words)
-    assert data.training_counts().tolist() == pytest.approx([counts.sum().item() / 2] * 2)
-    assert data.training_shares().tolist() == pytest.approx([0.5, 0.5])
+    assert data.training_counts().tolist() == counts.tolist()
+    assert data.training_shares().tolist() == pytest.approx((counts / counts.sum()).tolist())
+    assert data.training_shares(drawn=True).tolist() == pytest.approx([0.5, 0.5])
     (batch,) = data.train_dataloader()
     assert len(batch.labels) == counts.sum()
     assert (batch.labels.bincount() - counts.sum() / 2).abs().max() <= 1
     soft = FERDataModule(root, balance=1.0, soft_labels=True, **words)  # shares 0.9, 0.1 and 0.25, 0.75 in turn
-    assert soft.training_shares().tolist() == pytest.approx([0.575, 0.425])
+    assert soft.training_shares(drawn=True).tolist() == pytest.approx([0.575, 0.425])
     with pytest.raises(FERError, match=r"--data.balance. Expected 0 to 1. Received: 2"):
         FERDataModule(root, balance=2, **words)
 
 
-def test_a_run_with_balanced_draws_resumes_exactly_and_has_learnt_even_shares(make_data, tmp_path):
+def test_a_run_with_balanced_draws_resumes_exactly(make_data, tmp_path):
     joy = [(f"p{number}.png", "joy") for number in range(30)]
     root = make_data([*joy, *((f"q{number}.png", "calm") for number in range(4)), ("r.png", "fear"), ("s.png", "fear")])
     words = ["fit", "--data.root", root, *TINY, "--data.split", "stratified", "--data.balance", "1"]
@@ -92,7 +98,28 @@ def test_a_run_with_balanced_draws_resumes_exactly_and_has_learnt_even_shares(ma
         torch.load(tmp_path / f"runs/{name}/checkpoints/last.ckpt", weights_only=True) for name in ("whole", "cut")
     )
     torch.testing.assert_close(cut["state_dict"], whole["state_dict"], rtol=0, atol=0)
-    assert whole["fer_lightning"]["class_shares"] == pytest.approx([1 / 3] * 3)
+    assert whole["fer_lightning"]["class_shares"] == pytest.approx([2 / 18, 1 / 18, 15 / 18])
+
+
+def test_answers_are_for_the_class_shares_as_they_are_however_often_classes_are_drawn(make_data, tmp_path):
+    same = np.full((8, 8, 3), 120, np.uint8)  # one picture under two labels: only their frequency can be learnt
+    root = make_data([(f"a{n}.png", "calm") for n in range(90)] + [(f"b{n}.png", "joy") for n in range(10)])
+    for path in (root / "images").iterdir():
+        Image.fromarray(same).save(path)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+    for balance in (0.0, 0.5, 1.0):
+        words = {"tree_dir": str(tmp_path / "tree"), "image_size": 8, "split": "stratified", "val_fraction": 0.0}
+        data = FERDataModule(str(root), balance=balance, batch_size=80, num_workers=0, **words)
+        model = ExpressionClassifier(
+            deepcopy(network), data.class_names, data.preprocessing, optimizer=partial(torch.optim.LBFGS, max_iter=50)
+        )
+        options = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+        Trainer(max_epochs=3, enable_model_summary=False, limit_val_batches=0, accelerator="cpu", **options).fit(
+            model, data
+        )
+        logits = model(torch.full((1, 1, 8, 8), 120, dtype=torch.uint8))
+        assert logits.softmax(1)[0].tolist() == pytest.approx([0.9, 0.1], abs=0.01), balance
+        assert model.class_shares == pytest.approx([0.9, 0.1])
 
 
 def test_soft_labels_need_votes(drawn, tmp_path):

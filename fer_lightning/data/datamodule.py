@@ -67,7 +67,8 @@ class FERDataModule(LightningDataModule):
             learning, arXiv 1608.01041); the legend needs a column of votes for each class.
         balance: Draw rare classes more often: 0 takes every training image once an epoch, 1 every class equally often,
             0.5 half-way (the number of draws of a class goes with its number of images to the power of 1 - balance,
-            arXiv 1910.09217, equation 1). An epoch has as many images as before.
+            arXiv 1910.09217, equation 1). An epoch has as many images as before, and answers are for the class shares
+            as they are: the loss takes the difference into account.
         licence: Under which licence the images and labels may be used; it goes into the model card.
         tree_dir: Where the image folders training/, validation/ and testing/ are built (hard links where possible),
             and the decoded images kept.
@@ -261,20 +262,22 @@ class FERDataModule(LightningDataModule):
         return FaceSamples(labels, gather, targets, repeated=part == TRAINING and self.balance > 0)
 
     def training_counts(self) -> Tensor:
-        """How many images of each class an epoch of training has, or with `balance` should have; float `(classes,)`."""
-        counts = torch.tensor(self.split.counts[TRAINING], dtype=torch.float32)
-        if not self.balance:
-            return counts
-        drawn = torch.where(counts > 0, counts.pow(1 - self.balance), 0)
-        return drawn * (counts.sum() / drawn.sum())
+        """How many training images each class has; float `(classes,)`."""
+        return torch.tensor(self.split.counts[TRAINING], dtype=torch.float32)
 
-    def training_shares(self) -> Tensor:
-        """The share of each class in the targets of an epoch of training, float `(classes,)`."""
+    def training_shares(self, drawn: bool = False) -> Tensor:
+        """The share of each class in the targets of the training images, float `(classes,)`.
+
+        Args:
+            drawn: As often as an epoch of training has them, which differs with `balance`.
+        """
+        balance = self.balance if drawn else 0.0
         samples = self.samples(TRAINING) if self.soft_labels else None
         if samples is None or samples.targets is None:
             counts = self.training_counts()
-            return counts / counts.sum()
-        draws = draws_of_classes(samples.labels, self.balance)
+            shares = torch.where(counts > 0, counts.pow(1 - balance), 0)
+            return shares / shares.sum()
+        draws = draws_of_classes(samples.labels, balance)
         return draws @ samples.targets / len(draws)
 
     def facts(self) -> dict[str, Any]:
