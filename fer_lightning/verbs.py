@@ -13,6 +13,7 @@ from fer_lightning.errors import FERError
 VERBS = {
     "predict": "Name the expressions in photographs and video.",
     "shares": "Estimate how frequent the classes are in pictures without labels, from the rows of predict.",
+    "ferplus": "Make the FER+ data set from the two files that it is published as.",
     "audit": "Examine a data set before training: what is in it, what is wrong, what to do about it.",
     "crossval": "Train and test on every fold of a data set; mean and spread of every measure.",
     "export": "Write a checkpoint's network to a small file of its own.",
@@ -42,6 +43,10 @@ def run_verb(verb: str, words: Sequence[str]) -> None:
         from fer_lightning.label_shift import shares
 
         shares(**_parse(shares, words, set()))
+    elif verb == "ferplus":
+        from fer_lightning.data.ferplus import ferplus
+
+        ferplus(**_parse(ferplus, words, set()))
     elif verb == "export":
         from fer_lightning.data.datamodule import FERDataModule
         from fer_lightning.export import export

@@ -1,0 +1,138 @@
+"""`ferplus`: the FER+ data set from the two files that it is published as."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from fer_lightning.data.legend import EXPRESSIONS
+from fer_lightning.errors import FERError
+
+SIZE = 48
+PARTS = {"Training": "training", "PublicTest": "validation", "PrivateTest": "testing"}
+_ORDER = ("testing", "validation", "training")
+_OTHER_VOTES = ("unknown", "NF")
+
+
+class _Picture(NamedTuple):
+    part: str
+    name: str
+    label: str
+    votes: list[int]
+    pixels: np.ndarray
+
+
+def ferplus(
+    fer2013: str, votes: str, output: str, testing: Literal["PrivateTest", "PublicTest"] = "PrivateTest"
+) -> None:
+    """Make the FER+ data set from fer2013.csv and fer2013new.csv, in the form that `fit` takes.
+
+    An image is in it if one of the eight expressions has more votes than anything else, `unknown` and "no face" among
+    it; its label is that expression. Of pictures that are the same pixel by pixel one is kept, in the testing part if
+    it is there, else in the validation part.
+
+    Args:
+        fer2013: The file with the images (FER2013, from Kaggle): columns emotion, pixels and Usage.
+        votes: The file with the votes (github.com/microsoft/FERPlus): fer2013new.csv.
+        output: The folder to make: legend.csv, with a column `split` and the votes, and images/.
+        testing: What the testing part is. PrivateTest: the parts are as published, PublicTest is the validation part.
+            PublicTest: PrivateTest is left out altogether, as in the results of the README.
+
+    Raises:
+        FERError: If a file cannot be read as such, or the folder has a legend already.
+    """
+    folder = Path(output)
+    if (folder / "legend.csv").exists():
+        raise FERError(f"'{folder / 'legend.csv'}' exists already: remove it, or choose another --output.")
+    parts = PARTS if testing == "PrivateTest" else {"Training": "training", "PublicTest": "testing"}
+    pixels = _rows(fer2013, "--fer2013", ("pixels", "Usage"))
+    given = _rows(votes, "--votes", ("Usage", "Image name", *EXPRESSIONS, *_OTHER_VOTES))
+    if len(pixels) != len(given):
+        raise FERError(
+            f"The two files do not belong together. Expected as many rows in '{votes}' as in '{fer2013}', which has "
+            f"{len(pixels):,}. Received: {len(given):,}."
+        )
+    rows: list[_Picture] = []
+    for line, (image, row) in enumerate(zip(pixels, given, strict=True), 2):
+        part, name = parts.get(row["Usage"]), row["Image name"]
+        label, counts = _label([_number(row[column], votes, line) for column in (*EXPRESSIONS, *_OTHER_VOTES)])
+        if image["Usage"] != row["Usage"]:
+            raise FERError(f"{votes}, line {line}: 'Usage' is {row['Usage']!r}, and {image['Usage']!r} in {fer2013}.")
+        if part and name and label:
+            rows.append(_Picture(part, name, label, counts, _image(image["pixels"], fer2013, line)))
+    kept = _without_copies(rows)
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    for picture in tqdm(kept, "Writing images", delay=1, leave=False):
+        Image.fromarray(picture.pixels).save(folder / "images" / picture.name)
+    half = folder / "legend.csv.part"  # the legend comes last and whole: without it there is no data set yet
+    with open(half, "w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["user.id", "image", "emotion", "split", *EXPRESSIONS])
+        writer.writerows(["ferplus", one.name, one.label, one.part, *one.votes] for one in kept)
+    os.replace(half, folder / "legend.csv")
+    numbers = Counter(picture.part for picture in kept)
+    said = ", ".join(f"{numbers[part]:,} {part}" for part in parts.values())
+    print(f"{folder}: {len(kept):,} images ({said}); {len(rows) - len(kept):,} copies left out.", flush=True)
+
+
+def _rows(path: str, option: str, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as stream:
+            reader = csv.reader(stream, skipinitialspace=True)
+            header = [name.strip() for name in next(reader, [])]
+            missing = [name for name in columns if name not in header]
+            if missing:
+                raise FERError(
+                    f"Invalid value for {option}. Expected a file with the columns {', '.join(columns)}. "
+                    f"'{path}' does not have {', '.join(missing)}."
+                )
+            places = {name: header.index(name) for name in columns}
+            return list(_cells(reader, places, len(header), path))
+    except (OSError, UnicodeDecodeError) as error:
+        said = getattr(error, "strerror", None) or error
+        raise FERError(f"Invalid value for {option}. Cannot read '{path}': {said}.") from None
+
+
+def _cells(reader: Iterator[list[str]], places: dict[str, int], width: int, path: str) -> Iterator[dict[str, str]]:
+    for line, cells in enumerate(reader, 2):
+        if len(cells) != width:
+            raise FERError(f"{path}, line {line}: expected {width} columns, found {len(cells)}. Is the file complete?")
+        yield {name: cells[place].strip() for name, place in places.items()}
+
+
+def _number(text: str, path: str, line: int) -> int:
+    if not text.isdecimal():
+        raise FERError(f"{path}, line {line}: expected a number of votes, found {text!r}.")
+    return int(text)
+
+
+def _label(counts: list[int]) -> tuple[str | None, list[int]]:
+    """The expression with most votes, if it has more than anything else; and the expressions' votes."""
+    best = max(counts)
+    first = counts.index(best)
+    sole = counts.count(best) == 1 and first < len(EXPRESSIONS)
+    return (EXPRESSIONS[first] if sole else None), counts[: len(EXPRESSIONS)]
+
+
+def _image(text: str, path: str, line: int) -> np.ndarray:
+    words = text.split()
+    if len(words) != SIZE * SIZE or not all(word.isdecimal() and int(word) < 256 for word in words):
+        raise FERError(
+            f"{path}, line {line}: expected {SIZE * SIZE:,} pixels from 0 to 255, found {len(words):,} words."
+        )
+    return np.array(words, np.int64).astype(np.uint8).reshape(SIZE, SIZE)
+
+
+def _without_copies(rows: list[_Picture]) -> list[_Picture]:
+    first: dict[bytes, int] = {}
+    for number in sorted(range(len(rows)), key=lambda number: (_ORDER.index(rows[number].part), number)):
+        first.setdefault(rows[number].pixels.tobytes(), number)
+    return [rows[number] for number in sorted(first.values())]
