@@ -29,7 +29,7 @@ def run_verb(verb: str, words: Sequence[str]) -> None:
         SystemExit: With status 1 if `audit` found what `--fail_on` names.
     """
     if verb == "crossval":
-        own, others = _separate(words, ("name", "runs_dir", "folds", "seeds"))
+        own, others = _separate(words, ("name", "runs_dir", "folds", "seeds", "part"))
         if others[:1] in (["--help"], ["-h"]):
             own, others = ["--help"], []
         from fer_lightning.evaluation.crossval import crossval

@@ -180,6 +180,11 @@ def test_crossval_tests_every_image_once_and_goes_on_where_it_was(drawn, tmp_pat
     assert (folder / "seed0-fold0" / "checkpoints" / "last.ckpt").stat().st_mtime_ns == kept
     assert (folder / "seed0-fold1" / "checkpoints" / "last.ckpt").stat().st_mtime_ns == begun
     assert json.loads((folder / "crossval.json").read_text())["metrics"] == content["metrics"]
+    run_here(*words, "--part", "validation", cwd=tmp_path)
+    assert (folder / "seed0-fold0" / "checkpoints" / "last.ckpt").stat().st_mtime_ns == kept
+    reports = folder.glob("seed*/validate/metrics.json")
+    assert {json.loads(path.read_text())["part"] for path in reports} == {"validation"}
+    assert json.loads((folder / "crossval-validation.json").read_text())["metrics"] != content["metrics"]
     with pytest.raises(SystemExit, match="2"):
         run_here(*words, "--data.color", "grey", cwd=tmp_path)
     assert "other options" in capsys.readouterr().err

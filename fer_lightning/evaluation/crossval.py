@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import yaml
@@ -21,7 +21,12 @@ from fer_lightning.evaluation.report import evaluate
 
 
 def crossval(
-    options: Sequence[str], name: str = "crossval", runs_dir: str = "runs", folds: int = 5, seeds: int = 1
+    options: Sequence[str],
+    name: str = "crossval",
+    runs_dir: str = "runs",
+    folds: int = 5,
+    seeds: int = 1,
+    part: Literal["testing", "validation"] = "testing",
 ) -> dict[str, Any]:
     """Train and test on every fold, each in a process of its own, and write one report over all.
 
@@ -33,9 +38,11 @@ def crossval(
         runs_dir: Folder that holds the runs.
         folds: Number of folds, 2 or more. All images of a person are in one fold.
         seeds: Number of seeds, 1 or more: each trains and tests every fold anew.
+        part: What to measure on. `validation` is for choosing between recipes: the testing parts then stay unseen, and
+            the same command without it tests the same trainings later. There is no report over all images then.
 
     Returns:
-        What stands in `<runs_dir>/<name>/crossval.json`.
+        What stands in `<runs_dir>/<name>/crossval.json`, or `crossval-validation.json`.
 
     Raises:
         FERError: If a fold fails or the options differ from those of the folds that are done.
@@ -46,10 +53,11 @@ def crossval(
         )
     folder = Path(runs_dir) / name
     _same_options(folder, [*options, "--folds", str(folds)])
+    verb = "test" if part == "testing" else "validate"
     done: list[dict[str, Any]] = []
     for seed in range(seeds):
         for fold in range(folds):
-            done.append(_one_fold(folder, list(options), seed, fold, folds))
+            done.append(_one_fold(folder, list(options), seed, fold, folds, verb))
             figures = done[-1]["metrics"]
             print(
                 f"Fold   {fold + 1} of {folds}, seed {seed}: accuracy {figures['accuracy']['value']:.4f}, balanced "
@@ -63,9 +71,11 @@ def crossval(
         "baseline": {m: _spread([part["metrics"][m]["baseline"] for part in done])["mean"] for m in MEASURES},
         "each": [{"seed": n // folds, "fold": n % folds, "metrics": part["metrics"]} for n, part in enumerate(done)],
     }
-    _pooled_report(folder, folds, content)
-    (folder / "crossval.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    print(_table(content), f"Written to {folder / 'crossval.json'}", sep="\n", flush=True)
+    if part == "testing":
+        _pooled_report(folder, folds, content)
+    path = folder / ("crossval.json" if part == "testing" else "crossval-validation.json")
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    print(_table(content), f"Written to {path}", sep="\n", flush=True)
     return content
 
 
@@ -81,16 +91,16 @@ def _same_options(folder: Path, options: list[str]) -> None:
     path.write_text(json.dumps(options) + "\n", encoding="utf-8")
 
 
-def _one_fold(folder: Path, options: list[str], seed: int, fold: int, folds: int) -> dict[str, Any]:
+def _one_fold(folder: Path, options: list[str], seed: int, fold: int, folds: int, verb: str) -> dict[str, Any]:
     run = folder / f"seed{seed}-fold{fold}"
-    report = run / "test" / "metrics.json"
+    report = run / verb / "metrics.json"
     if not report.is_file():
         place = ["--name", run.name, "--runs_dir", str(folder)]
         if not (run / "summary.json").is_file():
             resume = ["--ckpt_path", "last"] if (run / "checkpoints" / "last.ckpt").is_file() else []
             chosen = ["--data.fold", str(fold), "--data.folds", str(folds), "--seed_everything", str(seed)]
             run_in_process(["fit", *options, *chosen, *place, *resume])
-        run_in_process(["test", *place, "--ckpt_path", "best"])
+        run_in_process([verb, *place, "--ckpt_path", "best"])
     content: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
     return content
 
