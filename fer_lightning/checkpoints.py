@@ -129,7 +129,11 @@ def load_classifier(path: str | os.PathLike[str], network: nn.Module | None = No
         name = type(network).__name__
         raise FERError(f"The weights in '{path}' are of another network than {name}: {error}") from None
     classifier = ExpressionClassifier(
-        network, about["class_names"], contract, flip_at_test=bool(model.get("flip_at_test", False))
+        network,
+        about["class_names"],
+        contract,
+        class_prior=model.get("class_prior", "training"),
+        flip_at_test=bool(model.get("flip_at_test", False)),
     )
     classifier.temperature.copy_(checkpoint["state_dict"]["temperature"])
     classifier.risk_curve, classifier.class_shares = about.get("risk_curve", []), about.get("class_shares", [])

@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from fer_lightning import fine_tuning
 from fer_lightning.checkpoint_checks import refuse_other_contract, refuse_other_weights
-from fer_lightning.class_prior import prior_ratio, prior_shares
+from fer_lightning.class_prior import check_prior, prior_ratio, prior_shares
 from fer_lightning.data.augmentation import cut_and_mix, mix
 from fer_lightning.data.batches import Batch
 from fer_lightning.data.datamodule import FERDataModule
@@ -25,7 +25,7 @@ from fer_lightning.data.preprocessing import Preprocessing
 from fer_lightning.data.sampling import PADDING
 from fer_lightning.distillation import Teacher
 from fer_lightning.errors import FERError
-from fer_lightning.evaluation.calibration import calibrate
+from fer_lightning.evaluation.calibration import fit_temperature, stored_curve
 from fer_lightning.losses import LossOptions
 from fer_lightning.metrics import expression_metrics
 from fer_lightning.schedules import warmup_cosine
@@ -79,8 +79,10 @@ class ExpressionClassifier(LightningModule):
         compile: Compile the network with torch.compile for training; on 2 CPU cores it was slower
             (docs/experiments.md).
         class_prior: How frequent the classes are where the network is used: `training`, as in its training; `uniform`,
-            all the same; or their shares, in the order of the class names. Answers are moved from the shares in
-            training to these by Bayes' rule (Saerens et al. 2002, equation 2.4); training is not changed.
+            all the same; a number between: the shares in training to that power (1 is `training`, 0 `uniform`); or
+            their shares, in the order of the class names. Answers are moved from the shares in training to these by
+            Bayes' rule (Saerens et al. 2002, equation 2.4), in validation, test and wherever the network is used
+            later; training itself is not changed.
         flip_at_test: Answer with the mean logits of an image and its mirror image, at twice the cost.
 
     Raises:
@@ -109,7 +111,7 @@ class ExpressionClassifier(LightningModule):
         teacher: str | None = None,
         teacher_share: float = 0.3,
         compile: bool = False,
-        class_prior: Literal["training", "uniform"] | list[float] = "training",
+        class_prior: Literal["training", "uniform"] | float | list[float] = "training",
         flip_at_test: bool = False,
     ) -> None:
         super().__init__()
@@ -130,7 +132,7 @@ class ExpressionClassifier(LightningModule):
         self._layer_decay = layer_decay
         self._frozen = fine_tuning.freeze(network, freeze or [])
         self.class_prior = class_prior
-        prior_shares(class_prior, self.class_names, "--model.class_prior")
+        check_prior(class_prior, self.class_names, "--model.class_prior")
         self.class_shares: list[float] = []
         self.data_facts: dict[str, Any] = {}
         sources = {"started_from": weights, "teacher": teacher}
@@ -280,8 +282,10 @@ class ExpressionClassifier(LightningModule):
         real = labels != PADDING
         data = self._data()
         if real.any() and not (data is not None and data.validates_on_testing):
-            temperature, self.risk_curve = calibrate(logits[real].float(), labels[real])
-            self.temperature.fill_(temperature)
+            logits, labels = logits[real].float(), labels[real]
+            self.temperature.fill_(fit_temperature(logits, labels))
+            confidence, predicted = self.probabilities(logits).max(1)
+            self.risk_curve = stored_curve(confidence.double().cpu().numpy(), (predicted == labels).cpu().numpy())
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Loss and metrics of one test batch; returns its logits and labels."""
@@ -302,6 +306,11 @@ class ExpressionClassifier(LightningModule):
     def probabilities(self, logits: Tensor) -> Tensor:
         """Calibrated probabilities of logits, both float `(n, classes)`."""
         return (self.adapted(logits.float()) / self.temperature).softmax(1)
+
+    @property
+    def answered_shares(self) -> list[float]:
+        """The share of each class that answers are for; empty if not known."""
+        return prior_shares(self.class_prior, self.class_names, self.class_shares, "--model.class_prior")
 
     def adapted(self, logits: Tensor) -> Tensor:
         """Logits moved from the class shares in training to those of `class_prior`, both float `(n, classes)`.

@@ -114,6 +114,7 @@ class FERCommandLine(LightningCLI):
         if finetune:  # weights without a training to go on with: a new run starts from them, with classes of its own
             saved["model"]["weights"] = str(path)
             saved["data"].pop("classes")
+            saved["model"].pop("class_prior", None)
         if path.parent.name == "checkpoints":  # the run is where its checkpoint lies, whatever it was called before
             run_dir = path.parent.parent
             saved |= {"name": run_dir.name, "runs_dir": str(run_dir.parent)}

@@ -26,6 +26,7 @@ class DeployedClassifier(nn.Module):
 
     weights: Tensor
     temperature: Tensor
+    moved: Tensor
 
     def __init__(self, classifier: ExpressionClassifier) -> None:
         super().__init__()
@@ -34,6 +35,7 @@ class DeployedClassifier(nn.Module):
         self.flip = classifier.flip_at_test
         self.register_buffer("weights", torch.tensor(_LUMA).view(1, 3, 1, 1))
         self.register_buffer("temperature", classifier.temperature.clone())
+        self.register_buffer("moved", classifier.adapted(torch.zeros(len(classifier.class_names))))
         self.eval().requires_grad_(False)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -51,5 +53,5 @@ class DeployedClassifier(nn.Module):
         logits = self.network(inputs)
         if self.flip:
             logits = (logits + self.network(inputs.flip(-1))) / 2
-        probabilities: Tensor = (logits / self.temperature).softmax(1)
+        probabilities: Tensor = ((logits + self.moved) / self.temperature).softmax(1)
         return probabilities

@@ -99,8 +99,9 @@ def export(
             count = sum(value.numel() for value in read_weights(aside)["state_dict"].values())
             lines.append(f"{count:,} numbers")
         else:
-            deployed = DeployedClassifier(load_classifier(path))
-            said = portable_facts(checkpoint)
+            classifier = load_classifier(path)
+            deployed = DeployedClassifier(classifier)
+            said = portable_facts(checkpoint) | {"class_shares": classifier.answered_shares}
             if suffix == EXPORTED:
                 with warnings.catch_warnings():
                     warnings.filterwarnings("ignore", message="No complete tensor found")

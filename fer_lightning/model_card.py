@@ -153,8 +153,11 @@ def _of_what(found: Mapping[str, Any]) -> str:
     said = f" of {', '.join(found['data'])}" if "data" in found else ""
     if found.get("faces") == "detect":
         said += ", faces detected"
-    if found.get("class_prior", "training") != "training":
-        said += f", class shares assumed to be {found['class_prior']}"
+    prior = found.get("class_prior", "training")
+    if isinstance(prior, float | int):
+        said += f", class shares assumed to be those in training to the power of {prior:g}"
+    elif prior != "training":
+        said += f", class shares assumed to be {prior}"
     return said
 
 

@@ -38,7 +38,7 @@ def portable_facts(checkpoint: dict[str, Any]) -> dict[str, Any]:
     kept = ("format", "version", "class_names", "preprocessing", "risk_curve", "class_shares", "data", "measured")
     about = {name: known[name] for name in kept if name in known}
     model = (yaml.safe_load(known.get("config", "{}")) or {}).get("model", {})
-    model = {name: model[name] for name in ("network", "flip_at_test") if name in model}
+    model = {name: model[name] for name in ("network", "flip_at_test", "class_prior") if name in model}
     return about | {
         "config": yaml.safe_dump({"model": model}),
         "temperature": float(checkpoint["state_dict"]["temperature"]),

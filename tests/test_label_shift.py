@@ -9,6 +9,7 @@ import shutil
 import numpy as np
 import pytest
 
+from fer_lightning.inference.model import open_model
 from fer_lightning.label_shift import estimate_shares
 from tests.conftest import run_here
 
@@ -72,11 +73,12 @@ def test_shares_of_rows_can_be_given_to_predict(drawn, tmp_path, capsys, monkeyp
     assert "'words.csv' cannot be read after row 1: could not convert" in capsys.readouterr().err
     (tmp_path / "test").mkdir()
     (tmp_path / "test/predictions.csv").write_text((tmp_path / "rows.csv").read_text())
-    (tmp_path / "test/metrics.json").write_text('{"class_prior": "uniform"}')
+    (tmp_path / "test/metrics.json").write_text('{"class_prior": "uniform", "checkpoint": "pretrained"}')
     with pytest.raises(SystemExit):
         run_here("shares", "--rows", "test/predictions.csv", cwd=tmp_path)
     assert "made for other class shares already" in capsys.readouterr().err
-    (tmp_path / "test/metrics.json").write_text('{"class_prior": "training", "checkpoint": "pretrained"}')
+    own = open_model("pretrained", device="cpu").class_prior
+    (tmp_path / "test/metrics.json").write_text(json.dumps({"class_prior": own, "checkpoint": "pretrained"}))
     capsys.readouterr()
     run_here("shares", "--rows", "test/predictions.csv", cwd=tmp_path)  # of what made it
     assert capsys.readouterr().out == said[0]

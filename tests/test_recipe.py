@@ -14,11 +14,13 @@ from lightning.pytorch import Trainer
 from PIL import Image
 from torch import nn
 
+from fer_lightning.class_prior import prior_shares
 from fer_lightning.classifier import ExpressionClassifier
 from fer_lightning.data.augmentation import cut_and_mix, mix
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.preprocessing import Preprocessing
 from fer_lightning.errors import FERError
+from fer_lightning.inference.model import open_model
 from fer_lightning.networks import CompactResNet, ExpressionCNN
 from fer_lightning.schedules import warmup_cosine
 from tests.conftest import TINY, run_here
@@ -305,9 +307,47 @@ def test_another_class_prior_moves_answers_by_bayes_rule():
     assert small().adapted(logits).equal(logits)
     with pytest.raises(FERError, match=r"--model.class_prior needs a model that knows the class shares"):
         small(class_prior="uniform").adapted(logits)
-    for wrong in ([0.5, 0.4, 0.1], [0.9, 0.9], "even"):
-        with pytest.raises(FERError, match=r"--model.class_prior. Expected training, uniform, or 2 shares"):
+    for wrong in ([0.5, 0.4, 0.1], [0.9, 0.9], "even", 1.5, [0.5, "half"]):
+        with pytest.raises(FERError, match=r"--model.class_prior. Expected training, uniform, a number from 0 to 1"):
             small(class_prior=wrong)
+
+
+def test_a_number_as_class_prior_lies_between_training_and_uniform():
+    learnt = [0.81, 0.16, 0.03]
+    assert prior_shares(1, "abc", learnt) == prior_shares("training", "abc", learnt) == learnt
+    assert prior_shares(0, "abc", learnt) == pytest.approx(prior_shares("uniform", "abc", learnt))
+    half = [0.9, 0.4, 0.03**0.5]
+    assert prior_shares(0.5, "abc", learnt) == pytest.approx([share / sum(half) for share in half])
+    model = small(class_prior=0.5)
+    model.class_shares = [0.8, 0.2]
+    assert model.answered_shares == pytest.approx([2 / 3, 1 / 3])
+    logits = torch.tensor([[0.8, 0.2]]).log()  # an image that says nothing
+    assert model.probabilities(logits)[0].tolist() == pytest.approx([2 / 3, 1 / 3])
+
+
+def test_the_class_prior_of_a_training_stays_with_its_exports(drawn, tmp_path):
+    words = ["--data.root", drawn, *TINY, "--model.network.init_args.hidden", "16", "--trainer.max_epochs", "1"]
+    words += ["--data.balance", "0.5", "--model.class_prior", "[0.3, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]"]
+    run_here("fit", *words, cwd=tmp_path)
+    run_here("export", "--ckpt_path", "best", "--output", "a.safetensors", cwd=tmp_path)
+    run_here("export", "--ckpt_path", "best", "--output", "a.pt2", cwd=tmp_path)
+    models = [open_model(tmp_path / name, "cpu") for name in ("runs/default/checkpoints/best.ckpt", "a.safetensors")]
+    contract = models[0].preprocessing
+    shape = (5, contract.channels, contract.image_size, contract.image_size)
+    faces = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    models.append(open_model(tmp_path / "a.pt2", "cpu"))
+    answers = [model(faces) for model in models]
+    torch.testing.assert_close(answers[1], answers[0], atol=2e-3, rtol=0)
+    torch.testing.assert_close(answers[2], answers[0], atol=1e-5, rtol=0)
+    for model in models:
+        assert model.class_shares == pytest.approx([0.3] + [0.1] * 7)
+        model.assume("uniform")
+        uniform = answers[0] / torch.tensor(model.class_shares)
+        torch.testing.assert_close(model(faces), uniform / uniform.sum(1, keepdim=True), atol=5e-3, rtol=0)
+    run_here("test", "--ckpt_path", "a.safetensors", "--data.root", drawn, "--data.num_workers", "0", cwd=tmp_path)
+    assert json.loads((tmp_path / "runs/a/test/metrics.json").read_text())["class_prior"][0] == 0.3
+    run_here("fit", "--ckpt_path", "a.safetensors", "--name", "b", *words[:-2], cwd=tmp_path)
+    assert "class_prior: training" in (tmp_path / "runs/b/config.yaml").read_text()
 
 
 def test_the_class_prior_is_for_test_and_stays_out_of_training(drawn, tmp_path):

