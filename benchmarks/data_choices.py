@@ -12,6 +12,7 @@ testing parts are not touched): mean and standard deviation over the seeds.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import platform
@@ -65,13 +66,13 @@ def train(choice: Choice, seed: int, options: argparse.Namespace) -> Path:
         words += ["--model.weights", str(train(start, seed, options) / "checkpoints" / "best.ckpt")]
     if choice is SUSPECTS:
         words += ["--data.exclude", options.suspects]
-    return fit(_folder(choice, seed), [*words, *choice.words], seed, options.runs)
+    return fit(_folder(choice, seed, options), [*words, *choice.words], seed, options.runs)
 
 
 def measure(choice: Choice, seed: int, on: str, options: argparse.Namespace) -> list[float]:
     """The figures of one training on the validation part of one data set."""
     checkpoint = train(choice, seed, options) / "checkpoints" / "best.ckpt"
-    name = f"{_folder(choice, seed)}_on_{on}"
+    name = f"{_folder(choice, seed, options)}_on_{on}"
     report = options.runs / name / "validate" / "metrics.json"
     if not report.is_file():
         root, split = (options.fe, "grouped") if on == FE else (options.ferplus, "predefined")
@@ -83,8 +84,10 @@ def measure(choice: Choice, seed: int, on: str, options: argparse.Namespace) -> 
     return [found[figure]["value"] for figure in FIGURES]
 
 
-def _folder(choice: Choice, seed: int) -> str:
-    return f"{choice.name} {seed}".replace(",", "").replace(" ", "_")
+def _folder(choice: Choice, seed: int, options: argparse.Namespace) -> str:
+    epochs = options.fe_epochs if choice.train == (FE,) else options.epochs
+    about = f" {hashlib.sha256(Path(options.suspects).read_bytes()).hexdigest()[:6]}" if choice is SUSPECTS else ""
+    return f"{choice.name}{about} {epochs}x{options.size} {seed}".replace(",", "").replace(" ", "_")
 
 
 def main() -> None:

@@ -138,7 +138,7 @@ class ExpressionClassifier(LightningModule):
         sources = {"started_from": weights, "teacher": teacher}
         self._sources = {name: Path(source).name for name, source in sources.items() if source}
         self._counts: Tensor | None = None
-        self._overdrawn: Tensor | None = None  # log of how much more often than it is there a class is drawn
+        self._draws: Tensor | None = None
         self._teacher_file, self._teacher_share = teacher, teacher_share
         self._teacher: Teacher | None = None  # no module of this one, so that it is not in checkpoints
         self._compile = compile
@@ -218,12 +218,11 @@ class ExpressionClassifier(LightningModule):
         data = self._data()
         if data is not None:
             self._counts = data.training_counts().to(self.device)
-            shares, drawn = data.training_shares(), data.training_shares(drawn=True)
+            self._draws = data.training_draws().to(self.device) if data.balance else None
+            shares = data.training_shares()
             self.class_shares = self._loss.learnt_shares(shares, self._counts.cpu()).tolist()
-            if data.balance:
-                self._overdrawn = (drawn.clamp(min=1e-6) / shares.clamp(min=1e-6)).log().to(self.device)
             if teacher := self._teacher or self.open_teacher():
-                teacher.start(drawn, self.device)
+                teacher.start(shares, self.device)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one batch."""
@@ -236,9 +235,7 @@ class ExpressionClassifier(LightningModule):
         if self._teacher is not None:
             targets = self._teacher(images, targets)
         logits = self(images)
-        # Added in training only, so that the network need not learn how often classes are drawn (arXiv 2007.07314).
-        seen = logits if self._overdrawn is None else logits + self._overdrawn
-        loss = self._loss(seen, targets, self._counts)
+        loss = self._loss(logits, targets, self._counts, self._draws)
         self._tally(loss.detach(), logits.detach(), labels)
         if batch_idx % 10 == 0:
             self.log(RUNNING_LOSS, loss, prog_bar=True, logger=False)

@@ -19,7 +19,8 @@ class LossOptions:
     Attributes:
         label_smoothing: Share of every target that is spread over all classes (arXiv 1512.00567, section 7).
         class_weights: Weight of each class: `none`; `inverse`, of its number of images; or `effective`, of its
-            effective number with beta 0.999 (arXiv 1901.05555, equation 2). They average 1 over the images.
+            effective number with beta 0.999 (arXiv 1901.05555, equation 2). They average 1 over the images, each
+            counted once.
         logit_adjustment: Strength tau of the logit adjustment: tau times the log of the class's share is added to its
             logit in training, so that the network need not learn the shares (arXiv 2007.07314, equation 10). 1 aims
             at balanced accuracy, 0 at accuracy.
@@ -37,14 +38,21 @@ class LossOptions:
             if not 0 <= value <= top:
                 raise FERError(f"Invalid value for --model.loss.{name}. Expected 0 to {top:g}. Received: {value}.")
 
-    def __call__(self, logits: Tensor, targets: Tensor, counts: Tensor | None = None) -> Tensor:
+    def __call__(
+        self, logits: Tensor, targets: Tensor, counts: Tensor | None = None, draws: Tensor | None = None
+    ) -> Tensor:
         """The mean loss of a batch.
+
+        Where classes are drawn unequally, the network is not to learn how often they are drawn but how frequent they
+        are: logits get the log of the draws (as in arXiv 2007.07314), and targets are multiplied by the draws, so that
+        the loss is least for the targets themselves. A target of one class stays as it is.
 
         Args:
             logits: float `(n, classes)`.
             targets: float `(n, classes)`, rows that add up to 1.
             counts: float `(classes,)`, images of each class in the training part; needed for `class_weights` and
                 `logit_adjustment`.
+            draws: float `(classes,)`, how often an image of each class is drawn, where that differs.
 
         Returns:
             A float scalar.
@@ -58,6 +66,10 @@ class LossOptions:
             logits = logits + self.logit_adjustment * (counts.clamp(min=0.5) / counts.sum()).log()
         if self.label_smoothing:
             targets = targets * (1 - self.label_smoothing) + self.label_smoothing / targets.shape[1]
+        if draws is not None:
+            logits = logits + draws.log()
+            targets = targets * draws
+            targets = targets / targets.sum(1, keepdim=True)
         log_probabilities = log_softmax(logits, 1)
         terms = -targets * log_probabilities
         if self.focal_gamma:

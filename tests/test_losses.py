@@ -35,6 +35,18 @@ def test_logit_adjustment_adds_the_log_of_the_class_shares():
     assert found.item() == pytest.approx(cross_entropy(adjusted, LABELS).item())
 
 
+@pytest.mark.parametrize("options", [{}, {"label_smoothing": 0.1}])
+def test_unequal_draws_do_not_change_what_is_learnt(options):
+    draws = torch.tensor([0.5, 2.0, 7.0])
+    found = LossOptions()(LOGITS, TARGETS, draws=draws)
+    assert found.item() == pytest.approx(cross_entropy(LOGITS + draws.log(), LABELS).item())
+    votes = torch.tensor([[0.7, 0.2, 0.1], [0.0, 0.4, 0.6]])
+    aims = votes * (1 - options.get("label_smoothing", 0)) + options.get("label_smoothing", 0) / 3
+    logits = aims.clamp(min=1e-12).log().requires_grad_(True)
+    LossOptions(**options)(logits, votes, draws=draws).backward()
+    torch.testing.assert_close(logits.grad, torch.zeros(2, 3), atol=1e-6, rtol=0)
+
+
 def test_class_weights():
     """Inverse: every class counts the same over the data set. Effective: (1 - beta) / (1 - beta^n)."""
     losses = cross_entropy(LOGITS, LABELS, reduction="none")

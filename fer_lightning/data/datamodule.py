@@ -265,20 +265,19 @@ class FERDataModule(LightningDataModule):
         """How many training images each class has; float `(classes,)`."""
         return torch.tensor(self.split.counts[TRAINING], dtype=torch.float32)
 
-    def training_shares(self, drawn: bool = False) -> Tensor:
-        """The share of each class in the targets of the training images, float `(classes,)`.
+    def training_draws(self) -> Tensor:
+        """How often an image of each class is expected in an epoch of training, float `(classes,)`; see `balance`."""
+        counts = self.training_counts()
+        draws = counts.clamp(min=1).pow(-self.balance)
+        return draws * (counts.sum() / (draws @ counts))
 
-        Args:
-            drawn: As often as an epoch of training has them, which differs with `balance`.
-        """
-        balance = self.balance if drawn else 0.0
+    def training_shares(self) -> Tensor:
+        """The share of each class in the targets of the training images, float `(classes,)`."""
         samples = self.samples(TRAINING) if self.soft_labels else None
         if samples is None or samples.targets is None:
             counts = self.training_counts()
-            shares = torch.where(counts > 0, counts.pow(1 - balance), 0)
-            return shares / shares.sum()
-        draws = draws_of_classes(samples.labels, balance)
-        return draws @ samples.targets / len(draws)
+            return counts / counts.sum()
+        return samples.targets.mean(0)
 
     def facts(self) -> dict[str, Any]:
         """What a network trained on this should tell of it, in plain values."""

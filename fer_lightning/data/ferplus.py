@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,15 +36,16 @@ def ferplus(
 ) -> None:
     """Make the FER+ data set from fer2013.csv and fer2013new.csv, in the form that `fit` takes.
 
-    An image is in it if one of the eight expressions has more votes than anything else, `unknown` and "no face" among
-    it; its label is that expression. Of pictures that are the same pixel by pixel one is kept, in the testing part if
-    it is there, else in the validation part.
+    An image is in it if one of the eight expressions has a majority: more than half of the votes, those for `unknown`
+    and "no face" among them, where single votes do not count (the majority rule of microsoft/FERPlus). The votes in the
+    legend are all that the expressions have. Of pictures that are the same pixel by pixel one is kept, in the testing
+    part if it is there, else in the validation part.
 
     Args:
         fer2013: The file with the images (FER2013, from Kaggle): columns emotion, pixels and Usage.
         votes: The file with the votes (github.com/microsoft/FERPlus): fer2013new.csv.
         output: The folder to make: legend.csv, with a column `split` and the votes, and images/.
-        testing: What the testing part is. PrivateTest: the parts are as published, PublicTest is the validation part.
+        testing: What the testing part is. PrivateTest: as published, PublicTest is the validation part then.
             PublicTest: PrivateTest is left out altogether, as in the results of the README.
 
     Raises:
@@ -61,14 +63,25 @@ def ferplus(
             f"{len(pixels):,}. Received: {len(given):,}."
         )
     rows: list[_Picture] = []
+    names: set[str] = set()
     for line, (image, row) in enumerate(zip(pixels, given, strict=True), 2):
-        part, name = parts.get(row["Usage"]), row["Image name"]
+        usage, name = row["Usage"], row["Image name"]
+        if usage not in PARTS:
+            raise FERError(f"{votes}, line {line}: 'Usage' is {usage!r}. Expected one of {', '.join(PARTS)}.")
+        if name and (name in names or not re.fullmatch(r"[\w-]+\.png", name)):
+            raise FERError(
+                f"{votes}, line {line}: expected an image name of its own such as fer0000001.png, found {name!r}."
+            )
+        names.add(name)
+        part = parts.get(usage)
         label, counts = _label([_number(row[column], votes, line) for column in (*EXPRESSIONS, *_OTHER_VOTES)])
-        if image["Usage"] != row["Usage"]:
-            raise FERError(f"{votes}, line {line}: 'Usage' is {row['Usage']!r}, and {image['Usage']!r} in {fer2013}.")
+        if image["Usage"] != usage:
+            raise FERError(f"{votes}, line {line}: 'Usage' is {usage!r}, and {image['Usage']!r} in {fer2013}.")
         if part and name and label:
             rows.append(_Picture(part, name, label, counts, _image(image["pixels"], fer2013, line)))
     kept = _without_copies(rows)
+    if not kept:
+        raise FERError(f"No image in '{votes}' has a majority for one of the eight expressions.")
     (folder / "images").mkdir(parents=True, exist_ok=True)
     for picture in tqdm(kept, "Writing images", delay=1, leave=False):
         Image.fromarray(picture.pixels).save(folder / "images" / picture.name)
@@ -96,13 +109,15 @@ def _rows(path: str, option: str, columns: tuple[str, ...]) -> list[dict[str, st
                 )
             places = {name: header.index(name) for name in columns}
             return list(_cells(reader, places, len(header), path))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         said = getattr(error, "strerror", None) or error
         raise FERError(f"Invalid value for {option}. Cannot read '{path}': {said}.") from None
 
 
 def _cells(reader: Iterator[list[str]], places: dict[str, int], width: int, path: str) -> Iterator[dict[str, str]]:
     for line, cells in enumerate(reader, 2):
+        if not cells:
+            continue
         if len(cells) != width:
             raise FERError(f"{path}, line {line}: expected {width} columns, found {len(cells)}. Is the file complete?")
         yield {name: cells[place].strip() for name, place in places.items()}
@@ -115,11 +130,11 @@ def _number(text: str, path: str, line: int) -> int:
 
 
 def _label(counts: list[int]) -> tuple[str | None, list[int]]:
-    """The expression with most votes, if it has more than anything else; and the expressions' votes."""
-    best = max(counts)
-    first = counts.index(best)
-    sole = counts.count(best) == 1 and first < len(EXPRESSIONS)
-    return (EXPRESSIONS[first] if sole else None), counts[: len(EXPRESSIONS)]
+    """The expression with the majority, if there is one; and the expressions' votes."""
+    heard = [count if count > 1 else 0 for count in counts]
+    first = heard.index(max(heard))
+    majority = first < len(EXPRESSIONS) and 2 * heard[first] > sum(heard)
+    return (EXPRESSIONS[first] if majority else None), counts[: len(EXPRESSIONS)]
 
 
 def _image(text: str, path: str, line: int) -> np.ndarray:

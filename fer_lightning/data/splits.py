@@ -140,8 +140,7 @@ def make_split(
         elif rule != "predefined":
             parts[_hold_out(groups, keys, legend, parts == TRAINING, 1 - train_fraction)] = TESTING
         if val_fraction > 0 and not (parts == VALIDATION).any():
-            mixed = _mixed(keys, fold[0] if fold is not None else 0)
-            parts[_hold_out(groups, mixed, legend, parts == TRAINING, val_fraction)] = VALIDATION
+            parts[_hold_out(groups, _mixed(keys), legend, parts == TRAINING, val_fraction)] = VALIDATION
     options: dict[str, str | float | int] = {"rule": rule, "val_fraction": val_fraction}
     if fold is not None:
         options["fold"], options["folds"] = fold
@@ -192,10 +191,9 @@ def _groups(names: list[str], seed: int) -> tuple[np.ndarray, np.ndarray]:
     return groups, np.frombuffer(digests, "<u8")
 
 
-def _mixed(keys: np.ndarray, fold: int) -> np.ndarray:
-    """Another order from the same keys (SplitMix64), so that validation is an independent draw in every fold."""
+def _mixed(keys: np.ndarray) -> np.ndarray:
+    """Another order from the same keys (the finaliser of SplitMix64), so that validation is an independent draw."""
     with np.errstate(over="ignore"):
-        keys = keys + np.uint64(fold) * np.uint64(0x9E3779B97F4A7C15)
         keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed: np.ndarray = keys ^ (keys >> np.uint64(31))

@@ -38,8 +38,10 @@ def crossval(
         runs_dir: Folder that holds the runs.
         folds: Number of folds, 2 or more. All images of a person are in one fold.
         seeds: Number of seeds, 1 or more: each trains and tests every fold anew.
-        part: What to measure on. `validation` is for choosing between recipes: the testing parts then stay unseen, and
-            the same command without it tests the same trainings later. There is no report over all images then.
+        part: What to measure on. `validation` is for choosing between settings: each fold's network is measured on the
+            images that also chose its epoch and temperature, never on its testing part; the same command without it
+            tests the same trainings later. As an image of one fold's validation part is tested in another, a choice
+            by the mean over the folds makes that later test a little too good. There is no report over all images.
 
     Returns:
         What stands in `<runs_dir>/<name>/crossval.json`, or `crossval-validation.json`.
@@ -59,6 +61,8 @@ def crossval(
         for fold in range(folds):
             done.append(_one_fold(folder, list(options), seed, fold, folds, verb))
             figures = done[-1]["metrics"]
+            if done[-1]["part"] != part:
+                raise FERError("--part validation needs a validation part: --data.val_fraction above 0.")
             print(
                 f"Fold   {fold + 1} of {folds}, seed {seed}: accuracy {figures['accuracy']['value']:.4f}, balanced "
                 f"accuracy {figures['balanced_accuracy']['value']:.4f}, macro-F1 {figures['macro_f1']['value']:.4f}",

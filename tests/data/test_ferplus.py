@@ -38,11 +38,13 @@ ROWS = [
     ("Training", "tie.png", 2, {"neutral": 5, "sadness": 5}),
     ("Training", "unknown.png", 3, {"fear": 4, "unknown": 5}),
     ("Training", "equal.png", 4, {"fear": 4, "unknown": 4}),
+    ("Training", "half.png", 9, {"anger": 5, "fear": 3, "sadness": 2}),
+    ("Training", "most.png", 10, {"anger": 4, "fear": 3, "sadness": 2}),
     ("Training", "", 5, {"NF": 10}),
     ("Training", "copy.png", 6, {"anger": 9}),
     ("Training", "b.png", 7, {"contempt": 5, "neutral": 4}),
     ("Training", "again.png", 7, {"contempt": 6, "neutral": 4}),
-    ("PublicTest", "c.png", 6, {"anger": 10}),
+    ("PublicTest", "c.png", 6, {"anger": 3, "fear": 2, "sadness": 1, "neutral": 1, "NF": 1}),
     ("PrivateTest", "d.png", 8, {"surprise": 10}),
 ]
 
@@ -86,11 +88,25 @@ def test_files_that_are_not_those_are_one_message_and_leave_nothing(tmp_path):
         ferplus("none.csv", files["votes"], str(made))
     lines = (tmp_path / "fer2013.csv").read_text().splitlines()
     (tmp_path / "short.csv").write_text("\n".join(lines[:-1]))
-    with pytest.raises(FERError, match=r"as many rows .* which has 9. Received: 10"):
+    with pytest.raises(FERError, match=r"as many rows .* which has 11. Received: 12"):
         ferplus(str(tmp_path / "short.csv"), files["votes"], str(made))
     (tmp_path / "cut.csv").write_text("\n".join([lines[0], lines[1].replace("1 1 1 1 ", "1 ", 1), *lines[2:]]))
     with pytest.raises(FERError, match=r"cut.csv, line 2: expected 2,304 pixels from 0 to 255, found 2,301 words"):
         ferplus(str(tmp_path / "cut.csv"), files["votes"], str(made))
+    text = (tmp_path / "fer2013new.csv").read_text()
+    for number, (wrong, message) in enumerate(
+        {
+            text.replace("a.png", "../a.png"): "line 2: expected an image name of its own .* found '../a.png'",
+            text.replace("b.png", "a.png"): "line 10: expected an image name of its own .* found 'a.png'",
+            text.replace("Training", "training"): "line 2: 'Usage' is 'training'. Expected one of Training, PublicTest",
+            text.replace("Training,a", "PublicTest,a"): "'Usage' is 'PublicTest', and 'Training' in ",
+            text.replace("a.png,6", "a.png,six"): "line 2: expected a number of votes, found 'six'",
+            text.replace("Training,a", 'Training,"a') + "x" * 200_000: "--votes. Cannot read .* field larger",
+        }.items()
+    ):
+        (tmp_path / f"{number}.csv").write_text(wrong)
+        with pytest.raises(FERError, match=message):
+            ferplus(files["fer2013"], str(tmp_path / f"{number}.csv"), str(made))
     assert not made.exists()
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
 import numpy as np
@@ -67,14 +66,6 @@ def test_a_split_depends_on_names_and_seed_not_on_the_order_of_rows(crowd):
         assert one.parts.tolist() == other.parts.tolist()[::-1]
         assert one.fingerprint == other.fingerprint == make_split(crowd, rule).fingerprint
         assert one.fingerprint != make_split(crowd, rule, seed=1).fingerprint
-
-
-def test_every_fold_draws_its_own_validation_part():
-    legend = legend_of([f"p{n // 4}_{n}.jpg" for n in range(2000)], [n % 2 for n in range(2000)])
-    held = [make_split(legend, "grouped", fold=(number, 5)).parts == VALIDATION for number in range(5)]
-    assert (held[0] == (make_split(legend, "grouped", train_fraction=0.8).parts == VALIDATION)).all()
-    for one, other in itertools.combinations(held, 2):
-        assert (one & other).sum() < 0.25 * one.sum()  # 0.1 if they were drawn from the same images
 
 
 def test_a_known_split_stays_as_it_is():
