@@ -12,7 +12,8 @@ from fer_lightning.errors import FERError
 
 ClassPrior = Literal["training", "uniform"] | float | Sequence[float]
 """`training`: as in training; `uniform`: all the same; a number: the shares in training to that power, made to add up
-to 1, so that 1 is `training` and 0 `uniform`; or the share of each class."""
+to 1, so that 1 is `training` and 0 `uniform` (shares learnt with a logit adjustment of 0.5 are made whole by 2); or the
+share of each class."""
 
 
 def check_prior(prior: ClassPrior, class_names: Sequence[str], option: str) -> None:
@@ -24,13 +25,13 @@ def check_prior(prior: ClassPrior, class_names: Sequence[str], option: str) -> N
     if prior in ("training", "uniform"):
         return
     if isinstance(prior, float | int):
-        fits = 0 <= prior <= 1
+        fits = 0 <= prior <= 10
     else:
         shares = [share for share in prior if isinstance(share, int | float) and 0 <= share <= 1]
         fits = len(shares) == len(prior) == len(class_names) and abs(sum(shares) - 1) <= 0.01
     if not fits:
         raise FERError(
-            f"Invalid value for {option}. Expected training, uniform, a number from 0 to 1, or {len(class_names)} "
+            f"Invalid value for {option}. Expected training, uniform, a number from 0 to 10, or {len(class_names)} "
             f"shares that add up to 1, of {', '.join(class_names)}. Received: {prior}."
         )
 

@@ -79,10 +79,10 @@ class ExpressionClassifier(LightningModule):
         compile: Compile the network with torch.compile for training; on 2 CPU cores it was slower
             (docs/experiments.md).
         class_prior: How frequent the classes are where the network is used: `training`, as in its training; `uniform`,
-            all the same; a number between: the shares in training to that power (1 is `training`, 0 `uniform`); or
-            their shares, in the order of the class names. Answers are moved from the shares in training to these by
-            Bayes' rule (Saerens et al. 2002, equation 2.4), in validation, test and wherever the network is used
-            later; training itself is not changed.
+            all the same; a number: the shares in training to that power (0 is `uniform`, 1 `training`, 2 undoes a logit
+            adjustment of 0.5); or their shares, in the order of the class names. Answers are moved from the shares in
+            training to these by Bayes' rule (Saerens et al. 2002, equation 2.4), in validation, test and wherever the
+            network is used later; training itself is not changed.
         flip_at_test: Answer with the mean logits of an image and its mirror image, at twice the cost.
 
     Raises:

@@ -309,8 +309,8 @@ def test_another_class_prior_moves_answers_by_bayes_rule():
     assert small().adapted(logits).equal(logits)
     with pytest.raises(FERError, match=r"--model.class_prior needs a model that knows the class shares"):
         small(class_prior="uniform").adapted(logits)
-    for wrong in ([0.5, 0.4, 0.1], [0.9, 0.9], "even", 1.5, [0.5, "half"]):
-        with pytest.raises(FERError, match=r"--model.class_prior. Expected training, uniform, a number from 0 to 1"):
+    for wrong in ([0.5, 0.4, 0.1], [0.9, 0.9], "even", -0.5, [0.5, "half"]):
+        with pytest.raises(FERError, match=r"--model.class_prior. Expected training, uniform, a number from 0 to 10"):
             small(class_prior=wrong)
 
 
@@ -318,6 +318,7 @@ def test_a_number_as_class_prior_lies_between_training_and_uniform():
     learnt = [0.81, 0.16, 0.03]
     assert prior_shares(1, "abc", learnt) == prior_shares("training", "abc", learnt) == learnt
     assert prior_shares(0, "abc", learnt) == pytest.approx(prior_shares("uniform", "abc", learnt))
+    assert prior_shares(2, "abc", [0.9, 0.3, 0.1]) == pytest.approx([0.81 / 0.91, 0.09 / 0.91, 0.01 / 0.91])
     half = [0.9, 0.4, 0.03**0.5]
     assert prior_shares(0.5, "abc", learnt) == pytest.approx([share / sum(half) for share in half])
     model = small(class_prior=0.5)

