@@ -16,6 +16,10 @@ to 1, so that 1 is `training` and 0 `uniform` (shares learnt with a logit adjust
 share of each class."""
 
 
+NEVER = 1e-6
+"""The share of a class that is said to be never there: answers can still be moved on from it."""
+
+
 def check_prior(prior: ClassPrior, class_names: Sequence[str], option: str) -> None:
     """Make sure that a prior fits the classes.
 
@@ -60,7 +64,7 @@ def prior_shares(
     if isinstance(prior, float | int):
         powers = [share**prior for share in known]
         return [share / sum(powers) for share in powers]
-    return list(prior)
+    return [max(share, NEVER) for share in prior]
 
 
 def prior_ratio(
@@ -83,4 +87,4 @@ def prior_ratio(
     shares = prior_shares(prior, class_names, known, option)
     if shares == list(known):
         return None
-    return torch.tensor(shares).clamp(min=1e-6) / torch.tensor(known)
+    return torch.tensor(shares) / torch.tensor(known)

@@ -185,6 +185,10 @@ def test_crossval_tests_every_image_once_and_goes_on_where_it_was(drawn, tmp_pat
     reports = folder.glob("seed*/validate/metrics.json")
     assert {json.loads(path.read_text())["part"] for path in reports} == {"validation"}
     assert json.loads((folder / "crossval-validation.json").read_text())["metrics"] != content["metrics"]
+    none = ["--name", "none", "--part", "validation", "--data.val_fraction", "0"]
+    with pytest.raises(SystemExit, match="2"):
+        run_here(*words, *none, cwd=tmp_path)
+    assert "needs a validation part: --data.val_fraction above 0" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         run_here(*words, "--data.color", "grey", cwd=tmp_path)
     assert "other options" in capsys.readouterr().err

@@ -14,7 +14,7 @@ from lightning.pytorch import Trainer
 from PIL import Image
 from torch import nn
 
-from fer_lightning.class_prior import prior_shares
+from fer_lightning.class_prior import prior_ratio, prior_shares
 from fer_lightning.classifier import ExpressionClassifier
 from fer_lightning.data.augmentation import cut_and_mix, mix
 from fer_lightning.data.datamodule import FERDataModule
@@ -321,6 +321,8 @@ def test_a_number_as_class_prior_lies_between_training_and_uniform():
     assert prior_shares(2, "abc", [0.9, 0.3, 0.1]) == pytest.approx([0.81 / 0.91, 0.09 / 0.91, 0.01 / 0.91])
     half = [0.9, 0.4, 0.03**0.5]
     assert prior_shares(0.5, "abc", learnt) == pytest.approx([share / sum(half) for share in half])
+    never = prior_shares([0.5, 0.5, 0], "abc", learnt)
+    assert prior_ratio("uniform", "abc", never).isfinite().all()
     model = small(class_prior=0.5)
     model.class_shares = [0.8, 0.2]
     assert model.answered_shares == pytest.approx([2 / 3, 1 / 3])

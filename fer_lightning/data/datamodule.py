@@ -267,9 +267,7 @@ class FERDataModule(LightningDataModule):
 
     def training_draws(self) -> Tensor:
         """How often an image of each class is expected in an epoch of training, float `(classes,)`; see `balance`."""
-        counts = self.training_counts()
-        draws = counts.clamp(min=1).pow(-self.balance)
-        return draws * (counts.sum() / (draws @ counts))
+        return draws_of_classes(self.training_counts(), self.balance)
 
     def training_shares(self) -> Tensor:
         """The share of each class in the targets of the training images, float `(classes,)`."""
@@ -303,7 +301,7 @@ class FERDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches of the training part."""
         samples = self.samples(TRAINING)
-        draws = draws_of_classes(samples.labels, self.balance) if self.balance else None
+        draws = self.training_draws()[samples.labels] if self.balance else None
         sampler = TrainingSampler(samples, *self._devices(), seed=self.seed, draws=draws)
         if self.trainer is not None:
             epoch, batches = _where_to_go_on(self.trainer)

@@ -64,7 +64,8 @@ def ferplus(
         )
     rows: list[_Picture] = []
     names: set[str] = set()
-    for line, (image, row) in enumerate(zip(pixels, given, strict=True), 2):
+    both = tqdm(zip(pixels, given, strict=True), "Reading images", len(pixels), delay=1, leave=False)
+    for line, (image, row) in enumerate(both, 2):
         usage, name = row["Usage"], row["Image name"]
         if usage not in PARTS:
             raise FERError(f"{votes}, line {line}: 'Usage' is {usage!r}. Expected one of {', '.join(PARTS)}.")

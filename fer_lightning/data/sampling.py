@@ -58,19 +58,18 @@ class TrainingSampler(DistributedSampler[int]):
         return numbers[self.rank : self.total_size : self.num_replicas].tolist()
 
 
-def draws_of_classes(labels: Tensor, balance: float) -> Tensor:
-    """How often each sample is drawn in an epoch so that rare classes catch up (arXiv 1910.09217, equation 1).
+def draws_of_classes(counts: Tensor, balance: float) -> Tensor:
+    """How often a sample of each class is drawn in an epoch, so that rare ones catch up (arXiv 1910.09217, equation 1).
 
     Args:
-        labels: int64 `(n,)`.
+        counts: float `(classes,)`, how many samples each class has.
         balance: 1 minus the equation's exponent q: 0 draws every sample once, 1 every class equally often.
 
     Returns:
-        float `(n,)`, the same within a class, adding up to `n`.
+        float `(classes,)`; over all samples they add up to the number of samples.
     """
-    counts = labels.bincount().double()
-    draws = counts.clamp(min=1).pow(-balance)[labels]
-    return (draws * (len(labels) / draws.sum())).float()
+    draws = counts.double().clamp(min=1).pow(-balance)
+    return (draws * (counts.sum() / (draws @ counts.double()))).float()
 
 
 class EvaluationSampler(DistributedSampler[int]):

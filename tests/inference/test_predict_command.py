@@ -99,6 +99,8 @@ def test_the_class_prior_and_the_labels_that_came_out_are_told(drawn, tmp_path, 
         assert [float(other[name]) for name in EXPRESSIONS] == pytest.approx(
             [value / sum(moved) for value in moved], abs=2e-3
         )
+    run_here(*words, "--output", "zero.csv", "--class_prior", "0", cwd=tmp_path)
+    assert (tmp_path / "zero.csv").read_text() == (tmp_path / "even.csv").read_text()
     neutral = sum(row["label"] == "neutral" for row in plain)
     assert "Found: " in said
     assert f"neutral {neutral}" in said
