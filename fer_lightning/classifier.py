@@ -27,7 +27,7 @@ from fer_lightning.distillation import Teacher
 from fer_lightning.errors import FERError
 from fer_lightning.evaluation.calibration import fit_temperature, stored_curve
 from fer_lightning.losses import LossOptions
-from fer_lightning.metrics import expression_metrics
+from fer_lightning.metrics import EpochFigures, expression_metrics
 from fer_lightning.schedules import warmup_cosine
 from fer_lightning.weights_file import load_into
 
@@ -145,7 +145,7 @@ class ExpressionClassifier(LightningModule):
         self._ema_decay = ema_decay
         self.averaged = AveragedModel(network, use_buffers=True).requires_grad_(False) if ema_decay else None
         classes = len(self.class_names)
-        self._loss_sum, self._hits_and_seen = torch.zeros(()), torch.zeros(2, dtype=torch.int64)
+        self._so_far = EpochFigures()
         self.val_metrics = expression_metrics(classes, "val_")
         self.test_metrics = expression_metrics(classes, "test_")
         self.register_buffer("temperature", torch.ones(()))
@@ -236,27 +236,13 @@ class ExpressionClassifier(LightningModule):
             targets = self._teacher(images, targets)
         logits = self(images)
         loss = self._loss(logits, targets, self._counts, self._draws)
-        self._tally(loss.detach(), logits.detach(), labels)
+        self._so_far.update(loss.detach(), logits.detach(), labels)
         if batch_idx % 10 == 0:
             self.log(RUNNING_LOSS, loss, prog_bar=True, logger=False)
-        return loss
-
-    def _tally(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Add up the epoch's training figures; log them once, at its end.
-
-        Logging in every step costs more than the sums, and Lightning's own sums do not survive a resume.
-        """
-        if self._loss_sum.device != loss.device:  # not buffers: DDP gives all devices the first one's buffers
-            self._loss_sum = self._loss_sum.to(loss.device)
-            self._hits_and_seen = self._hits_and_seen.to(loss.device)
-        self._loss_sum += loss * len(labels)
-        self._hits_and_seen += torch.stack([(logits.argmax(1) == labels).sum(), labels.new_tensor(len(labels))])
         if self.trainer.is_last_batch:
-            hits, seen = self._hits_and_seen
-            figures = {"train_loss": self._loss_sum / seen, "train_acc": hits / seen}
-            self.log_dict(figures, on_step=False, on_epoch=True, sync_dist=True, batch_size=1)
-            self._loss_sum.zero_()
-            self._hits_and_seen.zero_()
+            self.log_dict(self._so_far.compute(), on_step=False, on_epoch=True, sync_dist=True, batch_size=1)
+            self._so_far.reset()
+        return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Loss and metrics of one validation batch; returns its logits and labels."""
@@ -379,7 +365,7 @@ class ExpressionClassifier(LightningModule):
 
     def _of_all_devices(self) -> list[list[float]]:
         """The training figures of the epoch so far, one row a device."""
-        mine = torch.stack([self._loss_sum.double().cpu(), *self._hits_and_seen.double().cpu()])
+        mine = self._so_far.state()
         if getattr(self, "_trainer", None) is None or self.trainer.world_size == 1:
             return [mine.tolist()]
         rows: list[list[float]] = torch.as_tensor(self.all_gather(mine)).tolist()
@@ -399,8 +385,7 @@ class ExpressionClassifier(LightningModule):
         so_far = about.get("epoch_so_far", [])
         rank = self.trainer.global_rank if getattr(self, "_trainer", None) is not None else 0
         if rank < len(so_far):
-            self._loss_sum.fill_(so_far[rank][0])
-            self._hits_and_seen.copy_(torch.tensor(so_far[rank][1:]))
+            self._so_far.load(so_far[rank])
         refuse_other_weights(checkpoint["state_dict"], self.state_dict(), type(self.network).__name__)
 
 

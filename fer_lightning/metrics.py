@@ -1,8 +1,11 @@
-"""The metric collection: the same three figures for validation and test."""
+"""The figures: the same three for validation and test, and an epoch's own for training."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+from torch import Tensor
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassF1Score
 
@@ -19,7 +22,7 @@ class BalancedAccuracy(MulticlassConfusionMatrix):
     tensor(0.8333)
     """
 
-    def compute(self) -> torch.Tensor:
+    def compute(self) -> Tensor:
         """The metric's value, a float scalar; 0 before the first sample."""
         matrix = self.confmat.float()
         support = matrix.sum(1)
@@ -45,3 +48,40 @@ def expression_metrics(num_classes: int, prefix: str) -> MetricCollection:
         },
         prefix=prefix,
     )
+
+
+class EpochFigures:
+    """Loss and accuracy of an epoch's training, added up batch by batch on the batches' device.
+
+    Logging in every step costs more than the sums, and Lightning's own sums do not survive a resume. These are no
+    buffers either: DDP gives all devices the first one's.
+    """
+
+    def __init__(self) -> None:
+        self._loss, self._hits_and_seen = torch.zeros(()), torch.zeros(2, dtype=torch.int64)
+
+    def update(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Add a batch: its mean loss, a float scalar; logits, float `(n, classes)`; and labels, int64 `(n,)`."""
+        if self._loss.device != loss.device:
+            self._loss, self._hits_and_seen = self._loss.to(loss.device), self._hits_and_seen.to(loss.device)
+        self._loss += loss * len(labels)
+        self._hits_and_seen += torch.stack([(logits.argmax(1) == labels).sum(), labels.new_tensor(len(labels))])
+
+    def compute(self) -> dict[str, Tensor]:
+        """`train_loss` and `train_acc`, float scalars."""
+        hits, seen = self._hits_and_seen
+        return {"train_loss": self._loss / seen, "train_acc": hits / seen}
+
+    def reset(self) -> None:
+        """Start anew."""
+        self._loss.zero_()
+        self._hits_and_seen.zero_()
+
+    def state(self) -> Tensor:
+        """Sum of the losses, hits and images so far, double `(3,)` on the CPU."""
+        return torch.stack([self._loss.double().cpu(), *self._hits_and_seen.double().cpu()])
+
+    def load(self, state: Sequence[float]) -> None:
+        """Go on from a `state`."""
+        self._loss.fill_(state[0])
+        self._hits_and_seen.copy_(torch.tensor(state[1:]))

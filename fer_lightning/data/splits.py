@@ -294,7 +294,7 @@ def _warnings(split: Split, rule: str) -> list[str]:
         elif row[TRAINING] == 0:
             warnings.append(f"'{name}' has no training image: it cannot be learnt.")
         elif row[TESTING] < _MEASURABLE:
-            warnings.append(f"'{name}' has {row[TESTING]} test images: too few to measure (at least {_MEASURABLE}).")
+            warnings.append(f"'{name}' has too few test images to measure: {row[TESTING]} (at least {_MEASURABLE}).")
     shared, testing = split.shared_identities()
     if shared:
         warnings.append(
