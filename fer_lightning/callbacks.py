@@ -108,9 +108,14 @@ class PatientStopping(EarlyStopping):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop at once if the run that is resumed had come to its end."""
-        if self.wait_count >= self.patience:
+        if self.wait_count and self.wait_count >= self.patience:
             self.stopped_epoch = trainer.current_epoch
             trainer.should_stop = True
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check, unless the training ended within an epoch, before there was anything to go by."""
+        if self.monitor in trainer.callback_metrics:
+            super().on_train_epoch_end(trainer, pl_module)
 
 
 class RunConfig(SaveConfigCallback):
@@ -200,9 +205,12 @@ class RunSummary(Callback):
         best = next((c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor), None)
         if best is not None and best.best_model_path and best.best_model_score is not None:
             path = _short(best.best_model_path)
-            lines.append(f"Best   {best.monitor} {best.best_model_score:.4f}{self._baseline(trainer)}")
+            baseline = self._baseline(trainer) if best.monitor == "val_acc" else ""
+            lines.append(f"Best   {best.monitor} {best.best_model_score:.4f}{baseline}")
             lines.append(f"       {path}")
             lines.append(f"Next   {self.command} test --ckpt_path {path}")
+        elif best is not None:
+            lines.append(f"Best   none: the training ended before there was a {best.monitor}")
         found: dict[str, Any] = {"epochs": trainer.current_epoch, "seconds": seconds}
         if best is not None and best.best_model_score is not None:
             found |= {"monitor": best.monitor, "best": float(best.best_model_score)}
@@ -210,8 +218,9 @@ class RunSummary(Callback):
             about = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["fer_lightning"]
             card = model_card(self.folder.name, about)
             (self.folder / "model_card.md").write_text(card, encoding="utf-8")
+            lines.append(f"       model card in {self.folder / 'model_card.md'}")
         (self.folder / "summary.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
-        lines.append(f"       figures of every epoch in {self.folder / 'metrics.csv'}, model card in model_card.md")
+        lines.append(f"       figures of every epoch in {self.folder / 'metrics.csv'}")
         print("\n" + "\n".join(lines), flush=True)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:

@@ -97,7 +97,11 @@ def saved_settings(path: str | os.PathLike[str], everything: bool) -> dict[str, 
     about = open_checkpoint(path)["fer_lightning"]
     config: dict[str, Any] = yaml.safe_load(about.get("config", "{}"))
     config.pop("ckpt_path", None)
-    config.get("model", {}).pop("weights", None)  # where the run started from, which may be gone by now
+    model = config.get("model", {})
+    model.pop("weights", None)  # where the run started from, which may be gone by now
+    for started in ((model.get("network") or {}).get(name) or {} for name in ("init_args", "dict_kwargs")):
+        if "weights" in started:
+            started["weights"] = None
     data = config.setdefault("data", {})
     data["classes"] = about["class_names"]
     data.update(about["preprocessing"])

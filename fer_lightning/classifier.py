@@ -10,8 +10,11 @@ from typing import Any, Literal
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.plugins import MixedPrecision
+from lightning.pytorch.utilities import GradClipAlgorithmType
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
+from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from fer_lightning import fine_tuning
@@ -72,7 +75,8 @@ class ExpressionClassifier(LightningModule):
             step (arXiv 1703.01780, section 2); 0 for none. It starts with the weights after the first step and a
             shorter memory.
         weights: Start the network from a file: a checkpoint or exported weights of ours, `pretrained`, or a state
-            dict such as torchvision's. What does not fit, such as a head for other classes, starts afresh.
+            dict such as torchvision's. What does not fit starts afresh; of the last layer, the classes that the file
+            does not know.
         teacher: A checkpoint, exported weights or `pretrained`, whose answers are a part of every target, against
             doubtful labels (arXiv 1703.02391); of the same classes and kind of images.
         teacher_share: How large that part is, 0 to 1.
@@ -124,8 +128,10 @@ class ExpressionClassifier(LightningModule):
             self.save_hyperparameters(logger=False)
         self._keep_plain_hyperparameters()
         self.network = network.to(memory_format=torch.channels_last)  # faster convolutions on CPUs and GPUs
-        self.loaded = load_into(network, weights) if weights else ""
+        self.loaded = load_into(network, weights, self.class_names) if weights else ""
         self._optimizer, self._lr_scheduler, self._lr_interval = optimizer, lr_scheduler, lr_interval
+        if lr_scheduler is not None and schedule != "constant":
+            raise FERError(f"Expected --model.lr_scheduler or --model.schedule {schedule}, not both.")
         self._schedule, self._warmup = schedule, warmup
         self._loss, self.flip_at_test = loss, flip_at_test
         self._blends = [(blend, alpha) for blend, alpha in ((mix, mixup), (cut_and_mix, cutmix)) if alpha]
@@ -178,7 +184,7 @@ class ExpressionClassifier(LightningModule):
         try:
             with torch.no_grad():
                 found = tuple(self.network.eval()(torch.zeros(shape, device=self.device)).shape)
-        except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+        except Exception as error:  # whatever a network raises for a size it cannot take
             raise FERError(
                 f"The network {name} cannot take a batch of shape {shape} (n, channels, height, width): {error}"
             ) from None
@@ -268,7 +274,7 @@ class ExpressionClassifier(LightningModule):
             logits, labels = logits[real].float(), labels[real]
             self.temperature.fill_(fit_temperature(logits, labels))
             confidence, predicted = self.probabilities(logits).max(1)
-            self.risk_curve = stored_curve(confidence.double().cpu().numpy(), (predicted == labels).cpu().numpy())
+            self.risk_curve = stored_curve(confidence.cpu().double().numpy(), (predicted == labels).cpu().numpy())
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Loss and metrics of one test batch; returns its logits and labels."""
@@ -313,9 +319,32 @@ class ExpressionClassifier(LightningModule):
             self.averaged.multi_avg_fn = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
             self.averaged.update_parameters(self.network)
 
+    def configure_gradient_clipping(
+        self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Clip gradients of fused optimisers too: Lightning refuses that, though only float16 scales gradients."""
+        plugin = self.trainer.precision_plugin
+        if isinstance(plugin, MixedPrecision) and plugin.scaler is None:
+            algorithm = GradClipAlgorithmType(gradient_clip_algorithm or "norm")
+            super(MixedPrecision, plugin).clip_gradients(optimizer, gradient_clip_val or 0.0, algorithm)
+        else:
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
+    def make_optimizer(self) -> Optimizer:
+        """The optimiser over all trainable parameters.
+
+        Raises:
+            FERError: If it does not take its values.
+        """
+        groups = fine_tuning.parameter_groups(self.network, self._layer_decay)
+        try:
+            return self._optimizer(groups)
+        except (ValueError, TypeError) as error:
+            raise FERError(f"--model.optimizer does not work with these values: {error}.") from None
+
     def configure_optimizers(self) -> Any:
-        """The optimiser over all trainable parameters, with the scheduler if there is one."""
-        optimizer = self._optimizer(fine_tuning.parameter_groups(self.network, self._layer_decay))
+        """The optimiser, with the scheduler if there is one."""
+        optimizer = self.make_optimizer()
         for group in optimizer.param_groups:
             group["lr"] *= group.pop("share", 1.0)
         if self._lr_scheduler is None and self._schedule == "cosine":
@@ -333,13 +362,16 @@ class ExpressionClassifier(LightningModule):
         """Steps of the whole training; Lightning's own figure would make the first epoch's batches too early."""
         trainer = self.trainer
         epochs, limit, data = trainer.max_epochs or 0, trainer.limit_train_batches, self._data()
-        if epochs < 1 or data is None:
+        if (epochs < 1 and trainer.max_steps < 1) or data is None:
             raise FERError(
-                "--model.schedule cosine needs to know the length: give --trainer.max_epochs and FERDataModule."
+                "--model.schedule cosine needs to know the length: give --trainer.max_epochs or max_steps, and "
+                "FERDataModule."
             )
         batches = data.batches_per_epoch()
         batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
-        return epochs * -(-batches // trainer.accumulate_grad_batches)
+        steps = epochs * -(-batches // trainer.accumulate_grad_batches)
+        ends = [end for end in (steps, trainer.max_steps) if end > 0]
+        return min(ends)
 
     def _data(self) -> FERDataModule | None:
         data = getattr(self.trainer, "datamodule", None)

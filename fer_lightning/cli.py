@@ -132,7 +132,30 @@ class FERCommandLine(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Settle the run's folder."""
         self._lock: FileLock | None = None
+        if self.subcommand == "fit":
+            self._check_monitors(self.config[self.subcommand])
         self.run_dir = Path(self._get(self.config, "runs_dir")) / self._get(self.config, "name")
+
+    def _check_monitors(self, config: Any) -> None:
+        """What decides which epoch is kept must be there, and be followed in its own direction."""
+        for option in ("early_stopping", "checkpoint_best"):
+            monitor = config[option].monitor
+            if monitor not in LOGGED:
+                raise FERError(
+                    f"Invalid value for --{option}.monitor. Expected one of {', '.join(LOGGED)}. Received: {monitor}."
+                )
+            if monitor.startswith("val_") and config.trainer.limit_val_batches == 0:
+                raise FERError(
+                    f"--{option}.monitor {monitor} needs validation, but --trainer.limit_val_batches is 0. Expected "
+                    "validation, or train_loss or train_acc for both monitors."
+                )
+            config[option].mode = "min" if monitor.endswith("_loss") else "max"
+        best = config.checkpoint_best
+        if best.save_top_k != 1 and "{" not in (best.filename or ""):
+            raise FERError(
+                f"Invalid value for --checkpoint_best.save_top_k. Expected 1, as '{best.filename}.ckpt' is one file. "
+                f"Received: {best.save_top_k}. More need a name of their own: --checkpoint_best.filename '{{epoch}}'."
+            )
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The trainer, with the run's loggers unless others were asked for."""
@@ -167,15 +190,10 @@ class FERCommandLine(LightningCLI):
     def before_fit(self) -> None:
         """Prepare the data before any other process starts; then move an earlier run of the same name aside."""
         config = self.config[self.subcommand]
-        for option in ("early_stopping", "checkpoint_best"):
-            if config[option].monitor not in LOGGED:
-                raise FERError(
-                    f"Invalid value for --{option}.monitor. Expected one of {', '.join(LOGGED)}. Received: "
-                    f"{config[option].monitor}."
-                )
         for size in self.datamodule.augmentation.sizes:
             self.model.check_network(size)
         self.model.open_teacher()
+        self.model.make_optimizer()  # before an earlier run is moved aside
         self._describe()
         if not config.trainer.fast_dev_run:
             within = config.ckpt_path is not None and self.run_dir.resolve() in Path(config.ckpt_path).resolve().parents
@@ -323,6 +341,7 @@ def _quieten() -> None:
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_advertisement)
     for message in (
         ".*does not have many workers.*",
+        ".*could not find the monitored key in the returned metrics.*",  # a training that ends within its first epoch
         ".*exists and is not empty.*",
         ".*callbacks used to create the checkpoint need to be provided.*",
         ".*LightningCLI's args parameter.*",

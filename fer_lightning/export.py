@@ -185,9 +185,9 @@ def _check(original: Path, written: Path, half: bool) -> str:
             ours = deployed(as_photographs(photographs))
         resized = float((ours - copy(photographs)).abs().max())
         said += f", with resizing {resized:.1e}"
-        if resized > _TOLERANCE["other"]:
-            difference = max(difference, resized)
-    if difference > allowed:
+        if not resized <= _TOLERANCE["other"]:
+            difference = resized
+    if not difference <= allowed:  # nor if it is not a number
         raise FERError(f"The exported file answers otherwise than the original ({said}): it was not kept.")
     return said
 

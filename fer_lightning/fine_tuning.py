@@ -40,11 +40,18 @@ def freeze(network: nn.Module, starts: Sequence[str]) -> list[nn.Module]:
 
 
 def parts(network: nn.Module) -> dict[str, list[nn.Parameter]]:
-    """The trained parameters by the first two levels of their names, from the input on."""
+    """The trained parameters by the parts of the network they belong to, from the input on.
+
+    A part is a first level of their names, such as `conv1`, or one of a numbered row, such as `stages.0`; the name of a
+    wrapper, as in `model.conv1`, is no level.
+    """
     found: dict[str, list[nn.Parameter]] = {}
+    wrapped = int(len(list(network.children())) == 1)
     for name, value in network.named_parameters():
         if value.requires_grad:
-            found.setdefault(".".join(name.split(".")[:2]), []).append(value)
+            levels = name.split(".")
+            numbered = "".join(levels[wrapped + 1 : wrapped + 2]).isdigit()
+            found.setdefault(".".join(levels[: wrapped + 1 + numbered]), []).append(value)
     return found
 
 

@@ -76,7 +76,7 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write after the epoch."""
-        same = self._written_just_now(trainer)
+        same = trainer.strategy.broadcast(self._written_just_now(trainer))  # other machines may not see the file
         if same is None:
             self._save(trainer)
         else:

@@ -88,9 +88,11 @@ class LossOptions:
         Returns:
             float `(classes,)`, above 0, adding up to 1.
         """
+        shares = shares * (1 - self.label_smoothing) + self.label_smoothing / len(shares)
         if self.class_weights != "none":
             shares = shares * self._weights(counts)
-        shares = shares.clamp(min=0.5 / float(counts.sum())) ** max(0.0, 1 - self.logit_adjustment)
+        least = 0.5 / counts.sum()
+        shares = shares.clamp(min=least) / (counts / counts.sum()).clamp(min=least) ** self.logit_adjustment
         return shares / shares.sum()
 
     def _needed(self, counts: Tensor | None) -> Tensor:

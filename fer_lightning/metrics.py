@@ -79,7 +79,7 @@ class EpochFigures:
 
     def state(self) -> Tensor:
         """Sum of the losses, hits and images so far, double `(3,)` on the CPU."""
-        return torch.stack([self._loss.double().cpu(), *self._hits_and_seen.double().cpu()])
+        return torch.stack([self._loss.cpu().double(), *self._hits_and_seen.cpu().double()])
 
     def load(self, state: Sequence[float]) -> None:
         """Go on from a `state`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,12 +88,14 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Any]:
     return frame | {"state_dict": state, "fer_lightning": about}
 
 
-def load_into(network: nn.Module, path: str | os.PathLike[str]) -> str:
+def load_into(network: nn.Module, path: str | os.PathLike[str], class_names: Sequence[str] = ()) -> str:
     """Start a network from a file: each tensor whose name and shape fit; the rest stays as it was.
 
     Args:
         network: Changed in place.
         path: A checkpoint of ours, a safetensors file, or a plain state dict, such as torchvision's.
+        class_names: Names of the network's outputs. Where they are known of the file as well and differ, its last layer
+            is taken class by class, and classes that it does not have stay as they were.
 
     Returns:
         What was loaded and what was not, in one sentence.
@@ -100,20 +103,38 @@ def load_into(network: nn.Module, path: str | os.PathLike[str]) -> str:
     Raises:
         FERError: If the file cannot be read or nothing in it fits.
     """
-    given = network_state_of(path)
+    given, known_classes = network_state_of(path)
     own = network.state_dict()
     if not set(given) & set(own):  # a wrapper's name in front, as of TorchvisionModel
         given = {f"model.{name}": value for name, value in given.items()}
+    shared = []
+    if known_classes and class_names and known_classes != list(class_names):
+        shared = [name for name in class_names if name in known_classes]
+        for name in _last_layer(network):
+            if name in given and given[name].shape == (len(known_classes), *own[name].shape[1:]):
+                rows, values = own[name].clone(), given.pop(name)
+                for label in shared:
+                    rows[list(class_names).index(label)] = values[known_classes.index(label)]
+                if shared:
+                    given[name] = rows
     fitting = {name: value for name, value in given.items() if name in own and value.shape == own[name].shape}
     if not fitting:
         name = type(network).__name__
         raise FERError(f"Nothing in '{path}' fits the network {name}: no tensor has its name and shape.")
     network.load_state_dict(fitting, strict=False)
     said = f"{len(fitting)} of {len(own)} tensors from {path}"
+    if shared:
+        said += f"; of its last layer the classes {', '.join(shared)}"
     missing = [name for name in own if name not in fitting]
     if missing:
         said += f"; not in it or of another shape, so left as they start: {', '.join(missing)}"
     return said
+
+
+def _last_layer(network: nn.Module) -> list[str]:
+    """The names of the last linear layer's tensors."""
+    linear = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
+    return [f"{linear[-1]}.weight", f"{linear[-1]}.bias"] if linear else []
 
 
 def weights_path(given: str | os.PathLike[str], option: str) -> Path:
@@ -128,17 +149,19 @@ def weights_path(given: str | os.PathLike[str], option: str) -> Path:
     return file
 
 
-def network_state_of(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """The network's weights in a file of any of the known kinds."""
+def network_state_of(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], list[str]]:
+    """The network's weights in a file of any of the known kinds, and its class names if it says them."""
     file = weights_path(path, "--model.weights")
     if file.suffix == SUFFIX:
-        return network_state(read_weights(file)["state_dict"])
+        content = read_weights(file)
+        return network_state(content["state_dict"]), content["fer_lightning"]["class_names"]
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever unpickling raises for a file that is none
         raise FERError(f"Cannot read the weights '{file}': {type(error).__name__}: {error}.") from None
     state = content.get("state_dict", content) if isinstance(content, dict) else {}
-    return network_state(state) or {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    known = content.get("fer_lightning", {}).get("class_names", []) if isinstance(content, dict) else []
+    return network_state(state) or {name: value for name, value in state.items() if isinstance(value, Tensor)}, known
 
 
 def _single(value: Tensor) -> Tensor:

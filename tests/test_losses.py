@@ -95,3 +95,15 @@ def test_the_shares_that_a_network_has_learnt():
     assert LossOptions(class_weights="inverse").learnt_shares(shares, counts).tolist() == pytest.approx([0.5, 0.5])
     empty = LossOptions().learnt_shares(torch.tensor([1.0, 0.0]), torch.tensor([100.0, 0.0]))
     assert empty[1] > 0
+
+
+@pytest.mark.parametrize(
+    "options", [{"logit_adjustment": 0.5}, {"label_smoothing": 0.2}, {"label_smoothing": 0.1, "logit_adjustment": 1.0}]
+)
+def test_the_learnt_shares_are_what_a_network_without_a_clue_answers(options):
+    """Votes have other shares than labels; the loss must be least where every answer is `learnt_shares`."""
+    loss, votes, counts = LossOptions(**options), torch.tensor([0.8, 0.2]), torch.tensor([90.0, 10.0])
+    logits = loss.learnt_shares(votes, counts).log()[None].requires_grad_()
+    loss(logits, votes[None], counts).backward()
+    assert logits.grad is not None
+    torch.testing.assert_close(logits.grad, torch.zeros(1, 2), atol=1e-6, rtol=0)

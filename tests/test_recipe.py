@@ -20,8 +20,9 @@ from fer_lightning.data.augmentation import cut_and_mix, mix
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.preprocessing import Preprocessing
 from fer_lightning.errors import FERError
+from fer_lightning.fine_tuning import parts
 from fer_lightning.inference.model import open_model
-from fer_lightning.networks import CompactResNet, ExpressionCNN
+from fer_lightning.networks import CompactResNet, ExpressionCNN, TorchvisionModel
 from fer_lightning.schedules import warmup_cosine
 from tests.conftest import TINY, run_here
 
@@ -212,6 +213,12 @@ def test_layer_decay_gives_each_part_its_share_of_the_rate():
     model = small(layer_decay=0.5, optimizer=lambda groups: torch.optim.SGD(groups, lr=1.0))
     rates = [group["lr"] for group in model.configure_optimizers().param_groups]
     assert rates == [1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0]  # stem.0, stem.1, stages.0, stages.1, head.3
+    wrapped = TorchvisionModel("mobilenet_v3_small", num_classes=5, in_channels=1)
+    assert [*parts(wrapped)] == [
+        *(f"model.features.{n}" for n in range(13)),
+        "model.classifier.0",
+        "model.classifier.3",
+    ]
     (group,) = small(optimizer=lambda groups: torch.optim.SGD(groups, lr=1.0)).configure_optimizers().param_groups
     assert group["lr"] == 1.0
 

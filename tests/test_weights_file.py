@@ -8,6 +8,7 @@ import json
 import pytest
 import torch
 
+from fer_lightning.checkpoints import saved_settings
 from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.errors import FERError
 from fer_lightning.networks import ExpressionCNN
@@ -83,6 +84,20 @@ def test_a_plain_state_dict_is_loaded_by_name_and_shape(tmp_path):
     assert torch.equal(target.classifier[3].weight, untouched)
 
 
+def test_the_last_layer_is_taken_class_by_class(exported):
+    known = read_weights(exported / "small.safetensors")
+    names, theirs = known["fer_lightning"]["class_names"], known["state_dict"]
+    network = ExpressionCNN(3, 1, 32, hidden=16)
+    start = network.classifier[3].weight.clone()
+    said = load_into(network, exported / "small.safetensors", ["surprise", "boredom", "anger"])
+    assert said.startswith("10 of 10 tensors")
+    assert said.endswith("of its last layer the classes surprise, anger")
+    rows = [theirs["network.classifier.3.weight"][names.index(name)] for name in ("surprise", "anger")]
+    torch.testing.assert_close(network.classifier[3].weight, torch.stack([rows[0], start[1], rows[1]]))
+    network = ExpressionCNN(8, 1, 32, hidden=16)
+    assert load_into(network, exported / "small.safetensors", list("abcdefgh")).startswith("8 of 10 tensors")
+
+
 def test_files_that_do_not_fit_are_refused(tmp_path, exported):
     network = ExpressionCNN(8, 1, 32, hidden=16)
     with pytest.raises(FERError, match=r"--model.weights. Expected pretrained or a file, found nothing at 'gone.pth'"):
@@ -94,6 +109,15 @@ def test_files_that_do_not_fit_are_refused(tmp_path, exported):
         (tmp_path / name).write_bytes(b"nonsense")
         with pytest.raises(FERError, match="Cannot read the weights"):
             load_into(network, tmp_path / name)
+
+
+def test_a_checkpoint_does_not_ask_for_the_weights_its_network_started_from(tmp_path):
+    config = "model: {network: {class_path: TorchvisionModel, init_args: {name: resnet18, weights: DEFAULT}}}"
+    about = {"format": 1, "config": config, "class_names": ["a", "b"], "preprocessing": {"image_size": 32}}
+    torch.save({"state_dict": {}, "fer_lightning": about}, tmp_path / "x.ckpt")
+    for everything in (True, False):
+        settings = saved_settings(tmp_path / "x.ckpt", everything)
+        assert settings["model"]["network"]["init_args"] == {"name": "resnet18", "weights": None}
 
 
 def test_export_refuses_another_ending(exported, capsys):

@@ -112,6 +112,31 @@ CASES: dict[str, tuple[Callable[[Path], object] | None, str, list[str]]] = {
         "fit --data.root faces --runs_dir faces/legend.csv",
         ["faces/legend.csv", "--runs_dir"],
     ),
+    "lists of another data set": (
+        lambda data: (data.parent / "x.csv").write_text("image\nnobody.jpg\n"),
+        "fit --data.root faces --data.exclude x.csv",
+        ["None of the 1 images listed for --data.exclude", "such as", "nobody.jpg"],
+    ),
+    "nothing to follow": (
+        None,
+        "fit --data.root faces --trainer.limit_val_batches 0",
+        ["--early_stopping.monitor val_acc needs validation"],
+    ),
+    "several best checkpoints of one name": (
+        None,
+        "fit --data.root faces --checkpoint_best.save_top_k 3",
+        ["save_top_k", "Expected 1", "Received: 3", "--checkpoint_best.filename"],
+    ),
+    "an impossible rate": (
+        None,
+        "fit --data.root faces --model.optimizer.lr -1 --data.image_size 32",
+        ["--model.optimizer does not work", "learning rate: -1"],
+    ),
+    "two schedules": (
+        None,
+        "fit --data.root faces --model.schedule cosine --model.lr_scheduler ExponentialLR --model.lr_scheduler.gamma 1",
+        ["--model.lr_scheduler or --model.schedule cosine, not both"],
+    ),
     "unknown measure": (None, "fit --data.root faces --early_stopping.monitor val_f1", ["val_f1", "val_macro_f1"]),
     "no list to leave out": (None, "fit --data.root faces --data.exclude none.csv", ["--data.exclude", "none.csv"]),
     "fold out of range": (None, "fit --data.root faces --data.fold 5", ["--data.fold", "below it", "5"]),

@@ -21,10 +21,17 @@ def amend(split: Split, exclude: Collection[str] = (), relabel: Mapping[str, str
 
     Args:
         split: The split to amend.
-        exclude: Images to leave out.
+        exclude: Images to leave out, named as in the legend. In a pool, the name in the image's own data set will do if
+            only one of them has such an image.
         relabel: Images and their new labels, which must be among the class names.
+
+    Raises:
+        FERError: If none of the images is there, or a name stands for several.
     """
-    legend, relabel = split.legend, relabel or {}
+    legend, places = split.legend, _places(split.legend.images)
+    exclude = set(_found(exclude, places, "exclude").values())
+    names = _found(relabel or {}, places, "relabel")
+    relabel = {image: (relabel or {})[name] for name, image in names.items()}
     numbers = {name: number for number, name in enumerate(legend.class_names)}
     labels, keep = legend.labels.copy(), np.ones(len(legend), bool)
     seen: set[tuple[str, int]] = set()
@@ -46,6 +53,30 @@ def amend(split: Split, exclude: Collection[str] = (), relabel: Mapping[str, str
         split.options | {"left_out": left_out, "relabelled": changed},
         (note, *split.warnings),
     )
+
+
+def _places(images: Sequence[str]) -> dict[str, set[str]]:
+    """Every image by its name, and by what is left of it without the folders in front."""
+    whole = {image: {image} for image in images}
+    short: dict[str, set[str]] = {}
+    for image in images:
+        levels = image.split("/")
+        for start in range(1, len(levels)):
+            short.setdefault("/".join(levels[start:]), set()).add(image)
+    return whole | {name: found for name, found in short.items() if name not in whole}
+
+
+def _found(listed: Collection[str], places: Mapping[str, set[str]], option: str) -> dict[str, str]:
+    known = {name: places[name] for name in listed if name in places}
+    if listed and not known:
+        raise FERError(
+            f"None of the {len(listed)} images listed for --data.{option} is in the data set. Expected names as in the "
+            f"legend, such as '{next(iter(places))}'. Received: '{next(iter(listed))}'."
+        )
+    for name, images in known.items():
+        if len(images) > 1:
+            raise FERError(f"'{name}', listed for --data.{option}, may be {' or '.join(sorted(images))}.")
+    return {name: next(iter(images)) for name, images in known.items()}
 
 
 def read_exclude(path: str | os.PathLike[str]) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import cached_property
@@ -139,7 +140,7 @@ class FERDataModule(LightningDataModule):
             raise FERError(f"Invalid value for --data.num_workers. Expected 0 or more. Received: {num_workers}.")
         if not 0 <= balance <= 1:
             raise FERError(f"Invalid value for --data.balance. Expected 0 to 1. Received: {balance}.")
-        self.roots = [root] if isinstance(root, str) else root
+        self.roots = [os.fspath(root)] if isinstance(root, str | os.PathLike) else root
         self.legend_path, self.image_dir = legend, images
         if len(self.roots or ()) > 1 and (legend or images):
             raise FERError("--data.legend and --data.images go with one --data.root, not with a list.")
@@ -155,7 +156,7 @@ class FERDataModule(LightningDataModule):
         self.preprocessing = Preprocessing(
             image_size, color, interpolation, tuple(mean), tuple(std), faces, margin, detector
         )
-        self._classes = classes
+        self._classes = [name.strip().lower() for name in classes] if classes is not None else None
         self.class_names = self._known_classes()
         self.num_classes = len(self.class_names)
         self.in_channels = self.preprocessing.channels
@@ -167,7 +168,7 @@ class FERDataModule(LightningDataModule):
             return EXPRESSIONS
         if self._classes is None:
             return self.legend.class_names
-        return tuple(name.strip().lower() for name in self._classes)
+        return tuple(self._classes)
 
     @property
     def embedded(self) -> bool:

@@ -146,14 +146,14 @@ def read_image(path: str | os.PathLike[str]) -> Image.Image:
     """
     try:
         with Image.open(path) as image:
-            flat = eight_bits(_upright(image))
+            flat = eight_bits(upright(image))
             flat.load()
     except UNREADABLE as error:
         raise UnreadableImageError(f"Cannot read the image '{Path(path)}': {reason(error)}.") from None
     return flat
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def upright(image: Image.Image) -> Image.Image:
     """Apply EXIF rotation; damaged EXIF is no reason to refuse a good picture."""
     try:
         return ImageOps.exif_transpose(image)

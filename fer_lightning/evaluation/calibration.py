@@ -18,7 +18,7 @@ def fit_temperature(logits: Tensor, labels: Tensor, lowest: float = 0.05, highes
         lowest: Smallest temperature that is returned.
         highest: Largest temperature that is returned, as when the logits carry no information.
     """
-    scores = logits.detach().double().cpu()
+    scores = logits.detach().cpu().double()  # not all devices have doubles
     own = scores.gather(1, labels.cpu()[:, None])[:, 0]
     inverse = 1.0
     for _ in range(50):

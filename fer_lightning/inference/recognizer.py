@@ -15,7 +15,7 @@ from torch import Tensor
 from fer_lightning.class_prior import ClassPrior
 from fer_lightning.cores import free_cores
 from fer_lightning.data.faces import Face
-from fer_lightning.data.preprocessing import Preprocessing, eight_bits
+from fer_lightning.data.preprocessing import Preprocessing, eight_bits, upright
 from fer_lightning.errors import FERError
 from fer_lightning.inference.model import Model, open_model
 from fer_lightning.inference.pictures import Look, Picture, look
@@ -203,7 +203,7 @@ def as_image(given: Image.Image | np.ndarray | Tensor, channels: str = "RGB") ->
         FERError: If it has another shape or type.
     """
     if isinstance(given, Image.Image):
-        return eight_bits(given)
+        return eight_bits(upright(given))
     if not isinstance(given, np.ndarray | Tensor):
         raise FERError(
             "Invalid value for images. Expected a path, a PIL image, a numpy array or a tensor, or a list of such. "

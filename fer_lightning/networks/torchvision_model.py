@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torchvision
@@ -14,21 +14,22 @@ from fer_lightning.errors import FERError
 class TorchvisionModel(nn.Module):
     """A torchvision classification model by name, such as `resnet18`, `mobilenet_v3_small` or `convnext_tiny`.
 
-    The last linear layer is replaced by one with `num_classes` outputs. For grey input the first convolution's weights
-    are summed over their channels, which gives what three equal channels would give.
+    The last layer is replaced by one with `num_classes` outputs, and auxiliary outputs are left away. For grey input
+    the first convolution's weights are summed over their channels, which gives what three equal channels would give.
 
     Input: float `(n, in_channels, image_size, image_size)`. Output: float `(n, num_classes)`, logits.
 
     Args:
         name: Its name in `torchvision.models`.
-        weights: None starts at random; `DEFAULT` downloads torchvision's weights, trained on ImageNet.
+        weights: None starts at random; `DEFAULT` downloads torchvision's weights, trained on ImageNet with
+            `--data.mean '[0.485, 0.456, 0.406]' --data.std '[0.229, 0.224, 0.225]'` (inception_v3 and googlenet with
+            the default, 0.5).
         num_classes: Number of classes.
         in_channels: Channels of the input, 3 for rgb and 1 for grey.
-        image_size: Height and width of the input in pixels.
+        image_size: Height and width of the input in pixels; vision transformers are made for it.
 
     Raises:
-        FERError: If torchvision has no such model, the weights cannot be had, or the model has no convolution first
-            and linear layer last.
+        FERError: If torchvision has no such model, the weights cannot be had, or the model does not come in this size.
     """
 
     def __init__(
@@ -40,25 +41,37 @@ class TorchvisionModel(nn.Module):
         image_size: int = 224,
     ) -> None:
         super().__init__()
-        known = [found for found in torchvision.models.list_models(module=torchvision.models) if "vit" not in found]
+        known = torchvision.models.list_models(module=torchvision.models)
         if name not in known:
             raise FERError(f"torchvision has no classification model '{name}'. Expected one of {', '.join(known)}.")
-        options = {"init_weights": True, "aux_logits": False} if name in ("googlenet", "inception_v3") else {}
+        options: dict[str, Any] = {}
+        if name.startswith("vit"):
+            options = {"image_size": image_size}
+        elif name.startswith("maxvit"):
+            options = {"input_size": (image_size, image_size)}
+        elif name in ("googlenet", "inception_v3") and not weights:
+            options = {"init_weights": True}
         try:
-            model = torchvision.models.get_model(name, weights=weights, **({} if weights else options))
+            model = torchvision.models.get_model(name, weights=weights, **options)
+        except (ValueError, AssertionError) as error:
+            raise FERError(f"{name} does not come for --data.image_size {image_size}: {error}") from None
         except OSError as error:
             raise FERError(
                 f"The weights of {name} cannot be downloaded: {error}. Load them from a file with --model.weights."
             ) from None
+        for auxiliary in ("AuxLogits", "aux1", "aux2"):  # of inception_v3 and googlenet
+            if hasattr(model, auxiliary):
+                setattr(model, auxiliary, None)
+                model.aux_logits = model.transform_input = False
         layers = dict(model.named_modules())
-        first = next((key for key, layer in layers.items() if isinstance(layer, nn.Conv2d)), None)
-        last = next((key for key, layer in reversed(layers.items()) if isinstance(layer, nn.Linear)), None)
-        if first is None or last is None:
-            raise FERError(f"The torchvision model '{name}' has no convolution first and linear layer last.")
+        first = next(key for key, layer in layers.items() if isinstance(layer, nn.Conv2d))
         if in_channels != layers[first].in_channels:
             _replace(model, first, _fewer_channels(layers[first], in_channels))
-        head = layers[last]
-        _replace(model, last, nn.Linear(head.in_features, num_classes))
+        last, head = next(item for item in reversed(layers.items()) if isinstance(item[1], nn.Linear | nn.Conv2d))
+        if isinstance(head, nn.Linear):
+            _replace(model, last, nn.Linear(head.in_features, num_classes))
+        else:  # squeezenet averages a map of each class
+            _replace(model, last, nn.Conv2d(head.in_channels, num_classes, kernel_size=1))
         self.model = model
 
     def forward(self, images: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.legend import PARTS
+from fer_lightning.data.splits import TRAINING
 from fer_lightning.errors import FERError
 from tests.conftest import run_here
 
@@ -63,6 +64,30 @@ def test_its_batches_hold_the_right_pixels_and_targets(two, tmp_path):
         else:
             assert sorted(target.tolist()) == [0.0, 0.25, 0.75]
             assert target.argmax() == label
+
+
+def test_lists_name_images_as_their_own_data_set_does(two, tmp_path):
+    data = module(two, tmp_path, split="grouped")
+    one = module(two[:1], tmp_path, split="grouped").split
+    image = next(image for image, part in zip(one.legend.images, one.parts, strict=True) if part == TRAINING)
+    for name in (image, f"first/images/{image}"):
+        (tmp_path / "out.csv").write_text(f"image\n{name}\nunknown.png\n")
+        amended = module(two, tmp_path, split="grouped", exclude=str(tmp_path / "out.csv")).split
+        assert sorted({*data.split.legend.images} - {*amended.legend.images}) == [f"first/images/{image}"]
+
+
+def test_a_name_that_stands_for_several_images_is_refused(make_data, tmp_path):
+    root = make_data([(f"{'ab'[n % 2]}/{n // 2}.png", ("fear", "anger")[n // 2 % 2]) for n in range(40)])
+    (tmp_path / "out.csv").write_text("image\n3.png\n")
+    with pytest.raises(FERError, match=r"'3.png', listed for --data.exclude, may be a/3.png or b/3.png"):
+        _ = FERDataModule(root, image_size=8, tree_dir=str(tmp_path), exclude=str(tmp_path / "out.csv")).split
+
+
+def test_class_names_of_a_pool_may_be_spelt_as_elsewhere(two, tmp_path):
+    assert module(two, tmp_path, classes=["Fear", "anger ", "NEUTRAL"]).split.legend.class_names[:2] == (
+        "fear",
+        "anger",
+    )
 
 
 def test_the_command_line_takes_a_list(two, tmp_path, capsys):

@@ -38,6 +38,11 @@ def test_a_photograph_in_every_form_gives_the_same_answer(recognizer, photograph
     from_file = recognizer.predict(tmp_path / "photo.png")
     same(from_file, expected)
     assert from_file.source == str(tmp_path / "photo.png")
+    exif = Image.Exif()
+    exif[274] = 6  # lies on its side
+    photograph.rotate(90, expand=True).save(tmp_path / "turned.png", exif=exif)
+    for turned in (tmp_path / "turned.png", Image.open(tmp_path / "turned.png")):
+        same(recognizer.predict(turned), expected)
     grey = photograph.convert("L")
     same(recognizer.predict(np.asarray(grey)), recognizer.predict(grey))
     same(recognizer.predict(torch.from_numpy(np.asarray(grey).copy())[None]), recognizer.predict(grey))

@@ -28,14 +28,19 @@ def test_compact_resnet_refuses_what_does_not_fit():
         CompactResNet(widths=(8, 8), blocks=(1,))
 
 
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "squeezenet1_1", "convnext_tiny"])
-def test_torchvision_models_get_another_head_and_input(name):
-    if name == "squeezenet1_1":
-        with pytest.raises(FERError, match="has no convolution first and linear layer last"):
-            TorchvisionModel(name, in_channels=1)
-        return
-    network = TorchvisionModel(name, num_classes=5, in_channels=1, image_size=64).eval()
-    assert network(torch.randn(2, 1, 64, 64)).shape == (2, 5)
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("resnet18", 64), ("mobilenet_v3_small", 64), ("squeezenet1_1", 64), ("vit_b_32", 64), ("googlenet", 64)],
+)
+def test_torchvision_models_get_another_head_and_input(name, size):
+    network = TorchvisionModel(name, num_classes=5, in_channels=1, image_size=size)
+    for training in (True, False):
+        assert network.train(training)(torch.randn(2, 1, size, size)).shape == (2, 5)
+
+
+def test_a_model_that_does_not_come_in_a_size_is_refused():
+    with pytest.raises(FERError, match=r"vit_b_32 does not come for --data.image_size 48: Input shape indivisible"):
+        TorchvisionModel("vit_b_32", in_channels=1, image_size=48)
 
 
 def test_grey_input_gives_what_three_equal_channels_gave(monkeypatch):
