@@ -12,7 +12,10 @@ from tests.conftest import PROJECT, run, run_here
 CONFIGS = sorted(path.relative_to(PROJECT / "configs").as_posix() for path in (PROJECT / "configs").rglob("*.yaml"))
 
 
-@pytest.mark.parametrize("config", CONFIGS)
+SLOW = {"overlays/ddp.yaml": pytest.mark.slow}  # two processes, as in test_devices
+
+
+@pytest.mark.parametrize("config", [pytest.param(config, marks=SLOW.get(config, ())) for config in CONFIGS])
 def test_config(config, drawn, tmp_path):
     path = PROJECT / "configs" / config
     settings = yaml.safe_load(path.read_text())

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import skimage.data
 from PIL import Image
 
+from fer_lightning.data.legend import EXPRESSIONS
 from tests.conftest import PROJECT, run_here
 from tests.inference.conftest import write_video
 
@@ -63,3 +67,23 @@ def test_python_example(code, place):
         check=False,
     )
     assert done.returncode == 0, done.stderr.decode()
+
+
+@pytest.mark.slow
+def test_the_script_that_makes_every_row_of_the_results(drawn, tmp_path):
+    voted = Path(shutil.copytree(drawn, tmp_path / "voted"))
+    rows = list(csv.DictReader((drawn / "legend.csv").open()))
+    with open(voted / "legend.csv", "w", newline="") as stream:
+        writer = csv.DictWriter(stream, [*rows[0], "split", *EXPRESSIONS])
+        writer.writeheader()
+        for number, row in enumerate(rows):
+            votes = {name: 8 if name == row["emotion"] else 1 for name in EXPRESSIONS}
+            writer.writerow(row | votes | {"split": "testing" if number % 5 == 0 else "training"})
+    for name in ("configs", "train.py"):
+        (tmp_path / name).symlink_to(PROJECT / name)
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    command = ["sh", str(PROJECT / "benchmarks" / "results.sh"), str(voted), str(drawn), *BRIEFLY]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    table = TEXT[TEXT.index("| configuration | data | accuracy") :].partition("\n\n")[0].splitlines()[2:]
+    assert done.stdout.count("\n== ") == len(table)

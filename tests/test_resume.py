@@ -115,13 +115,13 @@ def test_last_is_the_last_epoch_even_where_another_one_is_better(drawn, tmp_path
         *OPTIONS,
         "--data.num_workers",
         "0",
-        "--model.schedule",
-        "cosine",
         "--name",
         "several",
     ]
-    run_here("fit", *words, "--checkpoint_best.save_top_k", "-1", cwd=tmp_path)
+    every = ("--checkpoint_best.save_top_k", "-1", "--checkpoint_best.filename", "{epoch}")
+    run_here("fit", *words, *every, cwd=tmp_path)
     folder = tmp_path / "runs/several/checkpoints"
+    assert len([*folder.glob("epoch=*.ckpt")]) == 4
     assert torch.load(folder / "last.ckpt", weights_only=True)["epoch"] == 3
 
 

@@ -1,0 +1,73 @@
+#!/bin/sh
+# Makes every row of the README's table of results, in its order:
+#   sh benchmarks/results.sh FERPLUS DATA
+# FERPLUS and DATA are the folders of FER+ and of facial_expressions. About four hours on 2 CPU cores. What stands
+# after the two folders is given to every training: with --trainer.max_epochs 1 the script can be tried.
+set -eu
+ferplus=$1 data=$2
+shift 2
+
+row() { printf '\n== %s\n' "$*"; }
+tested() { python train.py test --name "$@"; }
+estimated() { python train.py shares --rows "runs/$1/test/predictions.csv" | sed -n "s/^Use .*--class_prior '\(.*\)'/\1/p"; }
+
+row "configs/ferplus.yaml, the pretrained weights"
+python train.py fit --config configs/ferplus.yaml --data.root "$ferplus" "$@"
+tested ferplus --ckpt_path best
+
+row "the same, seed 1"
+python train.py fit --config configs/ferplus.yaml --data.root "$ferplus" --seed_everything 1 --name ferplus_1 "$@"
+tested ferplus_1 --ckpt_path best
+
+row "the same without its head_norm"
+python train.py fit --config configs/ferplus.yaml --data.root "$ferplus" --model.network.init_args.head_norm false \
+    --name ferplus_plain "$@"
+tested ferplus_plain --ckpt_path best
+
+row "the same with balanced draws in the place of logit adjustment"
+python train.py fit --config configs/ferplus.yaml --data.root "$ferplus" --model.network.init_args.head_norm false \
+    --data.balance 0.5 --model.loss.logit_adjustment 0 --name ferplus_balanced "$@"
+tested ferplus_balanced --ckpt_path best
+
+row "configs/ferplus_fast.yaml"
+python train.py fit --config configs/ferplus_fast.yaml --data.root "$ferplus" "$@"
+tested ferplus_fast --ckpt_path best
+
+row "pretrained, --model.class_prior uniform, FER+"
+tested ferplus_uniform --ckpt_path pretrained --data.root "$ferplus" --data.split predefined --model.class_prior uniform
+
+row "pretrained, nothing adapted, facial_expressions"
+tested fe_pretrained --ckpt_path pretrained --data.root "$data"
+
+row "the same, --model.class_prior uniform"
+tested fe_uniform --ckpt_path pretrained --data.root "$data" --model.class_prior uniform
+
+row "the same, class shares estimated by shares"
+tested fe_estimated --ckpt_path pretrained --data.root "$data" --model.class_prior "$(estimated fe_pretrained)"
+
+row "configs/facial_expressions.yaml, five folds"
+python train.py crossval --name fe --folds 5 --config configs/facial_expressions.yaml --data.root "$data" "$@"
+
+row "configs/ferplus_fast.yaml from scratch on facial_expressions"
+python train.py fit --config configs/ferplus_fast.yaml --data.root "$data" --data.split grouped --data.soft_labels false \
+    --name fe_scratch "$@"
+tested fe_scratch --ckpt_path best
+
+row "the same, nothing adapted, FER+"
+python train.py export --name fe_scratch --ckpt_path best --output runs/fe_scratch/fe_scratch.safetensors
+tested fe_scratch_ferplus --ckpt_path runs/fe_scratch/fe_scratch.safetensors --data.root "$ferplus" --data.split predefined
+
+row "configs/default.yaml on facial_expressions"
+python train.py fit --data.root "$data" --name original "$@"
+tested original --ckpt_path best
+
+row "the same, nothing adapted, FER+"
+python train.py export --name original --ckpt_path best --output runs/original/original.safetensors
+tested original_ferplus --ckpt_path runs/original/original.safetensors --data.root "$ferplus" --data.split predefined
+
+row "pretrained with --data.faces whole, facial_expressions, sequential"
+tested sequential --ckpt_path pretrained --data.root "$data" --data.split sequential --data.faces whole
+
+row "the same, class shares estimated by shares"
+tested sequential_estimated --ckpt_path pretrained --data.root "$data" --data.split sequential --data.faces whole \
+    --model.class_prior "$(estimated sequential)"
