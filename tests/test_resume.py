@@ -85,7 +85,7 @@ def whole(drawn, tmp_path_factory) -> Path:
     [
         (signal.SIGKILL, 6),
         pytest.param(signal.SIGKILL, 24, marks=pytest.mark.slow),
-        (signal.SIGTERM, 21),
+        pytest.param(signal.SIGTERM, 21, marks=pytest.mark.slow),
         (signal.SIGINT, 3),
     ],
 )

@@ -129,7 +129,7 @@ def test_a_full_disk_is_one_message_and_the_rows_go_on_afterwards(drawn, tmp_pat
 
 def test_ctrl_c_keeps_the_rows_and_the_same_command_goes_on(many, tmp_path, capsys):
     command = [*PREDICT, "--input", str(many), "--output", "rows.csv", "--faces", "whole", "--batch_size", "8"]
-    run_here(*command[2:], cwd=tmp_path)
+    run_here(*command[2:-2], cwd=tmp_path)
     whole = (tmp_path / "rows.csv").read_bytes()
     (tmp_path / "rows.csv").unlink()
     process = subprocess.Popen(
