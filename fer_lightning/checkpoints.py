@@ -99,9 +99,10 @@ def saved_settings(path: str | os.PathLike[str], everything: bool) -> dict[str, 
     config.pop("ckpt_path", None)
     model = config.get("model", {})
     model.pop("weights", None)  # where the run started from, which may be gone by now
-    for started in ((model.get("network") or {}).get(name) or {} for name in ("init_args", "dict_kwargs")):
-        if "weights" in started:
-            started["weights"] = None
+    for options in ("init_args", "dict_kwargs"):
+        given = (model.get("network") or {}).get(options) or {}
+        if "weights" in given:  # what its network started from
+            given["weights"] = None
     data = config.setdefault("data", {})
     data["classes"] = about["class_names"]
     data.update(about["preprocessing"])

@@ -130,7 +130,7 @@ class FERCommandLine(LightningCLI):
         """Not Lightning's way: there, the checkpoint's hyper-parameters silently beat the command line."""
 
     def before_instantiate_classes(self) -> None:
-        """Settle the run's folder."""
+        """Settle the run's folder; check what is monitored."""
         self._lock: FileLock | None = None
         if self.subcommand == "fit":
             self._check_monitors(self.config[self.subcommand])

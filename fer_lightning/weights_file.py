@@ -107,16 +107,14 @@ def load_into(network: nn.Module, path: str | os.PathLike[str], class_names: Seq
     own = network.state_dict()
     if not set(given) & set(own):  # a wrapper's name in front, as of TorchvisionModel
         given = {f"model.{name}": value for name, value in given.items()}
-    shared = []
+    shared: list[str] = []
     if known_classes and class_names and known_classes != list(class_names):
-        shared = [name for name in class_names if name in known_classes]
-        for name in _last_layer(network):
-            if name in given and given[name].shape == (len(known_classes), *own[name].shape[1:]):
-                rows, values = own[name].clone(), given.pop(name)
-                for label in shared:
-                    rows[list(class_names).index(label)] = values[known_classes.index(label)]
-                if shared:
-                    given[name] = rows
+        shared = [label for label in class_names if label in known_classes]
+        for name in _last_layer(network) & set(given):
+            if given[name].shape[1:] == own[name].shape[1:]:
+                given[name] = _class_by_class(given[name], known_classes, own[name], class_names)
+        if not shared:
+            given = {name: value for name, value in given.items() if name not in _last_layer(network)}
     fitting = {name: value for name, value in given.items() if name in own and value.shape == own[name].shape}
     if not fitting:
         name = type(network).__name__
@@ -131,10 +129,19 @@ def load_into(network: nn.Module, path: str | os.PathLike[str], class_names: Seq
     return said
 
 
-def _last_layer(network: nn.Module) -> list[str]:
-    """The names of the last linear layer's tensors."""
-    linear = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
-    return [f"{linear[-1]}.weight", f"{linear[-1]}.bias"] if linear else []
+def _last_layer(network: nn.Module) -> set[str]:
+    """The names of the tensors whose rows are classes: those of the last linear layer or convolution."""
+    layers = [layer for layer in network.named_modules() if isinstance(layer[1], nn.Linear | nn.Conv2d)]
+    return {f"{name}.{tensor}" for name, layer in layers[-1:] for tensor, _ in layer.named_parameters()}
+
+
+def _class_by_class(given: Tensor, known: Sequence[str], own: Tensor, class_names: Sequence[str]) -> Tensor:
+    """The rows of `given`, one for each of `known`, where `class_names` has them; elsewhere the own ones."""
+    rows = own.clone()
+    for row, label in enumerate(class_names):
+        if label in known:
+            rows[row] = given[known.index(label)]
+    return rows
 
 
 def weights_path(given: str | os.PathLike[str], option: str) -> Path:

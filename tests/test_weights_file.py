@@ -7,6 +7,7 @@ import json
 
 import pytest
 import torch
+from torch import nn
 
 from fer_lightning.checkpoints import saved_settings
 from fer_lightning.data.legend import EXPRESSIONS
@@ -96,6 +97,14 @@ def test_the_last_layer_is_taken_class_by_class(exported):
     torch.testing.assert_close(network.classifier[3].weight, torch.stack([rows[0], start[1], rows[1]]))
     network = ExpressionCNN(8, 1, 32, hidden=16)
     assert load_into(network, exported / "small.safetensors", list("abcdefgh")).startswith("8 of 10 tensors")
+
+
+def test_classes_in_another_order_are_told_apart_by_a_last_convolution_too(tmp_path):
+    theirs, ours = nn.Sequential(nn.Conv2d(1, 3, 1)), nn.Sequential(nn.Conv2d(1, 3, 1, bias=False))
+    state = {f"network.{name}": value for name, value in theirs.state_dict().items()}
+    torch.save({"state_dict": state, "fer_lightning": {"class_names": ["a", "b", "c"]}}, tmp_path / "x.ckpt")
+    load_into(ours, tmp_path / "x.ckpt", ["c", "a", "b"])
+    assert torch.equal(ours[0].weight, theirs[0].weight[[2, 0, 1]])
 
 
 def test_files_that_do_not_fit_are_refused(tmp_path, exported):

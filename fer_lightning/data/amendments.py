@@ -29,8 +29,10 @@ def amend(split: Split, exclude: Collection[str] = (), relabel: Mapping[str, str
         FERError: If none of the images is there, or a name stands for several.
     """
     legend, places = split.legend, _places(split.legend.images)
+    listed = len(exclude) + len(relabel or {})
     exclude = set(_found(exclude, places, "exclude").values())
     names = _found(relabel or {}, places, "relabel")
+    unknown = listed - len(exclude) - len(names)
     relabel = {image: (relabel or {})[name] for name, image in names.items()}
     numbers = {name: number for number, name in enumerate(legend.class_names)}
     labels, keep = legend.labels.copy(), np.ones(len(legend), bool)
@@ -46,6 +48,8 @@ def amend(split: Split, exclude: Collection[str] = (), relabel: Mapping[str, str
     rows = np.flatnonzero(keep)
     left_out, changed = len(legend) - len(rows), int((labels != legend.labels)[rows].sum())
     note = f"{left_out} images are left out and {changed} have another label, none of them in the testing part."
+    if unknown:
+        note += f" {unknown} of the {listed} listed are not in the data set."
     return Split(
         replace(legend, labels=labels).take(rows),
         split.parts[rows],
