@@ -194,7 +194,7 @@ class FERCommandLine(LightningCLI):
             self.model.check_network(size)
         self.model.open_teacher()
         self.model.make_optimizer()  # before an earlier run is moved aside
-        self._describe()
+        self._prepare()
         if not config.trainer.fast_dev_run:
             within = config.ckpt_path is not None and self.run_dir.resolve() in Path(config.ckpt_path).resolve().parents
             self._take_run_dir(resume=within)
@@ -206,15 +206,17 @@ class FERCommandLine(LightningCLI):
 
     def before_validate(self) -> None:
         """Prepare the data."""
-        self._describe()
+        self._prepare()
 
     def before_test(self) -> None:
         """Prepare the data."""
-        self._describe()
+        self._prepare()
 
     @rank_zero_only
-    def _describe(self) -> None:
+    def _prepare(self) -> None:
+        """Say what is used and decode it: a broken image must not move an earlier run aside."""
         print(describe(self.datamodule), flush=True)
+        self.datamodule.prepare_data()
 
     @rank_zero_only
     def _take_run_dir(self, resume: bool) -> None:

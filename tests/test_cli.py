@@ -235,6 +235,11 @@ def test_a_mistake_leaves_the_good_run_where_it_is(workplace, drawn):
     with pytest.raises(SystemExit, match="2"):
         run_here("fit", "--data.root", drawn, *TINY, "--data.train_fraction", "1.5", cwd=workplace)
     assert hashes(workplace / "runs/default") == before
+    damaged = Path(shutil.copytree(drawn, workplace / "damaged"))
+    next((damaged / "images").iterdir()).write_bytes(b"no image")
+    with pytest.raises(SystemExit, match="2"):
+        run_here("fit", "--data.root", damaged, *TINY, cwd=workplace)
+    assert hashes(workplace / "runs/default") == before
 
 
 def test_without_a_logger_the_config_still_goes_to_the_run(workplace, drawn):
