@@ -36,7 +36,7 @@ from torch.utils.data import DataLoader
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.splits import TESTING, TRAINING
 from fer_lightning.networks import ExpressionCNN
-from fer_lightning.precision import fastest_precision
+from fer_lightning.training.precision import fastest_precision
 
 HERE = Path(__file__).resolve()
 REFERENCE = HERE.parents[2] / "shared" / "reference" / "keras_notebook.py"

@@ -20,7 +20,7 @@ import torch
 
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.splits import TESTING
-from fer_lightning.export import export
+from fer_lightning.export.export import export
 from fer_lightning.inference.model import Model, open_model
 
 

@@ -27,7 +27,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback
 
-from fer_lightning.data.synthetic import drawn_faces
+from fer_lightning.data.sources.synthetic import synthetic_faces
 
 TRAIN = Path(__file__).resolve().parent.parent / "train.py"
 OPTIONS = [
@@ -95,7 +95,7 @@ def main(kills: int, devices: int, seed: int) -> int:
     print(f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, {devices} processes, seed {seed}")
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        data = drawn_faces(place / "drawn", people=12, pictures=2)
+        data = synthetic_faces(place / "drawn", people=12, pictures=2)
         options = ["--data.root", str(data), *OPTIONS, *(several if devices > 1 else [])]
         begun = time.monotonic()
         subprocess.run(

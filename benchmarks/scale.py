@@ -24,10 +24,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fer_lightning.cores import free_cores
+from fer_lightning.cores import available_cpus
 from fer_lightning.data.datamodule import FERDataModule
+from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.legend import EXPRESSIONS
-from fer_lightning.data.preprocessing import Preprocessing
 
 HERE = Path(__file__).resolve()
 
@@ -62,13 +62,13 @@ def set_up(root: str, trees: str) -> None:
         _ = getattr(data, name)
         figures[name] = time.perf_counter() - begun
     begun = time.perf_counter()
-    from fer_lightning.data.image_folder import materialize
+    from fer_lightning.data.tree import build_tree
 
-    materialize(data.split, trees, "set", check=False)
+    build_tree(data.split, trees, "set", check=False)
     figures["folders"] = time.perf_counter() - begun
     fresh = replace(data.split, legend=replace(data.legend))  # nothing remembered, as in a new process
     begun = time.perf_counter()
-    materialize(fresh, trees, "set", check=False)
+    build_tree(fresh, trees, "set", check=False)
     figures["again"] = time.perf_counter() - begun
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps(figures | {"before": before, "peak": peak}))
@@ -98,7 +98,7 @@ def decoding_table(count: int = 6000) -> None:
         root = Path(place, "data")
         make(root, count, 224, distinct=True)
         data = FERDataModule(str(root), tree_dir=f"{place}/trees", classes=list(EXPRESSIONS))
-        contract = Preprocessing(data.image_size, "grey")
+        contract = InputSpec(data.image_size, "grey")
         images = [data.legend.image_dir / image for image in data.legend.images]
         begun = time.perf_counter()
         for path in images:
@@ -113,7 +113,7 @@ def decoding_table(count: int = 6000) -> None:
         for start in range(0, len(order), 64):
             samples.__getitems__(order[start : start + 64].tolist())
         read = time.perf_counter() - begun
-    cores = free_cores(keep=0)
+    cores = available_cpus(keep=0)
     print(f"\n{count:,} JPEGs of 224 x 224 to 100 x 100, grey; {cores} cores")
     print(f"{'plain loop, one core':<34}{count / plain:>9.0f} images/s and core   ratio 1.00")
     ratio = plain / cached / cores
@@ -154,7 +154,7 @@ def large_cache(count: int = 40_000, limit: int = 1500) -> None:
 
 def limited(limit: int, words: list[str]) -> None:
     """Run the command line with little memory of its own; run in a process of its own."""
-    from fer_lightning.cli import main
+    from fer_lightning.cli.trainer import main
 
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     used = int(status["VmData"].split()[0]) * 1024

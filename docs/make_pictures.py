@@ -11,10 +11,10 @@ from PIL import Image, ImageDraw
 from fer_lightning import ExpressionRecognizer
 from fer_lightning.data.augmentation import Augmentation
 from fer_lightning.data.legend import EXPRESSIONS
-from fer_lightning.data.synthetic import draw_face
+from fer_lightning.data.sources.synthetic import draw_face
 from fer_lightning.inference.annotate import Timeline, annotated
 from fer_lightning.inference.explain import attention, overlay
-from fer_lightning.inference.pictures import Look, Picture
+from fer_lightning.inference.frames import Look, Picture
 from fer_lightning.inference.sources import Source
 
 PEOPLE = (0, 4, 2, 7)
@@ -23,7 +23,7 @@ STRONG = Augmentation(
 )
 
 
-def drawn_faces() -> Image.Image:
+def synthetic_faces() -> Image.Image:
     """Four people with every expression."""
     sheet = Image.new("RGB", (96 * len(EXPRESSIONS), 16 + 96 * len(PEOPLE)), "white")
     for column, expression in enumerate(EXPRESSIONS):
@@ -73,6 +73,6 @@ def at_work() -> Image.Image:
 
 if __name__ == "__main__":
     here = Path(__file__).parent
-    drawn_faces().save(here / "drawn_faces.png", optimize=True)
+    synthetic_faces().save(here / "synthetic_faces.png", optimize=True)
     augmented_faces().save(here / "augmented_faces.png", optimize=True)
     at_work().save(here / "at_work.png", optimize=True)

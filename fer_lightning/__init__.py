@@ -5,20 +5,20 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from fer_lightning.classifier import ExpressionClassifier
     from fer_lightning.data.datamodule import FERDataModule
-    from fer_lightning.data.preprocessing import Preprocessing
+    from fer_lightning.data.input_spec import InputSpec
     from fer_lightning.errors import FERError
     from fer_lightning.inference.recognizer import ExpressionRecognizer
     from fer_lightning.networks.expression_cnn import ExpressionCNN
+    from fer_lightning.training.classifier import ExpressionClassifier
 
 _HOMES = {
-    "ExpressionClassifier": "fer_lightning.classifier",
+    "ExpressionClassifier": "fer_lightning.training.classifier",
     "ExpressionRecognizer": "fer_lightning.inference.recognizer",
     "ExpressionCNN": "fer_lightning.networks.expression_cnn",
     "FERDataModule": "fer_lightning.data.datamodule",
     "FERError": "fer_lightning.errors",
-    "Preprocessing": "fer_lightning.data.preprocessing",
+    "InputSpec": "fer_lightning.data.input_spec",
 }
 
 __all__ = [
@@ -27,7 +27,7 @@ __all__ = [
     "ExpressionRecognizer",
     "FERDataModule",
     "FERError",
-    "Preprocessing",
+    "InputSpec",
     "__version__",
 ]
 

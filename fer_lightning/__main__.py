@@ -1,6 +1,6 @@
 """`python -m fer_lightning`, the same as `fer`."""
 
-from fer_lightning.front import main
+from fer_lightning.cli.main import main
 
 if __name__ == "__main__":
     main()

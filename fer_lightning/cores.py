@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 
-def free_cores(keep: int = 1) -> int:
+def available_cpus(keep: int = 1) -> int:
     """The cores this process may use, less those to keep free, from 0 to 8."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(0, min(8, cores - keep))

@@ -42,9 +42,9 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve invented people with two pictures of each expression: 192 images."""
-    from fer_lightning.data.synthetic import drawn_faces
+    from fer_lightning.data.sources.synthetic import synthetic_faces
 
-    return drawn_faces(tmp_path_factory.mktemp("drawn"), people=12, pictures=2)
+    return synthetic_faces(tmp_path_factory.mktemp("drawn"), people=12, pictures=2)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def make_data(tmp_path: Path) -> Callable[..., Path]:
 
 def run_here(*words: str | os.PathLike[str], cwd: Path) -> None:
     """Run the command line in this process: quicker, where a process of its own shows nothing more."""
-    from fer_lightning.cli import main
+    from fer_lightning.cli.trainer import main
 
     before = Path.cwd()
     os.chdir(cwd)

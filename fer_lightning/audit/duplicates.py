@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from fer_lightning.data.facts import ImageFacts
+from fer_lightning.data.image_metadata import ImageMetadata
 
 DISTANCE = 3
 """Bits of the difference hash in which near duplicates may differ."""
@@ -18,7 +18,7 @@ CORRELATION = 0.985
 _BANDS, _WINDOW = 4, 100
 
 
-def exact_duplicates(facts: Sequence[ImageFacts]) -> list[list[int]]:
+def exact_duplicates(facts: Sequence[ImageMetadata]) -> list[list[int]]:
     """Groups of files with the same bytes, as numbers of `facts`."""
     groups: dict[bytes, list[int]] = defaultdict(list)
     for number, fact in enumerate(facts):
@@ -27,7 +27,7 @@ def exact_duplicates(facts: Sequence[ImageFacts]) -> list[list[int]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
-def near_duplicates(facts: Sequence[ImageFacts]) -> list[tuple[int, int, float]]:
+def near_duplicates(facts: Sequence[ImageMetadata]) -> list[tuple[int, int, float]]:
     """Pairs of pictures that look the same but are not the same file: resized, re-encoded, slightly cropped or lit.
 
     Two hashes of 64 bits that differ in at most three bits agree in at least one of four bands of 16 bits, so only
@@ -53,7 +53,7 @@ def near_duplicates(facts: Sequence[ImageFacts]) -> list[tuple[int, int, float]]
     return [(one, other, alike) for (one, other), alike in sorted(found.items())]
 
 
-def _candidates(facts: Sequence[ImageFacts], usable: list[int]) -> Iterator[tuple[int, int]]:
+def _candidates(facts: Sequence[ImageMetadata], usable: list[int]) -> Iterator[tuple[int, int]]:
     for band in range(_BANDS):
         shelves: dict[int, list[int]] = defaultdict(list)
         for number in usable:

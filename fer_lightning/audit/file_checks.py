@@ -10,14 +10,14 @@ import numpy as np
 
 from fer_lightning.audit.findings import Finding, many
 from fer_lightning.audit.shortcuts import file_facts, shortcuts
-from fer_lightning.data.facts import ImageFacts
+from fer_lightning.data.image_metadata import ImageMetadata
 from fer_lightning.data.legend import PARTS, Legend
 from fer_lightning.data.splits import TESTING, Split
 
 _SUFFIX_OF = {"JPEG": {".jpg", ".jpeg", ".jfif"}, "TIFF": {".tif", ".tiff"}, "PPM": {".pgm", ".ppm", ".pnm"}}
 
 
-def check_files(legend: Legend, facts: Sequence[ImageFacts], image_size: int) -> list[Finding]:
+def check_files(legend: Legend, facts: Sequence[ImageMetadata], image_size: int) -> list[Finding]:
     """Formats, sizes, colour modes, and files that are not what they seem."""
     found = []
     bad: list[tuple[str, ...]] = [
@@ -139,7 +139,7 @@ def check_duplicates(
     return found
 
 
-def check_sources(legend: Legend, facts: Sequence[ImageFacts]) -> list[Finding]:
+def check_sources(legend: Legend, facts: Sequence[ImageMetadata]) -> list[Finding]:
     """How the classes are spread over colour and grey pictures."""
     names = legend.class_names
     tally = np.zeros((len(names), 2), np.int64)
@@ -166,7 +166,7 @@ def check_sources(legend: Legend, facts: Sequence[ImageFacts]) -> list[Finding]:
     ]
 
 
-def check_shortcuts(split: Split, facts: Sequence[ImageFacts]) -> list[Finding]:
+def check_shortcuts(split: Split, facts: Sequence[ImageMetadata]) -> list[Finding]:
     """What facts about the file alone give away."""
     legend = split.legend
     found = shortcuts(file_facts(facts, legend.users), legend, split.identities)

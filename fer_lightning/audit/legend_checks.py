@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from fer_lightning.audit.findings import Finding, many
+from fer_lightning.data.input_spec import IMAGE_SUFFIXES
 from fer_lightning.data.legend import Legend
-from fer_lightning.data.preprocessing import IMAGE_SUFFIXES
 from fer_lightning.data.splits import TRAINING, Split
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fer_lightning.data.facts import ImageFacts
+from fer_lightning.data.image_metadata import ImageMetadata
 from fer_lightning.data.legend import Legend
 
 _LEVELS = 12
@@ -30,7 +30,7 @@ class Shortcut:
     balanced_accuracy: float
 
 
-def file_facts(facts: Sequence[ImageFacts], users: Sequence[str]) -> dict[str, np.ndarray]:
+def file_facts(facts: Sequence[ImageMetadata], users: Sequence[str]) -> dict[str, np.ndarray]:
     """The facts that should not matter, each as a whole number a picture."""
     areas = np.array([fact.width * fact.height for fact in facts], float)
     return {

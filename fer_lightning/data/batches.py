@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from fer_lightning.data.decoded_cache import open_decoded
-from fer_lightning.data.sampling import PADDING
+from fer_lightning.data.sampling import IGNORE_INDEX
 
 
 class Batch(NamedTuple):
@@ -21,7 +21,7 @@ class Batch(NamedTuple):
 
     Attributes:
         images: uint8 `(n, channels, size, size)`, 0..255; float in the same range once augmented.
-        labels: int64 `(n,)`, index into the class names, or `PADDING`.
+        labels: int64 `(n,)`, index into the class names, or `IGNORE_INDEX`.
         samples: int64 `(n,)`, the number of each face in its part of the split; with `--data.balance`, the `k`-th
             repetition within an epoch has `k` times the size of the part added.
         targets: float32 `(n, classes)`, the label distribution to train towards, or None for the labels themselves.
@@ -36,8 +36,8 @@ class Batch(NamedTuple):
 class FaceSamples(Dataset[Batch]):
     """One part of a split, to be asked for whole batches.
 
-    Numbers from `len(self)` on are answered with some face labelled `PADDING`, for `EvaluationSampler`; where faces
-    are repeated, with the face of that number, for `TrainingSampler`.
+    Numbers from `len(self)` on are answered with some face labelled `IGNORE_INDEX`, for `EvaluationSampler`; where
+    faces are repeated, with the face of that number, for `TrainingSampler`.
 
     Args:
         labels: The label of every face.
@@ -65,7 +65,7 @@ class FaceSamples(Dataset[Batch]):
         samples = asked % len(self)
         labels = self.labels[samples]
         if not self.repeated:
-            labels = labels.where(asked < len(self), PADDING)
+            labels = labels.where(asked < len(self), IGNORE_INDEX)
         targets = None if self.targets is None else self.targets[samples]
         return Batch(self.gather(samples.tolist()), labels, asked if self.repeated else samples, targets)
 
@@ -108,12 +108,12 @@ class ReadDecoded:
         return self.__dict__ | {"_pixels": None}
 
 
-def leave_ctrl_c_to_the_run(worker: int) -> None:
+def ignore_sigint(worker: int) -> None:
     """Start a DataLoader's worker: Ctrl-C reaches it too, and the run still needs it for its last step."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def as_gathered(batch: Any) -> Batch:
+def collate(batch: Any) -> Batch:
     """The DataLoader's collate function: what it takes for a list of samples is a complete batch already."""
     whole: Batch = batch
     return whole

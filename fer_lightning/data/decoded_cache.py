@@ -18,10 +18,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
-from fer_lightning.cores import free_cores
-from fer_lightning.data.image_folder import raise_unreadable
+from fer_lightning.cores import available_cpus
+from fer_lightning.data.input_spec import InputSpec, UnreadableImageError
 from fer_lightning.data.legend import Legend
-from fer_lightning.data.preprocessing import Preprocessing, UnreadableImageError
+from fer_lightning.data.tree import raise_unreadable
 from fer_lightning.errors import FERError
 
 _LAYOUT = 1
@@ -32,7 +32,7 @@ _FEW = 1000
 """So many images are decoded before processes to do it are started."""
 
 
-def decoded(legend: Legend, preprocessing: Preprocessing, folder: str | os.PathLike[str], name: str) -> Path:
+def decoded(legend: Legend, preprocessing: InputSpec, folder: str | os.PathLike[str], name: str) -> Path:
     """Build the cache of a legend's images, or find the one that is there.
 
     The file's name has a fingerprint of the images (name, size, time) and of the contract. It holds no trace of the
@@ -79,12 +79,12 @@ def open_decoded(path: str | os.PathLike[str]) -> np.ndarray:
     return pixels
 
 
-def size_of(legend: Legend, preprocessing: Preprocessing) -> int:
+def size_of(legend: Legend, preprocessing: InputSpec) -> int:
     """Bytes of pixels in the cache of a legend."""
     return len(legend) * preprocessing.channels * preprocessing.image_size**2
 
 
-def _digest(legend: Legend, preprocessing: Preprocessing) -> str:
+def _digest(legend: Legend, preprocessing: InputSpec) -> str:
     """Which images and which pixels, apart from the state of the files.
 
     The list of images counts: what another class list or another rule for conflicts leaves of a legend is another
@@ -100,7 +100,7 @@ def _digest(legend: Legend, preprocessing: Preprocessing) -> str:
 class _Files(Dataset[tuple[Tensor | None, bool, str]]):
     """Item `i` is the decoded image `i` of a legend and whether it has a face, or None with what is wrong with it."""
 
-    def __init__(self, legend: Legend, preprocessing: Preprocessing) -> None:
+    def __init__(self, legend: Legend, preprocessing: InputSpec) -> None:
         self.images, self.image_dir, self.preprocessing = legend.images, legend.image_dir, preprocessing
 
     def __len__(self) -> int:
@@ -119,10 +119,10 @@ def _as_bytes(items: list[tuple[Tensor | None, bool, str]]) -> tuple[bytes, int,
     return pixels, len(items), sum(face for _, face, _ in items), [said for _, _, said in items if said]
 
 
-def _build(legend: Legend, preprocessing: Preprocessing, path: Path) -> None:
+def _build(legend: Legend, preprocessing: InputSpec, path: Path) -> None:
     preprocessing.need_detector()
     files = _Files(legend, preprocessing)
-    workers = free_cores(keep=0) if len(files) > _FEW else 0
+    workers = available_cpus(keep=0) if len(files) > _FEW else 0
     batches = DataLoader(files, _BATCH, num_workers=workers, collate_fn=_as_bytes)
     side = preprocessing.image_size
     bad: list[str] = []

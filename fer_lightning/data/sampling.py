@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DistributedSampler
 
-PADDING = -1
+IGNORE_INDEX = -1
 """The label of a sample that only fills up the last batches of a device; losses and metrics ignore it."""
 
 

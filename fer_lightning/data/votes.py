@@ -12,7 +12,7 @@ from fer_lightning.data.legend import Legend
 from fer_lightning.errors import FERError
 
 
-def vote_shares(legend: Legend, images: Sequence[str], labels: Sequence[int]) -> Tensor:
+def vote_distribution(legend: Legend, images: Sequence[str], labels: Sequence[int]) -> Tensor:
     """The share of the votes for each class (label distribution learning, arXiv 1608.01041).
 
     Args:

@@ -14,7 +14,7 @@ from fer_lightning.errors import FERError
 from fer_lightning.evaluation.bootstrap import DRAWS, weights_of
 from fer_lightning.evaluation.measures import LOWER_IS_BETTER, MEASURES
 from fer_lightning.evaluation.predictions import Predictions, read_predictions
-from fer_lightning.evaluation.report import without_nan
+from fer_lightning.reports.evaluation import without_nan
 
 
 def compare(runs: Sequence[str], runs_dir: str = "runs", output: str | None = None) -> dict[str, Any]:

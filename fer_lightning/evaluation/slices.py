@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fer_lightning.data.facts import ImageFacts
+from fer_lightning.data.image_metadata import ImageMetadata
 from fer_lightning.evaluation.bootstrap import weights_of
 from fer_lightning.evaluation.measures import Measures
 from fer_lightning.evaluation.predictions import Predictions
@@ -41,7 +41,7 @@ class Slice:
     majority: float
 
 
-def slices_of(predictions: Predictions, facts: Sequence[ImageFacts]) -> list[Slice]:
+def slices_of(predictions: Predictions, facts: Sequence[ImageMetadata]) -> list[Slice]:
     """Divide the images by source facts, by annotator and by whether the person was seen in training."""
     sides = [min(fact.width, fact.height) for fact in facts]
     divisions = {

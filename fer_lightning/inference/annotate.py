@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from fer_lightning.errors import FERError
-from fer_lightning.inference.pictures import Picture
+from fer_lightning.inference.frames import Picture
 from fer_lightning.inference.recognizer import Expression
 from fer_lightning.inference.rows import name_of
 from fer_lightning.inference.sources import VIDEO_SUFFIXES

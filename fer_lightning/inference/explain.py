@@ -11,12 +11,12 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from fer_lightning.classifier import ExpressionClassifier
 from fer_lightning.errors import FERError
+from fer_lightning.inference.frames import Picture
 from fer_lightning.inference.model import Model
-from fer_lightning.inference.pictures import Picture
 from fer_lightning.inference.recognizer import Expression
 from fer_lightning.inference.rows import name_of
+from fer_lightning.training.classifier import ExpressionClassifier
 
 
 def attention(classifier: ExpressionClassifier, pixels: Tensor, classes: Tensor) -> Tensor:

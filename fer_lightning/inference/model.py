@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fer_lightning.checkpoints import find_checkpoint, load_classifier, refuse_newer
-from fer_lightning.class_prior import ClassPrior, prior_ratio
-from fer_lightning.classifier import ExpressionClassifier
-from fer_lightning.data.preprocessing import Preprocessing
+from fer_lightning.checkpoints.reading import find_checkpoint, load_classifier, refuse_newer
+from fer_lightning.checkpoints.weights import ABOUT
+from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.errors import FERError
-from fer_lightning.evaluation.calibration import threshold_for_risk
-from fer_lightning.weights_file import ABOUT
+from fer_lightning.model.calibration import threshold_for_risk
+from fer_lightning.model.class_prior import ClassPrior, prior_ratio
+from fer_lightning.training.classifier import ExpressionClassifier
 
 ONNX, EXPORTED = ".onnx", ".pt2"
 """Endings of exported files that bring their own graph."""
@@ -50,7 +50,7 @@ class Model:
         self._answer = answer
         self.classifier = classifier
         self.class_names = tuple(about["class_names"])
-        self.preprocessing = Preprocessing(**about["preprocessing"])
+        self.preprocessing = InputSpec(**about["preprocessing"])
         self.risk_curve: list[list[float]] = about.get("risk_curve", [])
         self.class_shares: list[float] = about.get("class_shares", [])
         self.class_prior: ClassPrior = about.get("class_prior", "training")

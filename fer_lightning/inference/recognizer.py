@@ -12,14 +12,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fer_lightning.class_prior import ClassPrior
-from fer_lightning.cores import free_cores
-from fer_lightning.data.faces import Face
-from fer_lightning.data.preprocessing import Preprocessing, eight_bits, upright
+from fer_lightning.cores import available_cpus
+from fer_lightning.data.face_crop import Face
+from fer_lightning.data.input_spec import InputSpec, eight_bits, upright
 from fer_lightning.errors import FERError
+from fer_lightning.inference.frames import Look, Picture, look
 from fer_lightning.inference.model import Model, open_model
-from fer_lightning.inference.pictures import Look, Picture, look
 from fer_lightning.inference.sources import Source
+from fer_lightning.model.class_prior import ClassPrior
 
 FacesOption = Literal["auto", "whole", "detect"]
 ImageLike = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
@@ -96,7 +96,7 @@ class ExpressionRecognizer:
         self.contract = framed(self.model.preprocessing, faces, detector)
         if batch_size < 1:
             raise FERError(f"Invalid value for --batch_size. Expected 1 or more. Received: {batch_size}.")
-        self.batch_size, self.workers = batch_size, free_cores() if workers is None else workers
+        self.batch_size, self.workers = batch_size, available_cpus() if workers is None else workers
 
     @overload
     def predict(self, images: ImageLike, channels: Literal["RGB", "BGR"] = "RGB") -> Recognition: ...
@@ -178,7 +178,7 @@ class ExpressionRecognizer:
         return Expression(label, shares[best], dict(zip(names, shares, strict=True)), face)
 
 
-def framed(contract: Preprocessing, faces: FacesOption, detector: str | None) -> Preprocessing:
+def framed(contract: InputSpec, faces: FacesOption, detector: str | None) -> InputSpec:
     """The contract with another way to faces, if the user wants one; the detector is there.
 
     Raises:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from fer_lightning.errors import FERError
-from fer_lightning.inference.pictures import Picture
+from fer_lightning.inference.frames import Picture
 from fer_lightning.inference.recognizer import Expression
 
 BOX = ("left", "top", "width", "height", "score")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TextIO
 
-from fer_lightning.data.preprocessing import IMAGE_SUFFIXES
+from fer_lightning.data.input_spec import IMAGE_SUFFIXES
 from fer_lightning.errors import FERError
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts"})

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fer_lightning.data.faces import Face
-from fer_lightning.inference.pictures import Picture
+from fer_lightning.data.face_crop import Face
+from fer_lightning.inference.frames import Picture
 
 _SAME = 0.3
 """Boxes that overlap by this share of their union are taken for the same face."""

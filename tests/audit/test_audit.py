@@ -13,9 +13,9 @@ from PIL import Image
 from fer_lightning.audit.duplicates import exact_duplicates, near_duplicates
 from fer_lightning.audit.label_errors import confident_learning
 from fer_lightning.audit.shortcuts import shortcuts
-from fer_lightning.data.facts import read_facts
-from fer_lightning.data.legend_reader import read_legend
-from fer_lightning.data.synthetic import draw_face
+from fer_lightning.data.image_metadata import read_metadata
+from fer_lightning.data.sources.legend_csv import read_legend
+from fer_lightning.data.sources.synthetic import draw_face
 from fer_lightning.evaluation.predictions import Predictions
 from tests.conftest import run_here
 
@@ -92,7 +92,7 @@ def test_near_duplicates_survive_resizing_compression_and_light(tmp_path):
     for name, changed in (("a.jpg", face.resize((70, 70))), ("b.jpg", face.point(lambda value: value * 0.9))):
         changed.save(tmp_path / name, quality=85)
         paths.append(tmp_path / name)
-    facts = read_facts(paths)
+    facts = read_metadata(paths)
     found = {(one, other) for one, other, _ in near_duplicates(facts)}
     assert {(7, 40), (7, 41)} <= found
     assert all({one, other} <= {7, 40, 41} for one, other in found)

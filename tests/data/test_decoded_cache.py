@@ -16,14 +16,14 @@ from PIL import Image
 from fer_lightning.data import decoded_cache
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.decoded_cache import decoded, open_decoded
+from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.legend import Legend
-from fer_lightning.data.legend_reader import read_legend
-from fer_lightning.data.preprocessing import Preprocessing
+from fer_lightning.data.sources.legend_csv import read_legend
 from fer_lightning.errors import FERError
 from tests.conftest import PROJECT
 
 ROWS = [(f"p{person}/{number}.png", ("joy", "fear")[number % 2]) for person in range(8) for number in range(4)]
-SMALL = Preprocessing(6, "rgb")
+SMALL = InputSpec(6, "rgb")
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_it_is_kept_until_a_file_or_the_contract_changes(legend, tmp_path):
     born = path.stat().st_mtime_ns
     root = legend.path.parent
     assert decoded(reread(root), SMALL, tmp_path / "cache", "set").stat().st_mtime_ns == born
-    assert decoded(legend, Preprocessing(6, "grey"), tmp_path / "cache", "set") != path
+    assert decoded(legend, InputSpec(6, "grey"), tmp_path / "cache", "set") != path
     assert path.exists()
 
     Image.new("RGB", (9, 9), "red").save(root / "images" / ROWS[3][0])
@@ -101,7 +101,7 @@ def test_a_full_disk_is_said_with_the_size_and_nothing_is_left(legend):
         pytest.skip("mounting a small file system is not allowed here")
     try:
         with pytest.raises(FERError, match=r"disk is full.*need 1 MB.*--data.tree_dir.*--data.cache false"):
-            decoded(legend, Preprocessing(100, "rgb"), small, "set")
+            decoded(legend, InputSpec(100, "rgb"), small, "set")
         assert [file.suffix for file in small.iterdir()] == [".lock"]
     finally:
         subprocess.run(["umount", str(small)], check=True)
@@ -111,15 +111,15 @@ BUILD = """
 import sys, time
 from pathlib import Path
 from fer_lightning.data import decoded_cache
-from fer_lightning.data.legend_reader import read_legend
-from fer_lightning.data.preprocessing import Preprocessing
+from fer_lightning.data.sources.legend_csv import read_legend
+from fer_lightning.data.input_spec import InputSpec
 root, cache, pause = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
 as_bytes = decoded_cache._as_bytes
 def slow(items):
     time.sleep(pause)
     return as_bytes(items)
 decoded_cache._as_bytes, decoded_cache._BATCH = slow, 4
-print(decoded_cache.decoded(read_legend(root / "legend.csv", root / "images"), Preprocessing(6, "rgb"), cache, "set"))
+print(decoded_cache.decoded(read_legend(root / "legend.csv", root / "images"), InputSpec(6, "rgb"), cache, "set"))
 """
 
 

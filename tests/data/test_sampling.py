@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fer_lightning.data.batches import FaceSamples
-from fer_lightning.data.sampling import PADDING, EvaluationSampler, TrainingSampler, draws_of_classes
+from fer_lightning.data.sampling import IGNORE_INDEX, EvaluationSampler, TrainingSampler, draws_of_classes
 
 
 @pytest.mark.parametrize(("size", "devices"), [(20, 1), (21, 2), (23, 3), (3, 2)])
@@ -38,7 +38,7 @@ def test_evaluation_counts_every_sample_once_and_pads_with_marked_ones(size, dev
         assert images.tolist() == samples.tolist() == [index % size for index in indices]
         seen += labels.tolist()
     assert len(lengths) == 1
-    assert sorted(label for label in seen if label != PADDING) == list(range(100, 100 + size))
+    assert sorted(label for label in seen if label != IGNORE_INDEX) == list(range(100, 100 + size))
 
 
 @pytest.mark.parametrize("devices", [1, 2])

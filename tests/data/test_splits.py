@@ -7,7 +7,7 @@ import pytest
 
 from fer_lightning import FERError
 from fer_lightning.data.legend import PARTS, Legend
-from fer_lightning.data.legend_reader import read_legend
+from fer_lightning.data.sources.legend_csv import read_legend
 from fer_lightning.data.splits import TESTING, TRAINING, VALIDATION, make_split
 
 

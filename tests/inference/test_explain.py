@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from fer_lightning import ExpressionClassifier, Preprocessing
+from fer_lightning import ExpressionClassifier, InputSpec
 from fer_lightning.errors import FERError
 from fer_lightning.inference.explain import attention, overlay
 
@@ -24,7 +24,7 @@ class Corner(nn.Module):
 
 
 def test_the_map_shows_the_places_that_speak_for_the_class():
-    classifier = ExpressionClassifier(Corner(), ("calm", "joy"), Preprocessing(8, "grey"))
+    classifier = ExpressionClassifier(Corner(), ("calm", "joy"), InputSpec(8, "grey"))
     pixels = torch.full((2, 1, 8, 8), 100, dtype=torch.uint8)
     pixels[:, :, :4, :4] = 255
     found = attention(classifier, pixels, torch.tensor([1, 1]))
@@ -38,7 +38,7 @@ def test_the_map_shows_the_places_that_speak_for_the_class():
 
 def test_a_network_without_places_is_refused():
     classifier = ExpressionClassifier(
-        nn.Sequential(nn.Flatten(), nn.Linear(64, 2)), ("calm", "joy"), Preprocessing(8, "grey")
+        nn.Sequential(nn.Flatten(), nn.Linear(64, 2)), ("calm", "joy"), InputSpec(8, "grey")
     )
     with pytest.raises(FERError, match="no layer with places"):
         attention(classifier, torch.zeros(1, 1, 8, 8, dtype=torch.uint8), torch.tensor([0]))

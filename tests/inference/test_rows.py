@@ -6,9 +6,9 @@ import json
 import pyarrow.parquet
 import pytest
 
-from fer_lightning.data.faces import Face
+from fer_lightning.data.face_crop import Face
 from fer_lightning.errors import FERError
-from fer_lightning.inference.pictures import Picture
+from fer_lightning.inference.frames import Picture
 from fer_lightning.inference.recognizer import Expression
 from fer_lightning.inference.rows import RowWriter, columns, rows_of
 from fer_lightning.inference.sources import Source

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from fer_lightning.data.faces import Face
-from fer_lightning.inference.pictures import Picture
+from fer_lightning.data.face_crop import Face
+from fer_lightning.inference.frames import Picture
 from fer_lightning.inference.sources import Source
 from fer_lightning.inference.tracks import Tracks, overlap
 

@@ -1,0 +1,1 @@
+"""What a checkpoint says, and how it is read and written."""

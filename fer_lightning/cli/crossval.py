@@ -1,0 +1,155 @@
+"""`crossval`: every image is tested once by a network that has not seen its person; mean and spread over folds."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import yaml
+
+from fer_lightning.errors import FERError
+from fer_lightning.evaluation.measures import MEASURES
+from fer_lightning.evaluation.predictions import joined, read_predictions
+from fer_lightning.reports.case import Evaluation
+from fer_lightning.reports.evaluation import evaluate
+
+
+def crossval(
+    options: Sequence[str],
+    name: str = "crossval",
+    runs_dir: str = "runs",
+    folds: int = 5,
+    seeds: int = 1,
+    part: Literal["testing", "validation"] = "testing",
+) -> dict[str, Any]:
+    """Train and test on every fold, each in a process of its own, and write one report over all.
+
+    Finished folds are not repeated and a begun one is resumed, so an interrupted cross-validation goes on where it was.
+
+    Args:
+        options: Further words for `fit`, as on the command line; they must not change while it is under way.
+        name: Name of the cross-validation; its folds are the runs `<name>/seed<s>-fold<f>`.
+        runs_dir: Folder that holds the runs.
+        folds: Number of folds, 2 or more. All images of a person are in one fold.
+        seeds: Number of seeds, 1 or more: each trains and tests every fold anew.
+        part: What to measure on. `validation` is for choosing between settings: each fold's network is measured on the
+            images that also chose its epoch and temperature, never on its testing part; the same command without it
+            tests the same trainings later. As an image of one fold's validation part is tested in another, a choice
+            by the mean over the folds makes that later test a little too good. There is no report over all images.
+
+    Returns:
+        What stands in `<runs_dir>/<name>/crossval.json`, or `crossval-validation.json`.
+
+    Raises:
+        FERError: If a fold fails or the options differ from those of the folds that are done.
+    """
+    if folds < 2 or seeds < 1:
+        raise FERError(
+            f"Invalid value for --folds or --seeds. Expected 2 and 1 or more. Received: {folds} and {seeds}."
+        )
+    folder = Path(runs_dir) / name
+    _same_options(folder, [*options, "--folds", str(folds)])
+    verb = "test" if part == "testing" else "validate"
+    done: list[dict[str, Any]] = []
+    for seed in range(seeds):
+        for fold in range(folds):
+            done.append(_one_fold(folder, list(options), seed, fold, folds, verb))
+            figures = done[-1]["metrics"]
+            if done[-1]["part"] != part:
+                raise FERError("--part validation needs a validation part: --data.val_fraction above 0.")
+            print(
+                f"Fold   {fold + 1} of {folds}, seed {seed}: accuracy {figures['accuracy']['value']:.4f}, balanced "
+                f"accuracy {figures['balanced_accuracy']['value']:.4f}, macro-F1 {figures['macro_f1']['value']:.4f}",
+                flush=True,
+            )
+    content = {
+        "folds": folds,
+        "seeds": seeds,
+        "metrics": {measure: _spread([part["metrics"][measure]["value"] for part in done]) for measure in MEASURES},
+        "baseline": {m: _spread([part["metrics"][m]["baseline"] for part in done])["mean"] for m in MEASURES},
+        "each": [{"seed": n // folds, "fold": n % folds, "metrics": part["metrics"]} for n, part in enumerate(done)],
+    }
+    if part == "testing":
+        _pooled_report(folder, folds, content)
+    path = folder / ("crossval.json" if part == "testing" else "crossval-validation.json")
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    print(_table(content), f"Written to {path}", sep="\n", flush=True)
+    return content
+
+
+def _same_options(folder: Path, options: list[str]) -> None:
+    path = folder / "options.json"
+    begun = any(folder.glob("seed*-fold*/checkpoints/*.ckpt"))
+    if begun and path.is_file() and json.loads(path.read_text(encoding="utf-8")) != options:
+        raise FERError(
+            f"'{folder}' holds a cross-validation with other options: {path.read_text(encoding='utf-8').strip()}. "
+            "Choose another --name, or delete that folder."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(options) + "\n", encoding="utf-8")
+
+
+def _one_fold(folder: Path, options: list[str], seed: int, fold: int, folds: int, verb: str) -> dict[str, Any]:
+    run = folder / f"seed{seed}-fold{fold}"
+    report = run / verb / "metrics.json"
+    if not report.is_file():
+        place = ["--name", run.name, "--runs_dir", str(folder)]
+        if not (run / "summary.json").is_file():
+            resume = ["--ckpt_path", "last"] if (run / "checkpoints" / "last.ckpt").is_file() else []
+            chosen = ["--data.fold", str(fold), "--data.folds", str(folds), "--seed_everything", str(seed)]
+            run_in_process(["fit", *options, *chosen, *place, *resume])
+        run_in_process([verb, *place, "--ckpt_path", "best"])
+    content: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+    return content
+
+
+def run_in_process(words: list[str]) -> None:
+    """Run one of the program's verbs in a process of its own.
+
+    Raises:
+        FERError: If it fails; what it said stands above.
+    """
+    done = subprocess.run([sys.executable, "-m", "fer_lightning", *words], check=False)  # noqa: S603 (our own program)
+    if done.returncode:
+        raise FERError(
+            f"{words[0]} stopped with status {done.returncode}; its message is above. What is finished is not repeated "
+            f"next time. The command was: {' '.join(words)}"
+        )
+
+
+def _spread(values: list[float | None]) -> dict[str, float | None]:
+    known = [value for value in values if value is not None]
+    return {
+        "mean": statistics.mean(known) if known else None,
+        "sd": statistics.stdev(known) if len(known) > 1 else None,
+        "lowest": min(known, default=None),
+        "highest": max(known, default=None),
+    }
+
+
+def _pooled_report(folder: Path, folds: int, content: dict[str, Any]) -> None:
+    """One report over the test images of all folds of the first seed, that is, over every image of the data set."""
+    runs = [folder / f"seed0-fold{fold}" for fold in range(folds)]
+    parts = [read_predictions(run / "test" / "predictions.csv") for run in runs]
+    config = yaml.safe_load((runs[0] / "config.yaml").read_text(encoding="utf-8"))
+    report = json.loads((runs[0] / "test" / "metrics.json").read_text(encoding="utf-8"))
+    together = joined(parts)
+    counts = np.bincount(together.labels, minlength=len(together.class_names))
+    print(f"\nAll folds together, seed 0 ({config['data']['split']} folds)")
+    about = {"part": f"all {folds} folds'", "how": report["how"], "crossval": content}
+    evaluate(Evaluation(together, counts / counts.sum(), Path(report["image_dir"]), about), folder / "test")
+
+
+def _table(content: dict[str, Any]) -> str:
+    title = f"{content['folds']} folds, {content['seeds']} seeds"
+    lines = ["", f"{title:<30}" + "".join(f"{head:>9}" for head in ("mean", "sd", "lowest", "highest", "baseline"))]
+    for name, row in content["metrics"].items():
+        figures = [*row.values(), content["baseline"][name]]
+        lines.append(f"{name:<30}" + "".join(f"{'-' if x is None else format(x, '.4f'):>9}" for x in figures))
+    return "\n".join(lines)

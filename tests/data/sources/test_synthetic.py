@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import numpy as np
+
+from fer_lightning.data.legend import EXPRESSIONS
+from fer_lightning.data.sources.legend_csv import read_legend
+from fer_lightning.data.sources.synthetic import draw_face, synthetic_faces
+from fer_lightning.data.splits import make_split
+
+
+def test_a_drawing_is_a_function_of_its_numbers():
+    one = np.asarray(draw_face("fear", (0, 3), 5))
+    assert one.shape == (96, 96, 3)
+    np.testing.assert_array_equal(one, np.asarray(draw_face("fear", (0, 3), 5)))
+    for other in (("anger", (0, 3), 5), ("fear", (1, 3), 5), ("fear", (0, 4), 5), ("fear", (0, 3), 6)):
+        assert (one != np.asarray(draw_face(*other))).any()
+
+
+def test_it_is_written_once_and_read_like_any_data_set(tmp_path):
+    root = synthetic_faces(tmp_path, people=3, pictures=2)
+    legend = read_legend(root / "legend.csv", root / "images")
+    assert legend.class_names == EXPRESSIONS
+    assert np.bincount(legend.labels).tolist() == [6] * 8
+    assert len(set(make_split(legend).identities)) == 3
+    changed = (root / "legend.csv").stat().st_mtime_ns
+    assert synthetic_faces(tmp_path, people=3, pictures=2) == root
+    assert (root / "legend.csv").stat().st_mtime_ns == changed
+    assert synthetic_faces(tmp_path, people=3, pictures=2, seed=1) != root
