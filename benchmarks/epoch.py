@@ -6,10 +6,10 @@ DATA is the facial_expressions folder. Every contender trains on the same 10,941
 validates on the same 2,742, in a process of its own, for three epochs; the first is stated apart, as it pays for the
 cold start (ours: decoding everything, building the folders). The contenders:
 
-ours      `python train.py fit` with the defaults, in grey (the default) and in rgb
+ours      `python train.py fit` with the defaults, in gray (the default) and in rgb
 tutorial  ImageFolder, DataLoader with two workers and a LightningModule that logs in every step
 bare      a torch loop over tensors in memory without any logging or saving: the practical limit. Same network,
-          precision, memory layout and optimiser as ours, in grey and in rgb
+          precision, memory layout and optimiser as ours, in gray and in rgb
 keras     the original notebook as a script (tensorflow), run by PYTHON; left out without --keras
 """
 
@@ -97,7 +97,9 @@ def tutorial(data: str, batch: int) -> None:
     """Train as an introduction would."""
     from torchvision import datasets, transforms
 
-    tree = FERDataModule(data, **NOTEBOOK, cache=False).tree
+    module = FERDataModule(data, **NOTEBOOK, cache=False)
+    module.prepare_data()
+    tree = module.subsets.tree_path
     ready = transforms.Compose([transforms.Resize((100, 100)), transforms.ToTensor()])
     folders = [datasets.ImageFolder(tree / part, ready) for part in ("training", "testing")]
     loaders = [DataLoader(f, batch, shuffle=f is folders[0], num_workers=2) for f in folders]
@@ -154,7 +156,7 @@ def main() -> None:
     parser.add_argument("data")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--keras", metavar="PYTHON", help="a Python that has tensorflow")
-    parser.add_argument("--only", choices=["tutorial", "bare-grey", "bare-rgb"], help=argparse.SUPPRESS)
+    parser.add_argument("--only", choices=["tutorial", "bare-gray", "bare-rgb"], help=argparse.SUPPRESS)
     args = parser.parse_args()
     data = str(Path(args.data).resolve())
     if args.only == "tutorial":
@@ -166,13 +168,13 @@ def main() -> None:
     found: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        for color in ("grey", "rgb"):
+        for color in ("gray", "rgb"):
             words = ["fit", "--name", color, "--data.root", data, "--data.color", color]
             words += [word for name, value in NOTEBOOK.items() for word in (f"--data.{name}", str(value))]
             words += ["--data.batch_size", str(args.batch), "--trainer.max_epochs", str(EPOCHS)]
             words += ["--trainer.callbacks", "epoch.Clock", "--early_stopping.patience", "9"]
             found[f"ours, {color}"] = measured([sys.executable, "-m", "fer_lightning", *words], place, "ours")
-        for name in ("bare-grey", "bare-rgb", "tutorial"):
+        for name in ("bare-gray", "bare-rgb", "tutorial"):
             command = [sys.executable, str(HERE), data, "--batch", str(args.batch), "--only", name]
             found[name.replace("-", ", ")] = measured(command, place, name)
         if args.keras:

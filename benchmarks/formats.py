@@ -1,8 +1,8 @@
 """Size, speed and parity of exported formats: `python benchmarks/formats.py CKPT DATA [--option value ...]`.
 
-CKPT is a checkpoint or `pretrained`, DATA a data set for the int8 ranges and the comparison; further options are those
-of FERDataModule, such as `--split predefined`. On the first 1,000 images of the testing part, prepared once: accuracy,
-the share of answers that are the checkpoint's, the largest difference of a probability. Latency is the median of 50
+CKPT is a checkpoint or `pretrained`, DATA a data set for the int8 ranges and the comparison; further options are
+`--legend`, `--images` and `--split`. On the first 1,000 images of the testing subset, prepared once: accuracy, the
+fraction of answers that are the checkpoint's, the largest difference of a probability. Latency is the median of 50
 calls with one face and of 20 calls with 64, after 5 calls to warm up; the ratio is to the checkpoint.
 """
 
@@ -20,7 +20,7 @@ import torch
 
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.splits import TESTING
-from fer_lightning.export.export import export
+from fer_lightning.export.export import CalibrationData, export
 from fer_lightning.inference.model import Model, open_model
 
 
@@ -39,8 +39,8 @@ def main(given: str, root: str, words: list[str]) -> None:
     """Export, measure and print."""
     options = dict(zip([word.removeprefix("--") for word in words[::2]], words[1::2], strict=True))
     original = open_model(given, device="cpu")
-    contract = original.preprocessing.as_dict()
-    data = FERDataModule(root, classes=list(original.class_names), **contract, **options)  # type: ignore[arg-type]
+    spec = original.input_spec.to_dict()
+    data = FERDataModule(root, classes=list(original.class_names), **spec, **options)  # type: ignore[arg-type]
     samples = data.samples(TESTING)
     batch = samples.__getitems__(list(range(min(1000, len(samples)))))
     expected = torch.cat([original(some) for some in batch.images.split(100)])
@@ -63,7 +63,7 @@ def main(given: str, root: str, words: list[str]) -> None:
             path = Path(place) / file
             if file:
                 stdout, sys.stdout = sys.stdout, sys.stderr
-                more = {"root": root, **options} if quantize else None
+                more = CalibrationData(root=root, **options) if quantize else CalibrationData()  # type: ignore[arg-type]
                 export(given, str(path), quantize=quantize, data=more)  # type: ignore[arg-type]
                 sys.stdout = stdout
             model = open_model(path, device="cpu") if file else original

@@ -34,7 +34,7 @@ OPTIONS = [
     *("--data.image_size", "32", "--data.batch_size", "8", "--trainer.max_epochs", "8"),
     *("--early_stopping.patience", "3", "--checkpoint_last.every_n_steps", "3"),
     *("--trainer.callbacks", "kills.StepLog"),
-    *("--model.schedule", "cosine", "--model.ema_decay", "0.9", "--model.mixup", "0.2"),
+    *("--model.lr_scheduler", "WarmupCosine", "--model.ema_decay", "0.9", "--data.augmentation.mixup", "0.2"),
     *("--model.network.init_args.hidden", "64", "--model.network.init_args.dropout", "0.3"),
     *("--data.augmentation.rotation", "10"),
 ]
@@ -95,7 +95,7 @@ def main(kills: int, devices: int, seed: int) -> int:
     print(f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, {devices} processes, seed {seed}")
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        data = synthetic_faces(place / "drawn", people=12, pictures=2)
+        data = synthetic_faces(place / "drawn", people=12, images=2)
         options = ["--data.root", str(data), *OPTIONS, *(several if devices > 1 else [])]
         begun = time.monotonic()
         subprocess.run(

@@ -9,7 +9,7 @@ shift 2
 
 row() { printf '\n== %s\n' "$*"; }
 tested() { python train.py test --name "$@"; }
-estimated() { python train.py shares --rows "runs/$1/test/predictions.csv" | sed -n "s/^Use .*--class_prior '\(.*\)'/\1/p"; }
+estimated() { python train.py estimate_prior --rows "runs/$1/test/predictions.csv" | sed -n "s/^Use .*--class_prior '\(.*\)'/\1/p"; }
 
 row "configs/ferplus.yaml, the pretrained weights"
 python train.py fit --config configs/ferplus.yaml --data.root "$ferplus" "$@"
@@ -26,7 +26,7 @@ tested ferplus_plain --ckpt_path best
 
 row "the same with balanced draws in the place of logit adjustment"
 python train.py fit --config configs/ferplus.yaml --data.root "$ferplus" --model.network.init_args.head_norm false \
-    --data.balance 0.5 --model.loss.logit_adjustment 0 --name ferplus_balanced "$@"
+    --data.sampling.strength 0.5 --model.loss.logit_adjustment 0 --name ferplus_balanced "$@"
 tested ferplus_balanced --ckpt_path best
 
 row "configs/ferplus_fast.yaml"

@@ -55,7 +55,7 @@ def make(folder: Path, count: int, side: int, distinct: bool) -> None:
 def set_up(root: str, trees: str) -> None:
     """Time the steps of one size; run in a process of its own."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    data = FERDataModule(root, tree_dir=trees, cache=False, classes=list(EXPRESSIONS))
+    data = FERDataModule(root, prepared_dir=trees, cache=False, classes=list(EXPRESSIONS))
     figures = {}
     for name in ("legend", "split"):
         begun = time.perf_counter()
@@ -64,11 +64,11 @@ def set_up(root: str, trees: str) -> None:
     begun = time.perf_counter()
     from fer_lightning.data.tree import build_tree
 
-    build_tree(data.split, trees, "set", check=False)
+    build_tree(data.split, trees, "set")
     figures["folders"] = time.perf_counter() - begun
     fresh = replace(data.split, legend=replace(data.legend))  # nothing remembered, as in a new process
     begun = time.perf_counter()
-    build_tree(fresh, trees, "set", check=False)
+    build_tree(fresh, trees, "set")
     figures["again"] = time.perf_counter() - begun
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps(figures | {"before": before, "peak": peak}))
@@ -97,15 +97,15 @@ def decoding_table(count: int = 6000) -> None:
     with tempfile.TemporaryDirectory() as place:
         root = Path(place, "data")
         make(root, count, 224, distinct=True)
-        data = FERDataModule(str(root), tree_dir=f"{place}/trees", classes=list(EXPRESSIONS))
-        contract = InputSpec(data.image_size, "grey")
+        data = FERDataModule(str(root), prepared_dir=f"{place}/trees", classes=list(EXPRESSIONS))
+        contract = InputSpec(data.image_size, "gray")
         images = [data.legend.image_dir / image for image in data.legend.images]
         begun = time.perf_counter()
         for path in images:
             contract.load(path)
         plain = time.perf_counter() - begun
         begun = time.perf_counter()
-        _ = data.decoded
+        data.subsets.prepare()
         cached = time.perf_counter() - begun
         samples = data.samples(0)
         order = np.random.default_rng(0).permutation(len(samples))
@@ -114,7 +114,7 @@ def decoding_table(count: int = 6000) -> None:
             samples.__getitems__(order[start : start + 64].tolist())
         read = time.perf_counter() - begun
     cores = available_cpus(keep=0)
-    print(f"\n{count:,} JPEGs of 224 x 224 to 100 x 100, grey; {cores} cores")
+    print(f"\n{count:,} JPEGs of 224 x 224 to 100 x 100, gray; {cores} cores")
     print(f"{'plain loop, one core':<34}{count / plain:>9.0f} images/s and core   ratio 1.00")
     ratio = plain / cached / cores
     print(f"{'building the cache':<34}{count / cached / cores:>9.0f} images/s and core   ratio {ratio:.2f}")
@@ -145,7 +145,7 @@ def large_cache(count: int = 40_000, limit: int = 1500) -> None:
             check=False,
         )
         seconds = time.perf_counter() - begun
-        size = max(path.stat().st_size for path in Path(place, "master_data").glob("*.npy")) / 2**20
+        size = max(path.stat().st_size for path in Path(place, "prepared_data").glob("*.npy")) / 2**20
     if done.returncode:
         raise SystemExit(done.stderr[-3000:])
     print(f"\ncache of {size:,.0f} MB, the process's own memory limited to {limit} MB over that after the imports:")
@@ -154,7 +154,8 @@ def large_cache(count: int = 40_000, limit: int = 1500) -> None:
 
 def limited(limit: int, words: list[str]) -> None:
     """Run the command line with little memory of its own; run in a process of its own."""
-    from fer_lightning.cli.trainer import main
+    import fer_lightning.cli.trainer  # noqa: F401 (what it needs itself is no memory of the run)
+    from fer_lightning.cli.main import main
 
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     used = int(status["VmData"].split()[0]) * 1024

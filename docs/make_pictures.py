@@ -11,10 +11,10 @@ from PIL import Image, ImageDraw
 from fer_lightning import ExpressionRecognizer
 from fer_lightning.data.augmentation import Augmentation
 from fer_lightning.data.legend import EXPRESSIONS
-from fer_lightning.data.sources.synthetic import draw_face
+from fer_lightning.data.sources.synthetic_face import draw_face
 from fer_lightning.inference.annotate import Timeline, annotated
-from fer_lightning.inference.explain import attention, overlay
-from fer_lightning.inference.frames import Look, Picture
+from fer_lightning.inference.explain import grad_cam, overlay
+from fer_lightning.inference.frames import Frame, Look
 from fer_lightning.inference.sources import Source
 
 PEOPLE = (0, 4, 2, 7)
@@ -47,17 +47,17 @@ def at_work() -> Image.Image:
     """A photograph with its face named (NASA, public domain), what the network looked at, and a timeline of a video."""
     recognizer = ExpressionRecognizer("pretrained", faces="detect", class_prior="uniform", workers=0)
     names = recognizer.model.class_names
-    how = Look(recognizer.contract, keep_image=True)
-    photograph = Picture(Source("astronaut", "image"))
+    how = Look(recognizer.input_spec, keep_image=True)
+    photograph = Frame(Source("astronaut", "image"))
     (seen,) = recognizer.answer([how.at(Image.fromarray(skimage.data.astronaut()), photograph)])
     answers = recognizer.recognition(seen).faces
     best = torch.tensor([names.index(answers[0].label)])
-    heat = attention(recognizer.model.classifier, torch.from_numpy(seen.pixels), best)[0]
+    heat = grad_cam(recognizer.model.module, torch.from_numpy(seen.pixels), best)[0]
     timeline = Timeline(str(Path(tempfile.mkdtemp()) / "timeline.png"), names)
     acts = ("neutral", "happiness", "surprise", "neutral", "anger")
     for number in range(100):
         face = draw_face(acts[number // 20], (0, 4), number // 5).resize((240, 240))
-        frame = how.at(face, Picture(Source("film", "video"), number, number / 10))
+        frame = how.at(face, Frame(Source("film", "video"), number, number / 10))
         (frame,) = recognizer.answer([frame])
         timeline.add(frame, recognizer.recognition(frame).faces)
     timeline.close()

@@ -1,7 +1,7 @@
 """What to train on: `python experiments/data_choices.py FE FERPLUS [--suspects suspects.csv]`.
 
 Trains the network and optimiser of configs/ferplus_fast.yaml for a few epochs on small images, from scratch: on each
-data set alone, on both at once, on one from the weights learnt on the other; on facial_expressions (FE) also in colour,
+data set alone, on both at once, on one from the weights learned on the other; on facial_expressions (FE) also in color,
 on images taken whole, with a wide margin, with larger images, and without the images whose label is in doubt. Prints
 figures of the validation parts, which are the same images in every row of a table (nobody in them is in training; the
 testing parts are not touched): mean and standard deviation over the seeds.
@@ -44,7 +44,7 @@ CHOICES = [
     Choice("both at once", (FERPLUS, FE), (FE, FERPLUS)),
     Choice("FE, weights of FER+", (FE,), (FE,), started_from=ALONE[FERPLUS]),
     Choice("FER+, weights of FE", (FERPLUS,), (FERPLUS,), started_from=ALONE[FE]),
-    Choice("FE, colour", (FE,), (FE,), ["--data.color", "rgb"]),
+    Choice("FE, color", (FE,), (FE,), ["--data.color", "rgb"]),
     Choice("FE, images whole", (FE,), (FE,), ["--data.faces", "whole"]),
     Choice("FE, margin 0.25", (FE,), (FE,), ["--data.margin", "0.25"]),
     Choice("FE, 32 pixels", (FE,), (FE,), ["--data.image_size", "32"]),
@@ -58,12 +58,12 @@ def train(choice: Choice, seed: int, options: argparse.Namespace) -> Path:
     roots = {FE: str(options.fe), FERPLUS: str(options.ferplus)}
     words = ["--data.root", json.dumps([roots[name] for name in choice.train])]
     words += ["--trainer.max_epochs", str(options.fe_epochs if choice.train == (FE,) else options.epochs)]
-    words += ["--data.image_size", str(options.size), "--data.augmentation.sizes", "[]"]
+    words += ["--data.image_size", str(options.size), "--data.augmentation.progressive_sizes", "[]"]
     if choice.train == (FE,):
         words += ["--data.split", "grouped", "--data.soft_labels", "false"]
     if choice.started_from is not None:
         start = next(other for other in CHOICES if other.name == choice.started_from)
-        words += ["--model.weights", str(train(start, seed, options) / "checkpoints" / "best.ckpt")]
+        words += ["--model.fine_tuning.weights", str(train(start, seed, options) / "checkpoints" / "best.ckpt")]
     if choice is SUSPECTS:
         words += ["--data.exclude", options.suspects]
     return fit(_folder(choice, seed, options), [*words, *choice.words], seed, options.runs)

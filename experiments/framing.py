@@ -21,7 +21,7 @@ from torch.nn.functional import cross_entropy
 
 from fer_lightning.checkpoints.reading import find_checkpoint, load_classifier
 from fer_lightning.data.datamodule import FERDataModule
-from fer_lightning.data.decoded_cache import open_decoded
+from fer_lightning.data.decoded_cache import decoded, open_decoded
 from fer_lightning.data.splits import TRAINING, VALIDATION
 from fer_lightning.evaluation.measures import Measures
 
@@ -78,16 +78,20 @@ def main() -> None:
     heads = [f"{whose}: {name}" for whose in ("as it is", "new last layer") for name in names]
     rows = [f"| faces | pixels | {' | '.join(heads)} |", "| --- " * 8 + "|"]
     for framing in FRAMINGS:
-        contract = {**model.preprocessing.as_dict(), **framing}
+        contract = {**model.preprocessing.to_dict(), **framing}
         words: dict[str, Any] = {"classes": list(model.class_names), "split": "grouped", **contract}
         data = FERDataModule(options.data, **words)
-        pixels = torch.from_numpy(np.array(open_decoded(data.decoded)))
+        pixels = torch.from_numpy(
+            np.array(open_decoded(decoded(data.legend, data.input_spec, data.prepared_dir, "framing")))
+        )
         with torch.inference_mode():
             values = torch.cat([model(some) for some in pixels.split(256)]).clone()
         labels = torch.from_numpy(data.legend.labels).long()
         found = []
         for fold in range(FOLDS):
-            parts = torch.from_numpy(np.array(FERDataModule(options.data, fold=fold, folds=FOLDS, **words).split.parts))
+            parts = torch.from_numpy(
+                np.array(FERDataModule(options.data, fold=fold, folds=FOLDS, **words).split.subsets)
+            )
             fitted, held_out = parts == TRAINING, parts == VALIDATION
             layer = last_layer(values[fitted], labels[fitted], first, options.adjustment)
             with torch.no_grad():

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import lightning.pytorch  # noqa: F401 (its logger keeps the standard error it finds: not that of one test)
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,7 +19,7 @@ REAL_DATA = PROJECT.parent / "shared" / "facial_expressions"
 FERPLUS = PROJECT.parent / "shared" / "ferplus"
 
 TINY = ["--data.num_workers", "0", "--data.image_size", "32", "--data.batch_size", "16"]
-"""Options that make a fit on the small drawn data set take a second."""
+"""Options that make a fit on the small synthetic data set take a second."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,16 +36,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Drawn faces go to a temporary cache, in this process and in those it starts."""
+    """Synthetic faces go to a temporary cache, in this process and in those it starts."""
     os.environ["FER_LIGHTNING_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve invented people with two pictures of each expression: 192 images."""
+    """Twelve invented people with two images of each expression: 192 images."""
     from fer_lightning.data.sources.synthetic import synthetic_faces
 
-    return synthetic_faces(tmp_path_factory.mktemp("drawn"), people=12, pictures=2)
+    return synthetic_faces(tmp_path_factory.mktemp("drawn"), people=12, images=2)
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def make_data(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a data set from `(image, emotion)` rows; every image is a small noise picture."""
+    """Writes a data set from `(image, emotion)` rows; every image is small noise."""
 
     def make(rows: Sequence[tuple[str, str]], root: Path | None = None) -> Path:
         folder = root or tmp_path / "data_set"
@@ -78,7 +79,7 @@ def make_data(tmp_path: Path) -> Callable[..., Path]:
 
 def run_here(*words: str | os.PathLike[str], cwd: Path) -> None:
     """Run the command line in this process: quicker, where a process of its own shows nothing more."""
-    from fer_lightning.cli.trainer import main
+    from fer_lightning.cli.main import main
 
     before = Path.cwd()
     os.chdir(cwd)

@@ -1,1 +1,1 @@
-"""The data doctor: what is in a data set, what is wrong with it, and what to do about it."""
+"""What is in a data set, what is wrong with it, what to do about it: one check a file."""

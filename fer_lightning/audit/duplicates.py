@@ -1,65 +1,57 @@
-"""Images that are the same, or nearly."""
+"""Check for images that are there twice, in particular on both sides of the split or under two labels."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-import numpy as np
+from fer_lightning.audit.data_set import DataSet
+from fer_lightning.audit.findings import Exhibit, Finding, many
+from fer_lightning.data.legend import SUBSETS
+from fer_lightning.data.splits import TESTING
 
-from fer_lightning.data.image_metadata import ImageMetadata
-
-DISTANCE = 3
-"""Bits of the difference hash in which near duplicates may differ."""
-
-CORRELATION = 0.985
-"""Correlation of the 16 x 16 versions that near duplicates reach."""
-
-_BANDS, _WINDOW = 4, 100
+_SHOWN = 12
+_ACROSS, _TORN = "across the split", "different labels"
 
 
-def exact_duplicates(facts: Sequence[ImageMetadata]) -> list[list[int]]:
-    """Groups of files with the same bytes, as numbers of `facts`."""
-    groups: dict[bytes, list[int]] = defaultdict(list)
-    for number, fact in enumerate(facts):
-        if not fact.error:
-            groups[fact.digest].append(number)
-    return [group for group in groups.values() if len(group) > 1]
+def check(data: DataSet) -> Iterator[Finding]:
+    """Findings `exact_duplicates`, `near_duplicates`."""
+    exact = [_described(data, rows) for rows in data.exact_duplicates]
+    near = [_described(data, (one, other), f"{alike:.3f}") for one, other, alike in data.near_duplicates]
+    for name, what, groups in (
+        ("exact_duplicates", "byte for byte the same file under several names", exact),
+        ("near_duplicates", "nearly the same image", near),
+    ):
+        if not groups:
+            continue
+        across, torn = (sum(said in group[-1] for group in groups) for said in (_ACROSS, _TORN))
+        groups.sort(key=lambda group: (_ACROSS in group[-1], _TORN in group[-1]), reverse=True)
+        yield Finding(
+            name,
+            "serious" if across and name == "exact_duplicates" else "warning",
+            f"{many(len(groups), 'group')} of images, {what}: {across} {_ACROSS}, {torn} with {_TORN}.",
+            "A test image that was trained on is not a test; two labels for one image cannot both be right.",
+            "Keep one of each: `fit --data.exclude duplicates.csv` leaves the others out of training.",
+            ("images", "labels", "subsets", "note"),
+            [(" = ".join(images), *rest) for images, *rest in groups],
+            {"groups": len(groups), "across_the_split": across, "different_labels": torn},
+            [Exhibit(images[:4], (labels, note)) for images, labels, _, note in groups[:_SHOWN]],
+        )
 
 
-def near_duplicates(facts: Sequence[ImageMetadata]) -> list[tuple[int, int, float]]:
-    """Pairs of pictures that look the same but are not the same file: resized, re-encoded, slightly cropped or lit.
-
-    Two hashes of 64 bits that differ in at most three bits agree in at least one of four bands of 16 bits, so only
-    pictures that share a band are compared; in a crowded band, each with its next hundred in the order of hashes. That
-    keeps the work near-linear. Candidates must also correlate at 16 x 16 pixels.
-
-    Returns:
-        Numbers of both pictures, the smaller first, and their correlation.
-    """
-    usable = [number for number, fact in enumerate(facts) if not fact.error]
-    thumbnails = np.zeros((len(facts), 256), np.float32)
-    for number in usable:
-        pixels = np.frombuffer(facts[number].thumbnail, np.uint8).astype(np.float32)
-        pixels -= pixels.mean()
-        thumbnails[number] = pixels / max(float(np.linalg.norm(pixels)), 1e-6)
-    found: dict[tuple[int, int], float] = {}
-    for one, other in set(_candidates(facts, usable)):
-        close = (facts[one].dhash ^ facts[other].dhash).bit_count() <= DISTANCE
-        if close and facts[one].digest != facts[other].digest:
-            alike = float(thumbnails[one] @ thumbnails[other])
-            if alike >= CORRELATION:
-                found[one, other] = alike
-    return [(one, other, alike) for (one, other), alike in sorted(found.items())]
+def copies(data: DataSet) -> list[str]:
+    """The images to leave out: of each group one image stays, the one in the testing subset if there is one."""
+    extra: set[int] = set()
+    for group in (*data.exact_duplicates, *((one, other) for one, other, _ in data.near_duplicates)):
+        kept = max(group, key=lambda row: (data.split.subsets[row] == TESTING, -row))
+        extra |= {row for row in group if row != kept}
+    return [data.legend.images[row] for row in sorted(extra)]
 
 
-def _candidates(facts: Sequence[ImageMetadata], usable: list[int]) -> Iterator[tuple[int, int]]:
-    for band in range(_BANDS):
-        shelves: dict[int, list[int]] = defaultdict(list)
-        for number in usable:
-            shelves[facts[number].dhash >> (16 * band) & 0xFFFF].append(number)
-        for shelf in shelves.values():
-            shelf.sort(key=lambda number: facts[number].dhash)
-            for place, one in enumerate(shelf):
-                for other in shelf[place + 1 : place + 1 + _WINDOW]:
-                    yield min(one, other), max(one, other)
+def _described(data: DataSet, rows: Sequence[int], likeness: str = "") -> tuple[list[str], str, str, str]:
+    """Images, labels, subsets, and what is to be noted about them."""
+    labels = {data.legend.class_names[data.legend.labels[row]] for row in rows}
+    subsets = {int(data.split.subsets[row]) for row in rows}
+    across = TESTING in subsets and len(subsets) > 1
+    notes = filter(None, (likeness, _ACROSS * across, _TORN * (len(labels) > 1)))
+    named = sorted(SUBSETS[subset] for subset in subsets)
+    return [data.legend.images[row] for row in rows], ", ".join(sorted(labels)), ", ".join(named), "; ".join(notes)

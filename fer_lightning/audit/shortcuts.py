@@ -1,12 +1,14 @@
-"""How well do facts that should not matter predict the label?"""
+"""Check how well file metadata, which should not matter, predict the label."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from fer_lightning.audit.data_set import DataSet
+from fer_lightning.audit.findings import Finding
 from fer_lightning.data.image_metadata import ImageMetadata
 from fer_lightning.data.legend import Legend
 
@@ -15,48 +17,85 @@ _LEVELS = 12
 
 @dataclass(frozen=True)
 class Shortcut:
-    """What one fact, or all together, says about the label.
+    """What one kind of metadata, or all together, says about the label.
 
     Attributes:
-        fact: Its name.
+        name: Its name.
         cramers_v: Association with the label, 0 (none) to 1, corrected for chance (Bergsma 2013).
         accuracy: Cross-validated accuracy of answering each value's most frequent label.
         balanced_accuracy: The same, of answering the label that a value makes most likelier than usual.
     """
 
-    fact: str
+    name: str
     cramers_v: float
     accuracy: float
     balanced_accuracy: float
 
 
-def file_facts(facts: Sequence[ImageMetadata], users: Sequence[str]) -> dict[str, np.ndarray]:
-    """The facts that should not matter, each as a whole number a picture."""
-    areas = np.array([fact.width * fact.height for fact in facts], float)
+def file_metadata(metadata: Sequence[ImageMetadata], users: Sequence[str]) -> dict[str, np.ndarray]:
+    """The metadata that should not matter, each as a whole number an image."""
+    areas = np.array([one.width * one.height for one in metadata], float)
     return {
-        "colour": np.array([fact.colour for fact in facts], np.int64),
-        "format and mode": _numbered([f"{fact.format} {fact.mode} {fact.progressive}" for fact in facts]),
-        "width and height": _numbered([f"{fact.width}x{fact.height}" for fact in facts]),
-        "compression": _binned(np.array([fact.compression for fact in facts])),
-        "bytes per pixel": _binned(np.array([fact.size for fact in facts]) / np.maximum(areas, 1)),
+        "color": np.array([one.color for one in metadata], np.int64),
+        "format and mode": _numbered([f"{one.format} {one.mode} {one.progressive}" for one in metadata]),
+        "width and height": _numbered([f"{one.width}x{one.height}" for one in metadata]),
+        "compression": _binned(np.array([one.compression for one in metadata])),
+        "bytes per pixel": _binned(np.array([one.size for one in metadata]) / np.maximum(areas, 1)),
         "user.id": _numbered(users),
     }
 
 
-def shortcuts(facts: dict[str, np.ndarray], legend: Legend, groups: Sequence[str], folds: int = 5) -> list[Shortcut]:
-    """Measure every fact, and all of them together (naive Bayes), on people they were not fitted to.
+def check(data: DataSet) -> Iterator[Finding]:
+    """Finding `shortcuts`, if any image can be read."""
+    if not data.files:
+        return
+    legend = data.legend
+    found = shortcuts(file_metadata(data.metadata, legend.users), legend, data.split.identities)
+    counts = np.bincount(legend.labels, minlength=len(legend.class_names))
+    majority, chance = float(counts.max() / counts.sum()), 1 / int((counts > 0).sum())
+    *each, whole = found
+    strongest = max(each, key=lambda shortcut: shortcut.cramers_v)
+    strong = whole.balanced_accuracy > 2 * chance or whole.accuracy > majority + 0.03 or strongest.cramers_v > 0.3
+    color = next(shortcut for shortcut in each if shortcut.name == "color")
+    advice = "Choose --data.color gray, so that color cannot be used. " if color.cramers_v > 0.1 else ""
+    yield Finding(
+        "shortcuts",
+        "warning" if strong else "info",
+        f"File metadata alone, without a look at the face, reach {whole.accuracy:.1%} accuracy (majority "
+        f"{majority:.1%}) and {whole.balanced_accuracy:.1%} balanced accuracy (chance {chance:.1%}); the strongest is "
+        f"{strongest.name}, with a Cramer's V of {strongest.cramers_v:.2f}.",
+        "A network may learn the source of an image instead of the expression, and fail on other images.",
+        advice + "Compare the slices in the report of `test`.",
+        ("metadata", "Cramer's V", "accuracy", "balanced accuracy"),
+        [
+            (s.name, "" if s is whole else f"{s.cramers_v:.2f}", f"{s.accuracy:.1%}", f"{s.balanced_accuracy:.1%}")
+            for s in found
+        ],
+        {
+            "accuracy": whole.accuracy,
+            "balanced_accuracy": whole.balanced_accuracy,
+            "majority": majority,
+            **{f"cramers_v_{s.name.replace(' ', '_')}": s.cramers_v for s in each},
+        },
+    )
+
+
+def shortcuts(
+    metadata: Mapping[str, np.ndarray], legend: Legend, groups: Sequence[str], folds: int = 5
+) -> list[Shortcut]:
+    """Measure each of the metadata, and all of them together (naive Bayes), on people they were not fitted to.
 
     Args:
-        facts: From `file_facts`.
+        metadata: As from `file_metadata`.
         legend: The labels.
-        groups: `n` identities; all pictures of one are in one fold.
+        groups: `n` identities; all images of one are in one fold.
         folds: Number of folds of the cross-validation.
     """
     labels, classes = legend.labels, len(legend.class_names)
     codes = np.unique(np.asarray(groups), return_inverse=True)[1]
     fold = np.random.default_rng(0).permutation(int(codes.max()) + 1)[codes] % folds
     found = []
-    for name, columns in [*((n, [v]) for n, v in facts.items()), ("all together", list(facts.values()))]:
+    for name, columns in [*((n, [v]) for n, v in metadata.items()), ("all together", list(metadata.values()))]:
         accuracy, balanced = _predict(columns, labels, classes, fold, folds)
         found.append(Shortcut(name, _cramers_v(columns[0], labels) if len(columns) == 1 else 0.0, accuracy, balanced))
     return found
@@ -72,8 +111,8 @@ def _predict(
         scores = np.zeros((int(held.sum()), classes))
         for values in columns:
             table = np.bincount(values[used] * classes + labels[used], minlength=(values.max() + 1) * classes)
-            shares = (table.reshape(-1, classes) + 20 * prior / prior.sum()) / (prior + 20)
-            scores += np.log(shares)[values[held]]
+            frequencies = (table.reshape(-1, classes) + 20 * prior / prior.sum()) / (prior + 20)
+            scores += np.log(frequencies)[values[held]]
         likely[held] = (scores + np.log(prior / prior.sum())).argmax(1)
         likelier[held] = scores.argmax(1)
     present = [label for label in range(classes) if (labels == label).any()]

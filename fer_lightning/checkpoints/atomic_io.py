@@ -1,4 +1,4 @@
-"""Writes checkpoints whole or not at all."""
+"""Lightning's checkpoint files, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins import TorchCheckpointIO
 
+from fer_lightning.checkpoints.info import KEY
 from fer_lightning.checkpoints.weights import SUFFIX, read_weights
+from fer_lightning.files import replacing, replacing_path
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -31,34 +33,24 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             return
         buffer = io.BytesIO()  # torch.save into a file would turn a full disk into an error about its own internals
         torch.save(checkpoint, buffer)
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        aside = _aside(target)
-        try:
-            with open(aside, "wb") as stream:
-                stream.write(buffer.getbuffer())
-            aside.replace(target)
-        except BaseException:
-            aside.unlink(missing_ok=True)
-            raise
+        with replacing(path, "wb") as stream:
+            stream.write(buffer.getbuffer())
 
     def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Read a checkpoint, or weights that `export` wrote."""
-        if Path(path).suffix == SUFFIX:
-            return read_weights(path)
-        return super().load_checkpoint(path, *args, **kwargs)
+        """Read a checkpoint, or weights that `export` wrote, in a checkpoint's form."""
+        if Path(path).suffix != SUFFIX:
+            return super().load_checkpoint(path, *args, **kwargs)
+        info, network = read_weights(path)
+        state = {f"model.network.{name}": value for name, value in network.items()}
+        frame = {"epoch": 0, "global_step": 0, "pytorch-lightning_version": "2.6.6", "callbacks": {}}
+        state["model.temperature"] = torch.tensor(info.temperature)
+        return frame | {"state_dict": state, KEY: info.to_dict()}
 
 
 def put_same(source: Path, target: Path) -> None:
     """Let `target` be the same checkpoint as `source`, at no cost where the file system has hard links."""
-    aside = _aside(target)
-    aside.unlink(missing_ok=True)
-    try:
-        os.link(source, aside)
-    except OSError:
-        aside.write_bytes(source.read_bytes())
-    aside.replace(target)
-
-
-def _aside(target: Path) -> Path:
-    return target.with_name(f".{target.name}.writing")
+    with replacing_path(target) as aside:
+        try:
+            os.link(source, aside)
+        except OSError:
+            aside.write_bytes(source.read_bytes())

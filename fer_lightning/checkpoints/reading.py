@@ -1,22 +1,24 @@
-"""Find a checkpoint, open it safely, and read the settings it was trained with."""
+"""Find a checkpoint, open it safely, and make its model again."""
 
 from __future__ import annotations
 
 import inspect
 import os
 import pickle
-from importlib import import_module
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
-from torch import nn
+from torch import Tensor, nn
 
-from fer_lightning.checkpoints.weights import PRETRAINED, SUFFIX, network_state, read_weights
-from fer_lightning.data.input_spec import InputSpec
+from fer_lightning.checkpoints.compatibility import upgraded_state
+from fer_lightning.checkpoints.info import KEY, CheckpointInfo
+from fer_lightning.checkpoints.weights import PRETRAINED, SUFFIX, read_weights
 from fer_lightning.errors import FERError
-from fer_lightning.training.classifier import CHECKPOINT_FORMAT, ExpressionClassifier
+from fer_lightning.model.expression_model import ExpressionModel
+from fer_lightning.networks.rebuilding import build, check_trusted, describe
 
 
 def find_checkpoint(given: str, run_dir: Path) -> Path:
@@ -43,16 +45,14 @@ def find_checkpoint(given: str, run_dir: Path) -> Path:
     raise FERError(f"Invalid value for --ckpt_path. Expected best, last or a file, found nothing at '{path}'.")
 
 
-def open_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Load a checkpoint of ours on the CPU, without running any code from it.
+def read_checkpoint(path: str | os.PathLike[str]) -> tuple[CheckpointInfo, dict[str, Tensor]]:
+    """What a checkpoint or exported safetensors file says, and its network's state, without running code from it.
 
     Raises:
-        FERError: If it is damaged, not a Lightning checkpoint, or from a newer version.
+        FERError: If it is damaged, not a checkpoint of ours, or from a newer version.
     """
     if Path(path).suffix == SUFFIX:
-        checkpoint = read_weights(path)
-        refuse_newer(checkpoint["fer_lightning"], path)
-        return checkpoint
+        return read_weights(path)
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
@@ -61,104 +61,94 @@ def open_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
             f"Cannot read the checkpoint '{path}': it is damaged, incomplete or of another kind ({reason}). Use "
             "another one, such as last.ckpt or best.ckpt of the same run."
         ) from None
-    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
         raise FERError(f"'{path}' is not a checkpoint of a training run: expected a Lightning checkpoint.")
-    if "fer_lightning" not in checkpoint:
+    if KEY not in checkpoint:
         raise FERError(f"'{path}' is a checkpoint of another program: expected one written by fer_lightning.")
-    refuse_newer(checkpoint["fer_lightning"], path)
-    return checkpoint
+    info = CheckpointInfo.from_dict(checkpoint[KEY], path)
+    state, start = upgraded_state(checkpoint["state_dict"]), "model.network."
+    network = {name.removeprefix(start): value for name, value in state.items() if name.startswith(start)}
+    if "model.temperature" in state:  # format 1 says it there alone
+        info = info.with_temperature(float(state["model.temperature"]))
+    return info, network
 
 
-def refuse_newer(about: dict[str, Any], path: str | os.PathLike[str]) -> None:
-    """Refuse what a newer version has written.
-
-    Args:
-        about: What a checkpoint or an exported file says about itself.
-        path: The file.
-
-    Raises:
-        FERError: If its format is newer than the ones known here.
-    """
-    if about["format"] > CHECKPOINT_FORMAT:
-        raise FERError(
-            f"'{path}' was written by fer_lightning {about['version']} in format {about['format']}; "
-            f"this version reads up to format {CHECKPOINT_FORMAT}. Update fer_lightning."
-        )
-
-
-def saved_settings(path: str | os.PathLike[str], everything: bool) -> dict[str, Any]:
+def saved_settings(path: str | os.PathLike[str], everything: bool, trusted: Collection[str] = ()) -> dict[str, Any]:
     """The configuration that a checkpoint was trained with, to stand beneath what the user says now.
 
     Args:
         path: The checkpoint.
         everything: For `fit`, the whole configuration, so that a run is resumed as it was; else only what concerns
             the run's name, the data and the model, as the trainer's settings belong to the machine.
+        trusted: Class paths of networks outside of this package that the user named.
+
+    Raises:
+        FERError: If the file cannot be read, or names a network of another package that the user did not name.
     """
-    about = open_checkpoint(path)["fer_lightning"]
-    config: dict[str, Any] = yaml.safe_load(about.get("config", "{}"))
+    info, _ = read_checkpoint(path)
+    config: dict[str, Any] = yaml.safe_load(info.config) if info.config else {}
     config.pop("ckpt_path", None)
-    model = config.get("model", {})
-    model.pop("weights", None)  # where the run started from, which may be gone by now
-    for options in ("init_args", "dict_kwargs"):
-        given = (model.get("network") or {}).get(options) or {}
-        if "weights" in given:  # what its network started from
-            given["weights"] = None
+    model = config.setdefault("model", {})
+    model.setdefault("fine_tuning", {})["weights"] = None  # where the run started from, which may be gone by now
+    model.update(class_prior=_plain(info.class_prior), tta_flip=info.tta_flip)
+    if info.network:
+        network = model["network"] = dict(info.network)
+        check_trusted(str(network["class_path"]), trusted, path)
+        if "weights" in (given := network.get("init_args") or {}):  # what its network started from
+            network["init_args"] = given | {"weights": None}
     data = config.setdefault("data", {})
-    data["classes"] = about["class_names"]
-    data.update(about["preprocessing"])
+    data["classes"] = list(info.class_names)
+    data.update(info.input_spec.to_dict())
     if everything:
         return config
     return {name: config[name] for name in ("seed_everything", "name", "runs_dir", "model", "data") if name in config}
 
 
-def load_classifier(path: str | os.PathLike[str], network: nn.Module | None = None) -> ExpressionClassifier:
-    """The classifier in a checkpoint or exported safetensors file, on the CPU, ready to answer.
+def load_model(
+    path: str | os.PathLike[str], network: nn.Module | None = None, trusted: Collection[str] = ()
+) -> ExpressionModel:
+    """The model in a checkpoint or exported safetensors file, on the CPU, ready to answer.
 
     Args:
-        path: The file.
-        network: The network that the weights belong to; needed where the checkpoint does not name it, as after a
-            training that was set up in Python. It is changed in place.
+        path: The file, or `pretrained`.
+        network: The network that the weights belong to; needed where the checkpoint does not name it. It is changed in
+            place.
+        trusted: Class paths of networks outside of this package that may be imported if the file names them.
 
     Raises:
-        FERError: If the file cannot be read, does not name its network, or its weights do not fit.
+        FERError: If the file cannot be read, does not name its network, names one of another package that is not
+            trusted, or its weights do not fit.
     """
-    checkpoint = open_checkpoint(path)
-    about = checkpoint["fer_lightning"]
-    contract = InputSpec(**about["preprocessing"])
-    model = yaml.safe_load(about.get("config", "{}")).get("model", {})
+    path = find_checkpoint(str(path), Path("runs/default"))
+    info, state = read_checkpoint(path)
     if network is None:
-        network = _named_network(model.get("network"), len(about["class_names"]), contract, path)
+        if info.network is None:
+            raise FERError(f"'{path}' does not name its network. Give it: load_model(path, network=...).")
+        spec = info.input_spec
+        network = build(info.network, len(info.class_names), spec.channels, spec.image_size, trusted, path)
     try:
-        network.load_state_dict(network_state(checkpoint["state_dict"]))
+        network.load_state_dict(state)
     except RuntimeError as error:
         name = type(network).__name__
         raise FERError(f"The weights in '{path}' are of another network than {name}: {error}") from None
-    classifier = ExpressionClassifier(
-        network,
-        about["class_names"],
-        contract,
-        class_prior=model.get("class_prior", "training"),
-        flip_at_test=bool(model.get("flip_at_test", False)),
-    )
-    classifier.temperature.copy_(checkpoint["state_dict"]["temperature"])
-    classifier.risk_curve, classifier.class_shares = about.get("risk_curve", []), about.get("class_shares", [])
-    return classifier.eval().requires_grad_(False)
+    settings = {
+        name: getattr(info, name) for name in inspect.signature(ExpressionModel).parameters if name != "network"
+    }
+    return ExpressionModel(network, **settings).eval().requires_grad_(False)
 
 
-def _named_network(named: Any, classes: int, contract: InputSpec, path: str | os.PathLike[str]) -> nn.Module:
-    if not isinstance(named, dict):
-        raise FERError(f"'{path}' does not name its network. Give it: load_classifier(path, network=...).")
-    module, _, name = named["class_path"].rpartition(".")
-    try:
-        kind = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise FERError(f"The network {named['class_path']} of '{path}' cannot be imported: {error}.") from None
-    if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
-        raise FERError(f"'{path}' names {named['class_path']} as its network, which is no torch.nn.Module.")
-    given = {**named.get("init_args", {}), **named.get("dict_kwargs", {})}
-    if "weights" in given:
-        given["weights"] = None  # the file's own take their place
-    linked = {"num_classes": classes, "in_channels": contract.channels, "image_size": contract.image_size}
-    known = inspect.signature(kind).parameters
-    network: nn.Module = kind(**given | {option: value for option, value in linked.items() if option in known})
-    return network
+def info_of(model: ExpressionModel, named: dict[str, Any] | None = None, **more: Any) -> CheckpointInfo:
+    """What a file with this model says about it.
+
+    Args:
+        model: The model.
+        named: `class_path` and `init_args` of its network, where they are known.
+        more: Further fields of `CheckpointInfo`.
+    """
+    spec = model.input_spec
+    network = named or describe(model.network, len(model.class_names), spec.channels, spec.image_size)
+    return CheckpointInfo(**{"network": network} | model.settings() | more)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -16,8 +14,9 @@ import yaml
 from fer_lightning.errors import FERError
 from fer_lightning.evaluation.measures import MEASURES
 from fer_lightning.evaluation.predictions import joined, read_predictions
-from fer_lightning.reports.case import Evaluation
-from fer_lightning.reports.evaluation import evaluate
+from fer_lightning.files import replace_text
+from fer_lightning.own_process import run_in_process
+from fer_lightning.reports.evaluation import Evaluation, evaluate
 
 
 def crossval(
@@ -26,7 +25,7 @@ def crossval(
     runs_dir: str = "runs",
     folds: int = 5,
     seeds: int = 1,
-    part: Literal["testing", "validation"] = "testing",
+    subset: Literal["testing", "validation"] = "testing",
 ) -> dict[str, Any]:
     """Train and test on every fold, each in a process of its own, and write one report over all.
 
@@ -38,10 +37,11 @@ def crossval(
         runs_dir: Folder that holds the runs.
         folds: Number of folds, 2 or more. All images of a person are in one fold.
         seeds: Number of seeds, 1 or more: each trains and tests every fold anew.
-        part: What to measure on. `validation` is for choosing between settings: each fold's network is measured on the
-            images that also chose its epoch and temperature, never on its testing part; the same command without it
-            tests the same trainings later. As an image of one fold's validation part is tested in another, a choice
-            by the mean over the folds makes that later test a little too good. There is no report over all images.
+        subset: What to measure on. `validation` is for choosing between settings: each fold's network is measured on
+            the images that also chose its epoch and temperature, never on its testing subset; the same command without
+            it tests the same trainings later. As an image of one fold's validation subset is tested in another, a
+            choice by the mean over the folds makes that later test a little too good. There is no report over all
+            images.
 
     Returns:
         What stands in `<runs_dir>/<name>/crossval.json`, or `crossval-validation.json`.
@@ -55,14 +55,14 @@ def crossval(
         )
     folder = Path(runs_dir) / name
     _same_options(folder, [*options, "--folds", str(folds)])
-    verb = "test" if part == "testing" else "validate"
+    verb = "test" if subset == "testing" else "validate"
     done: list[dict[str, Any]] = []
     for seed in range(seeds):
         for fold in range(folds):
             done.append(_one_fold(folder, list(options), seed, fold, folds, verb))
             figures = done[-1]["metrics"]
-            if done[-1]["part"] != part:
-                raise FERError("--part validation needs a validation part: --data.val_fraction above 0.")
+            if done[-1].get("subset", done[-1].get("part")) != subset:  # reports of version 0.1.0 said `part`
+                raise FERError("--subset validation needs a validation subset: --data.val_fraction above 0.")
             print(
                 f"Fold   {fold + 1} of {folds}, seed {seed}: accuracy {figures['accuracy']['value']:.4f}, balanced "
                 f"accuracy {figures['balanced_accuracy']['value']:.4f}, macro-F1 {figures['macro_f1']['value']:.4f}",
@@ -71,14 +71,14 @@ def crossval(
     content = {
         "folds": folds,
         "seeds": seeds,
-        "metrics": {measure: _spread([part["metrics"][measure]["value"] for part in done]) for measure in MEASURES},
-        "baseline": {m: _spread([part["metrics"][m]["baseline"] for part in done])["mean"] for m in MEASURES},
-        "each": [{"seed": n // folds, "fold": n % folds, "metrics": part["metrics"]} for n, part in enumerate(done)],
+        "metrics": {measure: _spread([fold["metrics"][measure]["value"] for fold in done]) for measure in MEASURES},
+        "baseline": {m: _spread([fold["metrics"][m]["baseline"] for fold in done])["mean"] for m in MEASURES},
+        "each": [{"seed": n // folds, "fold": n % folds, "metrics": fold["metrics"]} for n, fold in enumerate(done)],
     }
-    if part == "testing":
-        _pooled_report(folder, folds, content)
-    path = folder / ("crossval.json" if part == "testing" else "crossval-validation.json")
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    if subset == "testing":
+        _combined_report(folder, folds, content)
+    path = folder / ("crossval.json" if subset == "testing" else "crossval-validation.json")
+    replace_text(path, json.dumps(content, indent=2) + "\n")
     print(_table(content), f"Written to {path}", sep="\n", flush=True)
     return content
 
@@ -91,8 +91,7 @@ def _same_options(folder: Path, options: list[str]) -> None:
             f"'{folder}' holds a cross-validation with other options: {path.read_text(encoding='utf-8').strip()}. "
             "Choose another --name, or delete that folder."
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(options) + "\n", encoding="utf-8")
+    replace_text(path, json.dumps(options) + "\n")
 
 
 def _one_fold(folder: Path, options: list[str], seed: int, fold: int, folds: int, verb: str) -> dict[str, Any]:
@@ -109,20 +108,6 @@ def _one_fold(folder: Path, options: list[str], seed: int, fold: int, folds: int
     return content
 
 
-def run_in_process(words: list[str]) -> None:
-    """Run one of the program's verbs in a process of its own.
-
-    Raises:
-        FERError: If it fails; what it said stands above.
-    """
-    done = subprocess.run([sys.executable, "-m", "fer_lightning", *words], check=False)  # noqa: S603 (our own program)
-    if done.returncode:
-        raise FERError(
-            f"{words[0]} stopped with status {done.returncode}; its message is above. What is finished is not repeated "
-            f"next time. The command was: {' '.join(words)}"
-        )
-
-
 def _spread(values: list[float | None]) -> dict[str, float | None]:
     known = [value for value in values if value is not None]
     return {
@@ -133,16 +118,15 @@ def _spread(values: list[float | None]) -> dict[str, float | None]:
     }
 
 
-def _pooled_report(folder: Path, folds: int, content: dict[str, Any]) -> None:
+def _combined_report(folder: Path, folds: int, content: dict[str, Any]) -> None:
     """One report over the test images of all folds of the first seed, that is, over every image of the data set."""
     runs = [folder / f"seed0-fold{fold}" for fold in range(folds)]
-    parts = [read_predictions(run / "test" / "predictions.csv") for run in runs]
     config = yaml.safe_load((runs[0] / "config.yaml").read_text(encoding="utf-8"))
     report = json.loads((runs[0] / "test" / "metrics.json").read_text(encoding="utf-8"))
-    together = joined(parts)
+    together = joined([read_predictions(run / "test" / "predictions.csv") for run in runs])
     counts = np.bincount(together.labels, minlength=len(together.class_names))
     print(f"\nAll folds together, seed 0 ({config['data']['split']} folds)")
-    about = {"part": f"all {folds} folds'", "how": report["how"], "crossval": content}
+    about = {"subset": f"all {folds} folds'", "how": report["how"], "crossval": content}
     evaluate(Evaluation(together, counts / counts.sum(), Path(report["image_dir"]), about), folder / "test")
 
 

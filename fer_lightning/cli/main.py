@@ -1,25 +1,20 @@
-"""The front door: answers at once what needs no torch, and opens the command line for the rest."""
+"""The front door: answers at once what needs no torch, and opens the verb for the rest."""
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
 
-from fer_lightning import __version__
-
-_HELP = """Facial expression recognition with PyTorch Lightning.
-
-usage: {command} VERB [options]        {command} VERB --help lists them all
-
-  fit        train a network; without options, on the embedded data set of drawn faces
-  validate   measure a checkpoint on the validation part
-  test       measure a checkpoint on the testing part, with a report
-{others}
-
-  {command} fit --data.root DATA --name mine
-  {command} test --name mine --ckpt_path best
-  {command} fit --name mine --ckpt_path last                go on with a run that was stopped
-"""
+from fer_lightning.cli.commands import OLD_VERBS, VERBS
+from fer_lightning.cli.help import overview, page
+from fer_lightning.cli.quiet import keep_quiet
+from fer_lightning.cli.words import UsageError, nearest
+from fer_lightning.errors import FERError
+from fer_lightning.program import program
+from fer_lightning.version import __version__
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -27,22 +22,58 @@ def main(args: Sequence[str] | None = None) -> None:
 
     Args:
         args: The words after the program's name; None takes those of the process.
+
+    Raises:
+        SystemExit: With status 2 and a message on standard error after a user's mistake.
     """
     words = list(sys.argv[1:] if args is None else args)
     if words in ([], ["--help"], ["-h"]):
-        from fer_lightning.cli.commands import VERBS
-
-        others = "\n".join(f"  {verb:<10} {said[0].lower()}{said[1:-1]}" for verb, said in VERBS.items())
-        print(_HELP.format(command=command(), others=others), end="")
-    elif words == ["--version"]:
+        print(overview(), end="")
+        return
+    if words == ["--version"]:
         print(f"fer_lightning {__version__}")
+        return
+    verb, *words = words
+    if verb in OLD_VERBS:
+        print(f"Note   The verb {verb} is now {OLD_VERBS[verb]}.", file=sys.stderr)
+        verb = OLD_VERBS[verb]
+    if verb not in VERBS:
+        _fail(
+            f"Unknown verb '{verb}'.{nearest(verb, VERBS)} Expected one of {', '.join(VERBS)}.\n"
+            f"What they do: {program()} --help"
+        )
+    if "--help" in words or "-h" in words:
+        print(page(VERBS[verb]), end="")
+        return
+    try:
+        _run(verb, words)
+    except UsageError as error:
+        _fail(f"{error}\nAll options: {program()} {verb} --help_all")
+    except FERError as error:
+        _fail(str(error))
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            _fail(
+                "The disk is full. Free some space, or choose another place with --runs_dir DIR; then go on with "
+                "--ckpt_path last: the checkpoint before this one is whole."
+            )
+        if error.filename is None and error.errno is None:
+            raise
+        _fail(f"{error.strerror}: '{error.filename}'" if error.filename else str(error))
+
+
+def _run(verb: str, words: list[str]) -> None:
+    command = VERBS[verb]
+    keep_quiet()
+    if command.trains:
+        module, _, function = command.entry.partition(":")
+        getattr(import_module(module), function)(verb, words)
     else:
-        from fer_lightning.cli.trainer import main as run
+        from fer_lightning.cli import functions
 
-        run(words)
+        functions.run(command, words)
 
 
-def command() -> str:
-    """How the user called the program."""
-    name = sys.argv[0].replace("\\", "/").rpartition("/")[2]
-    return "fer" if name == "fer" else "python train.py"
+def _fail(message: str) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr, flush=True)
+    raise SystemExit(2)

@@ -1,64 +1,52 @@
-"""The command line: Lightning's verbs, each ready to run as it stands."""
+"""Lightning's verbs, each ready to run as it stands."""
 
 from __future__ import annotations
 
-import errno
-import logging
-import re
+import inspect
 import signal
 import sys
-import time
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, cast
 
 import yaml
-from filelock import FileLock, Timeout
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from fer_lightning import __version__
 from fer_lightning.checkpoints.atomic_io import AtomicCheckpointIO
 from fer_lightning.checkpoints.reading import find_checkpoint, saved_settings
 from fer_lightning.checkpoints.weights import SUFFIX
-from fer_lightning.cli.commands import VERBS, run_verb
-from fer_lightning.cli.main import command
+from fer_lightning.cli.commands import VERBS
+from fer_lightning.cli.configs import DEFAULT, layers
+from fer_lightning.cli.monitors import check_monitors
+from fer_lightning.cli.parser import OneMessage
+from fer_lightning.cli.run_folder import RunFolder
+from fer_lightning.cli.words import take
+from fer_lightning.data.data_info import DataInfo
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.summary import describe
 from fer_lightning.errors import FERError
-from fer_lightning.training.callbacks.callbacks import (
-    EpochMetricsCSV,
-    PerStepSeed,
-    ResumableEarlyStopping,
-    RunSummary,
-    SaveRunConfig,
-)
+from fer_lightning.program import program
+from fer_lightning.training.callbacks.epoch_metrics_csv import EpochMetricsCSV
 from fer_lightning.training.callbacks.evaluation_report import EvaluationReport
 from fer_lightning.training.callbacks.last_checkpoint import LastCheckpoint
-from fer_lightning.training.classifier import LOGGED, ExpressionClassifier
+from fer_lightning.training.callbacks.leakage_note import LeakageNote
+from fer_lightning.training.callbacks.per_step_seed import PerStepSeed
+from fer_lightning.training.callbacks.resumable_early_stopping import ResumableEarlyStopping
+from fer_lightning.training.callbacks.run_summary import RunSummary
+from fer_lightning.training.callbacks.save_run_config import SaveRunConfig
+from fer_lightning.training.classifier import ExpressionClassifier
 from fer_lightning.training.precision import fastest_precision
 
-_VERBS = ("fit", "validate", "test")
 
-
-class _Parser(LightningArgumentParser):
-    """Answers a mistake with its message alone; the usage of all options would push it off the screen."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise the message as the project's own error."""
-        if re.search(r"No module named 'timm|import of timm", message):  # the optimiser of configs/ferplus.yaml
-            message = "This needs timm, for its optimiser or its network: pip install timm, or '.[timm]' with the rest."
-        raise FERError(f"{message}\nAll options: {command()} {self._verb()}--help") from ex
-
-    def _verb(self) -> str:
-        words = self.prog.replace(" [options]", "").split()
-        return f"{words[-1]} " if words[-1] in _VERBS else ""
+class _Parser(OneMessage, LightningArgumentParser):
+    """Lightning's parser, with one message for a mistake."""
 
 
 class FERCommandLine(LightningCLI):
@@ -72,53 +60,69 @@ class FERCommandLine(LightningCLI):
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint_best")
         parser.add_lightning_class_args(LastCheckpoint, "checkpoint_last")
         parser.set_defaults(_DEFAULTS)
-        parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
-        parser.link_arguments("data.class_names", "model.class_names", apply_on="instantiate")
-        parser.link_arguments("data.preprocessing", "model.preprocessing", apply_on="instantiate")
-        for name in ("num_classes", "in_channels", "image_size"):
-            parser.link_arguments(f"data.{name}", f"model.network.init_args.{name}", apply_on="instantiate")
+        parser.link_arguments("data.info", "model.data", apply_on="instantiate")
+        for name, value in _LINKED.items():
+            target = f"model.network.init_args.{name}"
+            parser.link_arguments("data.info", target, compute_fn=value, apply_on="instantiate")
+        if self.datamodule_class is FERDataModule:
+            parser.set_defaults(_DATA_DEFAULTS)
+            parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
-        """Lightning's verbs but `predict`, as ours takes photographs and video without a data set or a Trainer."""
+        """Lightning's verbs but `predict`, as ours takes images and video without a data set or a Trainer."""
         known = LightningCLI.subcommands()
-        return {verb: known[verb] for verb in _VERBS}
-
-    def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
-        super()._add_subcommands(parser, **kwargs)
-        subcommands = parser._subcommands_action
-        if subcommands is not None:
-            for verb, description in VERBS.items():  # they never come here: `main` runs them; this is for --help
-                subcommands.add_subcommand(verb, _Parser(description=description), help=description)
+        return {verb: known[verb] for verb in ("fit", "validate", "test")}
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
-        if subcommand in ("validate", "test"):
+        parser.usage = f"{program()} {subcommand} [options]"
+        if subcommand in ("validate", "test") and self.datamodule_class is FERDataModule:
             parser.set_defaults({"verbose": False})  # our own report says more
         return parser
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Parse what the user says on top of configs/default.yaml and of the settings in a given checkpoint."""
-        words = _configs_first(list(args))  # type: ignore[arg-type]
-        at = next((place + 1 for place, word in enumerate(words) if word in _VERBS), 0)
-        if at:
-            words[at:at] = ["--config", str(default_config())]
-        super().parse_arguments(parser, words)
-        verb = self.config.subcommand
-        config = self.config[verb]
-        given = config.get("ckpt_path")
-        if given is None:
-            if verb != "fit":
-                raise FERError(
-                    f"{verb} needs a checkpoint: without one the network's weights are random. Expected --ckpt_path "
-                    "best, last or a file."
-                )
-            return
-        path = find_checkpoint(str(given), Path(config.runs_dir) / config.name)
-        finetune = verb == "fit" and path.suffix == SUFFIX
-        saved = saved_settings(path, everything=verb == "fit")
+        """Merge configs/default.yaml, the settings of a given checkpoint, configurations in their order, and options.
+
+        Options win wherever they stand.
+        """
+        verb, *words = list(args)  # type: ignore[arg-type]
+        if "--help_all" in words:
+            parser.parse_args([verb, "--help"])
+        given, options = layers(words, rank_zero_only(lambda line: print(line, file=sys.stderr, flush=True)))
+        known = cast(OneMessage, self._parser(verb))
+        known.check_options(options, {option.name.removeprefix("--") for option in VERBS[verb].options})
+        for layer in given:
+            known.check_settings(layer.settings, layer.name)
+        place: dict[str, Any] = {"name": "default", "runs_dir": "runs"}
+        for settings in [layer.settings for layer in given]:
+            place |= {name: settings[name] for name in ("name", "runs_dir", "ckpt_path") if name in settings}
+        named, _ = take(options, "--name", "--runs_dir", "--ckpt_path", "--model.network")
+        place |= {name: values[-1] for name, values in named.items()}
+        beneath = [yaml.safe_dump(self._of_data_module(yaml.safe_load(DEFAULT.read_text(encoding="utf-8"))))]
+        path: Path | None = None
+        finetune = False
+        if place.get("ckpt_path") not in (None, "null"):
+            path = find_checkpoint(str(place["ckpt_path"]), Path(place["runs_dir"]) / str(place["name"]))
+            finetune = verb == "fit" and path.suffix == SUFFIX
+            trusted = [*_networks(layer.settings for layer in given), *named.pop("model.network", ())]
+            beneath.append(yaml.safe_dump(self._settings(verb, path, finetune, trusted)))
+        elif verb != "fit" and not any(word.partition("=")[0] == "--print_config" for word in options):
+            raise FERError(
+                f"{verb} needs a checkpoint: without one the network's weights are random. Expected --ckpt_path "
+                "best, last or a file."
+            )
+        configs = [word for text in [*beneath, *(layer.text for layer in given)] for word in ("--config", text)]
+        self.config = parser.parse_args([verb, *configs, *options])
+        self.config[verb]["ckpt_path"] = None if finetune or path is None else str(path)
+        if finetune:  # also where a recipe names other weights
+            self.config[verb]["model"]["fine_tuning"]["weights"] = str(path)
+
+    def _settings(self, verb: str, path: Path, finetune: bool, trusted: Sequence[str]) -> dict[str, Any]:
+        """What a checkpoint says of its training, as far as it holds for what is done now."""
+        saved = saved_settings(path, verb == "fit", trusted)
         if finetune:  # weights without a training to go on with: a new run starts from them, with classes of its own
-            saved["model"]["weights"] = str(path)
+            saved["model"]["fine_tuning"]["weights"] = str(path)
             saved["data"].pop("classes")
             saved["model"].pop("class_prior", None)
         if path.parent.name == "checkpoints":  # the run is where its checkpoint lies, whatever it was called before
@@ -126,42 +130,22 @@ class FERCommandLine(LightningCLI):
             saved |= {"name": run_dir.name, "runs_dir": str(run_dir.parent)}
         elif verb != "fit":  # not into the folder of a run that has nothing to do with it
             saved["name"] = path.stem
-        words[at + 2 : at + 2] = ["--config", yaml.safe_dump(saved)]
-        super().parse_arguments(parser, words)
-        self.config[verb]["ckpt_path"] = None if finetune else str(path)
-        if finetune:  # also where a recipe names other weights
-            self.config[verb]["model"]["weights"] = str(path)
+        return self._of_data_module(saved)
+
+    def _of_data_module(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Settings without those of the data that a data module of the user's own does not take."""
+        known = inspect.signature(cast(type, self.datamodule_class)).parameters
+        return settings | {"data": {name: value for name, value in settings["data"].items() if name in known}}
 
     def _parse_ckpt_path(self) -> None:
         """Not Lightning's way: there, the checkpoint's hyper-parameters silently beat the command line."""
 
     def before_instantiate_classes(self) -> None:
         """Settle the run's folder; check what is monitored."""
-        self._lock: FileLock | None = None
         if self.subcommand == "fit":
-            self._check_monitors(self.config[self.subcommand])
+            check_monitors(self.config[self.subcommand])
         self.run_dir = Path(self._get(self.config, "runs_dir")) / self._get(self.config, "name")
-
-    def _check_monitors(self, config: Any) -> None:
-        """What decides which epoch is kept must be there, and be followed in its own direction."""
-        for option in ("early_stopping", "checkpoint_best"):
-            monitor = config[option].monitor
-            if monitor not in LOGGED:
-                raise FERError(
-                    f"Invalid value for --{option}.monitor. Expected one of {', '.join(LOGGED)}. Received: {monitor}."
-                )
-            if monitor.startswith("val_") and config.trainer.limit_val_batches == 0:
-                raise FERError(
-                    f"--{option}.monitor {monitor} needs validation, but --trainer.limit_val_batches is 0. Expected "
-                    "validation, or train_loss or train_acc for both monitors."
-                )
-            config[option].mode = "min" if monitor.endswith("_loss") else "max"
-        best = config.checkpoint_best
-        if best.save_top_k != 1 and "{" not in (best.filename or ""):
-            raise FERError(
-                f"Invalid value for --checkpoint_best.save_top_k. Expected 1, as '{best.filename}.ckpt' is one file. "
-                f"Received: {best.save_top_k}. More need a name of their own: --checkpoint_best.filename '{{epoch}}'."
-            )
+        self._folder = RunFolder(self.run_dir)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The trainer, with the run's loggers unless others were asked for."""
@@ -182,33 +166,34 @@ class FERCommandLine(LightningCLI):
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Any]) -> Trainer:
         chosen = self._get(self.config_init, "trainer").get("precision") is None
-        summary = RunSummary(command(), self.run_dir, chosen)
+        summary = RunSummary(self.run_dir, chosen)
         if self.subcommand == "fit":
             for callback in callbacks:  # not in the configuration: a run repeated from it must not write here
                 if isinstance(callback, ModelCheckpoint | LastCheckpoint) and callback.dirpath is None:
                     callback.dirpath = str(self.run_dir / "checkpoints")
             randomness = PerStepSeed(int(self._get(self.config, "seed_everything")))
-            callbacks = [EpochMetricsCSV(self.run_dir / "metrics.csv"), randomness, summary, *callbacks]
+            callbacks = [EpochMetricsCSV(self.run_dir / "metrics.csv"), randomness, summary, LeakageNote(), *callbacks]
         else:
-            callbacks = [EvaluationReport(self.run_dir)]
+            callbacks = [LeakageNote(), EvaluationReport(self.run_dir)]
         return super()._instantiate_trainer(config, callbacks)
 
     def before_fit(self) -> None:
         """Prepare the data before any other process starts; then move an earlier run of the same name aside."""
         config = self.config[self.subcommand]
-        for size in self.datamodule.augmentation.sizes:
-            self.model.check_network(size)
-        self.model.open_teacher()
-        self.model.make_optimizer()  # before an earlier run is moved aside
+        model = self.model.model  # all of this before an earlier run is moved aside
+        for size in getattr(getattr(self.datamodule, "augmentation", None), "progressive_sizes", ()):
+            model.check_network(size)
+        if self.model.distillation:
+            self.model.distillation.open(model.class_names, model.input_spec)
+        self.model.make_optimizer()
         self._prepare()
         if not config.trainer.fast_dev_run:
             within = config.ckpt_path is not None and self.run_dir.resolve() in Path(config.ckpt_path).resolve().parents
-            self._take_run_dir(resume=within)
+            rank_zero_only(self._folder.take)(resume=within)
 
     def after_fit(self) -> None:
         """Let the run's folder go."""
-        if self._lock is not None:
-            self._lock.release()
+        self._folder.release()
 
     def before_validate(self) -> None:
         """Prepare the data."""
@@ -221,35 +206,14 @@ class FERCommandLine(LightningCLI):
     @rank_zero_only
     def _prepare(self) -> None:
         """Say what is used and decode it: a broken image must not move an earlier run aside."""
-        print(describe(self.datamodule), flush=True)
-        self.datamodule.prepare_data()
-
-    @rank_zero_only
-    def _take_run_dir(self, resume: bool) -> None:
-        """Hold the run's folder for this process alone; unless this resumes, keep an earlier run under another name."""
-        try:
-            self.run_dir.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise FERError(
-                f"Cannot make the folder '{self.run_dir.parent}' for runs ({error.strerror}). Choose another place "
-                "with --runs_dir DIR."
-            ) from None
-        self._lock = FileLock(self.run_dir.parent / f".{self.run_dir.name}.lock")
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise FERError(f"Another fit is writing to '{self.run_dir}'. Choose another --name.") from None
-        if not resume and self.run_dir.is_dir() and any(self.run_dir.iterdir()):
-            stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(self.run_dir.stat().st_mtime))
-            kept = self.run_dir.with_name(f"{self.run_dir.name}-{stamp}")
-            while kept.exists():
-                kept = kept.with_name(kept.name + "+")
-            self.run_dir.rename(kept)
-            print(f"Run    {self.run_dir} held an earlier run, now {kept}")
+        if isinstance(self.datamodule, FERDataModule):
+            print(describe(self.datamodule), flush=True)
+            self.datamodule.prepare(self.subcommand)
 
 
 _DEFAULTS: dict[str, Any] = {
     "model.network": {"class_path": "fer_lightning.networks.ExpressionCNN"},
+    "model.loss": {"class_path": "fer_lightning.training.losses.CrossEntropy"},
     "early_stopping.monitor": "val_acc",
     "early_stopping.mode": "max",
     "early_stopping.patience": 3,
@@ -262,18 +226,25 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
-def _configs_first(words: list[str]) -> list[str]:
-    """The files of a command line before its options, in their order: what is said on the line wins."""
-    at = next((place + 1 for place, word in enumerate(words) if word in _VERBS), 0)
-    files: list[str] = []
-    others: list[str] = []
-    left = iter(words[at:])
-    for word in left:
-        if word in ("--config", "-c"):
-            files += [word, *([value] if (value := next(left, None)) is not None else [])]
-        else:
-            (files if word.startswith("--config=") else others).append(word)
-    return words[:at] + (files + others if at else others)
+_DATA_DEFAULTS: dict[str, Any] = {
+    "data.augmentation": {"class_path": "fer_lightning.data.augmentation.Augmentation"},
+    "data.sampling": {"class_path": "fer_lightning.data.class_sampling.BalancedSampling"},
+}
+
+_LINKED: dict[str, Callable[[DataInfo], int]] = {
+    "num_classes": lambda info: len(info.class_names),
+    "in_channels": lambda info: info.input_spec.channels,
+    "image_size": lambda info: info.input_spec.image_size,
+}
+"""What a network has to know of the data, if its constructor takes it."""
+
+
+def _networks(several: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """The class paths of networks that configurations name."""
+    for settings in several:
+        network = (settings.get("model") or {}).get("network")
+        if name := network.get("class_path") if isinstance(network, dict) else network:
+            yield str(name)
 
 
 def _listed(value: Any) -> list[Any]:
@@ -284,86 +255,58 @@ _LOST_PEER = ("Connection reset by peer", "Connection closed by peer", "Broken p
 """What gloo and NCCL say when a process they talk to is gone."""
 
 
-def default_config() -> Path:
-    """`configs/default.yaml`: beside the package in a checkout, inside it when installed from a wheel."""
-    here = Path(__file__).parents[1]
-    inside = here / "configs" / "default.yaml"
-    return inside if inside.is_file() else here.parent / "configs" / "default.yaml"
-
-
-def main(args: Sequence[str] | None = None) -> None:
-    """Run the command line.
-
-    Args:
-        args: The words after the program's name; None takes those of the process.
+def _data_module(class_path: str) -> type[LightningDataModule]:
+    """A data module of the user's own.
 
     Raises:
-        SystemExit: With status 2 and a message on standard error after a user's mistake.
+        FERError: If there is no such class, or it cannot say what is in it.
     """
-    _quieten()
-    words = list(sys.argv[1:] if args is None else args)
+    module, _, name = class_path.rpartition(".")
     try:
-        if words and words[0] in VERBS:
-            run_verb(words[0], words[1:])
-            return
-        FERCommandLine(
+        kind = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise FERError(f"Invalid value for --data_module. Cannot import '{class_path}': {error}.") from None
+    if not (isinstance(kind, type) and issubclass(kind, LightningDataModule) and hasattr(kind, "info")):
+        raise FERError(
+            f"Invalid value for --data_module. Expected a LightningDataModule with a property 'info' that returns a "
+            f"fer_lightning.DataInfo: class names and input specification. Received: {class_path}."
+        )
+    return kind
+
+
+def run(verb: str, words: Sequence[str], kind: type[LightningCLI] | None = None) -> None:
+    """Run one of Lightning's verbs with the words behind it.
+
+    Args:
+        verb: `fit`, `validate` or `test`.
+        words: Its options.
+        kind: Another command line than `FERCommandLine`.
+
+    Raises:
+        FERError: After a user's mistake.
+        SystemExit: With status 143 after SIGTERM.
+    """
+    named, words = take(words, "--data_module")
+    try:
+        (kind or FERCommandLine)(
             ExpressionClassifier,
-            FERDataModule,
+            _data_module(named["data_module"][-1]) if named else FERDataModule,
             save_config_callback=SaveRunConfig,
             save_config_kwargs={"save_to_log_dir": False},
             seed_everything_default=0,
             auto_configure_optimizers=False,
-            parser_kwargs={"version": __version__, "description": __doc__},
+            parser_kwargs={"prog": program()},
             parser_class=_Parser,
-            args=words,
+            args=[verb, *words],
         )
-    except (FERError, MisconfigurationException) as error:
-        _fail(str(error))
+    except MisconfigurationException as error:
+        raise FERError(str(error)) from error
     except SIGTERMException:
         raise SystemExit(128 + signal.SIGTERM) from None  # Lightning's own status says that all went well
     except RuntimeError as error:
         if not any(sign in str(error) for sign in _LOST_PEER):
             raise
-        _fail(
+        raise FERError(
             "Another process of this training has ended unexpectedly, so this one ends too. Look above for its "
             "message; without one it was probably killed, for instance for want of memory. Go on with --ckpt_path last."
-        )
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            _fail(
-                "The disk is full. Free some space, or choose another place with --runs_dir DIR; then go on with "
-                "--ckpt_path last: the checkpoint before this one is whole."
-            )
-        if error.filename is None and error.errno is None:
-            raise
-        _fail(f"{error.strerror}: '{error.filename}'" if error.filename else str(error))
-
-
-def _fail(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr, flush=True)
-    raise SystemExit(2)
-
-
-def _quieten() -> None:
-    """Keep the terminal for what concerns the user."""
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_advertisement)
-    for message in (
-        ".*does not have many workers.*",
-        ".*could not find the monitored key in the returned metrics.*",  # a training that ends within its first epoch
-        ".*exists and is not empty.*",
-        ".*callbacks used to create the checkpoint need to be provided.*",
-        ".*LightningCLI's args parameter.*",
-        ".*your dataloader is not resumable.*",  # the sampler is: see FERDataModule
-        ".*number of training batches.*is smaller than the logging interval.*",
-        ".*torch.distributed.nn.functional.all_gather is deprecated.*",
-        ".*isinstance.treespec, LeafSpec.. is deprecated.*",
-    ):
-        warnings.filterwarnings("ignore", message=message)
-
-
-def _is_no_advertisement(record: logging.LogRecord) -> bool:
-    return (
-        not record.getMessage()
-        .lstrip()
-        .startswith(("💡", "TPU available", "HPU available", "GPU available: False", "Using bfloat16"))
-    )
+        ) from error

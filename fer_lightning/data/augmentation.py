@@ -2,177 +2,210 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own documentation calls it F)
+from torch.nn.functional import one_hot
+from torchvision.transforms import v2
 
+from fer_lightning.data.batches import Batch
 from fer_lightning.errors import FERError
 
+_TOPS = {"rotation": 180.0, "scale": 0.9, "blur": 0.2, "mixup": 100.0, "cutmix": 100.0}
 
-@dataclass(frozen=True)
-class Augmentation:
+
+class Moment(NamedTuple):
+    """When in a training a batch is augmented.
+
+    Attributes:
+        seed: Draws other changes.
+        epoch: Draws other changes in every epoch.
+        progress: The fraction of the training that is over, 0 to 1.
+    """
+
+    seed: int
+    epoch: int
+    progress: float = 0.0
+
+
+class Augmentation(nn.Module):
     """Changes every training image at random; what is drawn depends on (seed, epoch, sample) alone.
 
     So neither the batch an image is in, nor the device, nor an interruption changes what happens to it. Everything is
     off by default.
 
-    Attributes:
+    Args:
         flip: Mirror half of the images left to right.
         rotation: Turn by up to this many degrees either way.
-        scale: Enlarge or shrink by up to this share, such as 0.1 for 0.9 to 1.1 times.
-        shift: Move by up to this share of the width and of the height.
-        brightness: Make lighter or darker by up to this share of the full range.
-        contrast: Stretch or press the distance of values from the image's mean by up to this share.
-        blur: Blur (Gaussian) by a standard deviation of up to this share of the width; little blur is more frequent.
-        noise: Add normal noise with a standard deviation of up to this share of the full range; little noise is more
+        scale: Enlarge or shrink by up to this fraction, such as 0.1 for 0.9 to 1.1 times.
+        shift: Move by up to this fraction of the width and of the height.
+        brightness: Make lighter or darker by up to this fraction of the full range.
+        contrast: Stretch or press the distance of values from the image's mean by up to this fraction.
+        blur: Blur (Gaussian) by a standard deviation of up to this fraction of the width; little blur is more frequent.
+        noise: Add normal noise with a standard deviation of up to this fraction of the full range; little noise is more
             frequent.
         erasing: Probability that a rectangle of 2 to 20 % of the image is filled with the image's mean
             (Random Erasing, arXiv 1708.04896).
-        fade: Share of the training, at its end, over which all of this but `flip` falls evenly to nothing, so that the
-            network ends on pictures as they are (as in YOLOX, arXiv 2107.08430, section 2.2).
-        sizes: Sides in pixels that images are resized to, each for an equal share of the training's epochs, such as
-            `[32, 40, 48]`: small images first make a training shorter (progressive learning, arXiv 2104.00298,
-            section 4). The network must take images of any size; validation and use stay at the contract's size.
+        mixup: Parameter alpha of torchvision's MixUp (arXiv 1710.09412): images and targets are blended in pairs; 0 for
+            never.
+        cutmix: Parameter alpha of torchvision's CutMix (arXiv 1905.04899): rectangles are pasted in pairs; 0 for never.
+            With mixup as well, each batch gets one of the two.
+        cooldown: Fraction of the training, at its end, over which all of this but `flip`, `mixup` and `cutmix` falls
+            evenly to nothing, so that the network ends on images as they are (as in YOLOX, arXiv 2107.08430, section
+            2.2).
+        progressive_sizes: Sides in pixels that images are resized to, each for an equal fraction of the training, such
+            as `[32, 40, 48]`: small images first make a training shorter (progressive learning, arXiv 2104.00298,
+            section 4). The network must take images of any size; validation and use stay at the full size.
+
+    Raises:
+        FERError: If a value is out of its range.
     """
 
-    flip: bool = False
-    rotation: float = 0.0
-    scale: float = 0.0
-    shift: float = 0.0
-    brightness: float = 0.0
-    contrast: float = 0.0
-    blur: float = 0.0
-    noise: float = 0.0
-    erasing: float = 0.0
-    fade: float = 0.0
-    sizes: Sequence[int] = ()
-
-    def __post_init__(self) -> None:
-        tops = {"rotation": 180.0, "scale": 0.9, "blur": 0.2}
-        for name in ("rotation", "scale", "shift", "brightness", "contrast", "blur", "noise", "erasing", "fade"):
-            top = tops.get(name, 1.0)
-            value = getattr(self, name)
+    def __init__(
+        self,
+        flip: bool = False,
+        rotation: float = 0.0,
+        scale: float = 0.0,
+        shift: float = 0.0,
+        brightness: float = 0.0,
+        contrast: float = 0.0,
+        blur: float = 0.0,
+        noise: float = 0.0,
+        erasing: float = 0.0,
+        mixup: float = 0.0,
+        cutmix: float = 0.0,
+        cooldown: float = 0.0,
+        progressive_sizes: Sequence[int] = (),
+    ) -> None:
+        super().__init__()
+        self.flip, self.cooldown, self.progressive_sizes = flip, cooldown, tuple(progressive_sizes)
+        self.strengths = {
+            "rotation": rotation,
+            "scale": scale,
+            "shift": shift,
+            "brightness": brightness,
+            "contrast": contrast,
+            "blur": blur,
+            "noise": noise,
+            "erasing": erasing,
+        }
+        for name, value in (self.strengths | {"cooldown": cooldown, "mixup": mixup, "cutmix": cutmix}).items():
+            top = _TOPS.get(name, 1.0)
             if not 0 <= value <= top:
                 raise FERError(
                     f"Invalid value for --data.augmentation.{name}. Expected 0 to {top:g}. Received: {value}."
                 )
-        if any(size < 1 for size in self.sizes):
+        if any(size < 1 for size in progressive_sizes):
             raise FERError(
-                f"Invalid value for --data.augmentation.sizes. Expected 1 or more pixels. Received: {list(self.sizes)}."
+                "Invalid value for --data.augmentation.progressive_sizes. Expected 1 or more pixels. Received: "
+                f"{list(progressive_sizes)}."
             )
+        self.mixing = nn.ModuleList(
+            [kind(alpha=alpha) for kind, alpha in ((v2.MixUp, mixup), (v2.CutMix, cutmix)) if alpha]
+        )
 
     @property
     def active(self) -> bool:
         """Whether anything is switched on."""
-        return any(asdict(self).values())
+        return bool(self.flip or any(self.strengths.values()) or self.progressive_sizes or self.mixing)
 
-    def at(self, progress: float) -> Augmentation:
-        """What it is when a share of the training is over, 0 to 1; depends on `fade` and `sizes`."""
-        now = self
-        if self.sizes:
-            now = replace(self, sizes=[self.sizes[min(int(progress * len(self.sizes)), len(self.sizes) - 1)]])
-        if not self.fade or progress <= 1 - self.fade:
-            return now
-        left = (1 - progress) / self.fade
-        steady = ("flip", "fade", "sizes")
-        return replace(now, **{name: value * left for name, value in asdict(now).items() if name not in steady})
+    def side(self, progress: float) -> int | None:
+        """The side in pixels of training images when a fraction of the training is over; None for the full size."""
+        sizes = self.progressive_sizes
+        return sizes[min(int(progress * len(sizes)), len(sizes) - 1)] if sizes else None
 
-    def __call__(self, images: Tensor, samples: Tensor, seed: int, epoch: int) -> Tensor:
-        """Change a batch.
+    def forward(self, images: Tensor, samples: Tensor, moment: Moment) -> Tensor:
+        """Change the images of a batch.
 
         Args:
             images: uint8 or float `(n, channels, h, w)`, 0..255.
-            samples: int64 `(n,)`, the number of each image in the training part.
-            seed: Draws other changes.
-            epoch: Draws other changes in every epoch.
+            samples: int64 `(n,)`, the number of each image in the training subset.
+            moment: When in the training.
 
         Returns:
-            float32 of the same shape, or of the last of `sizes`, 0..255.
+            float32 of the same shape, or of the side that `progressive_sizes` say, 0..255.
         """
-        draws = uniform(seed, epoch, samples, 14).unbind(1)
+        left = min(1.0, (1 - moment.progress) / self.cooldown) if self.cooldown else 1.0
+        now = {name: value * left if left < 1 else value for name, value in self.strengths.items()}
+        draws = uniform(moment.seed, moment.epoch, samples, 14).unbind(1)
         signed = [draw * 2 - 1 for draw in draws]
         images = images.float()
-        if self.rotation or self.scale or self.shift:
-            images = self._move(images, draws[0], signed)
+        if now["rotation"] or now["scale"] or now["shift"]:
+            images = self._move(images, draws[0], signed, now)
         elif self.flip:
             images = images.flip(-1).where(_column(draws[0] < 0.5), images)
-        if self.brightness or self.contrast:
+        if now["brightness"] or now["contrast"]:
             mean = images.mean((1, 2, 3), keepdim=True)
-            stretched = (images - mean) * _column(1 + signed[5] * self.contrast) + mean
-            images = (stretched + _column(signed[6] * self.brightness * 255)).clamp_(0, 255)
-        if self.blur:
-            images = _blur(images, draws[12] ** 2 * self.blur * images.shape[-1], self.blur * images.shape[-1])
-        if self.noise:
-            values = uniform(seed + 1, epoch, samples, images[0].numel()).view_as(images)
+            stretched = (images - mean) * _column(1 + signed[5] * now["contrast"]) + mean
+            images = (stretched + _column(signed[6] * now["brightness"] * 255)).clamp_(0, 255)
+        if blur := now["blur"]:
+            images = _blur(images, draws[12] ** 2 * blur * images.shape[-1], blur * images.shape[-1])
+        if now["noise"]:
+            values = uniform(moment.seed + 1, moment.epoch, samples, images[0].numel()).view_as(images)
             values = (values * 2 - 1).clamp_(-0.999999, 0.999999).erfinv_().mul_(math.sqrt(2))  # normal by inversion
-            images = (images + values * _column(draws[13] ** 2 * self.noise * 255)).clamp_(0, 255)
-        if self.erasing:
-            images = _erase(images, draws[7] < self.erasing, draws[8:12])
-        if self.sizes and self.sizes[-1] != images.shape[-1]:
-            side = [self.sizes[-1]] * 2
-            images = F.interpolate(images, side, mode="bilinear", align_corners=False, antialias=True)
+            images = (images + values * _column(draws[13] ** 2 * now["noise"] * 255)).clamp_(0, 255)
+        if now["erasing"]:
+            images = _erase(images, draws[7] < now["erasing"], draws[8:12])
+        if (side := self.side(moment.progress)) and side != images.shape[-1]:
+            images = F.interpolate(images, [side, side], mode="bilinear", align_corners=False, antialias=True)
         return images
 
-    def _move(self, images: Tensor, flip: Tensor, signed: list[Tensor]) -> Tensor:
-        angle = signed[1] * math.radians(self.rotation)
-        size = 1 / (1 + signed[2] * self.scale)
+    def mix(self, images: Tensor, targets: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Blend images, float `(n, channels, h, w)`, and targets, float `(n, classes)`, in pairs, if asked for."""
+        if not self.mixing:
+            return images, targets
+        chosen = self.mixing[int(torch.randint(len(self.mixing), ()))]
+        mixed: tuple[Tensor, Tensor] = chosen(images, targets)
+        return mixed
+
+    def _move(self, images: Tensor, flip: Tensor, signed: list[Tensor], now: dict[str, float]) -> Tensor:
+        angle = signed[1] * math.radians(now["rotation"])
+        size = 1 / (1 + signed[2] * now["scale"])
         mirror = torch.where(flip < 0.5, -1.0, 1.0) if self.flip else torch.ones_like(flip)
         cos, sin = angle.cos() * size, angle.sin() * size
-        across, down = signed[3] * 2 * self.shift, signed[4] * 2 * self.shift
+        across, down = signed[3] * 2 * now["shift"], signed[4] * 2 * now["shift"]
         rows = [torch.stack([cos * mirror, -sin, across], 1), torch.stack([sin * mirror, cos, down], 1)]
         grid = F.affine_grid(torch.stack(rows, 1), list(images.shape), align_corners=False)
         return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
-def mix(images: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
-    """Blend every image and its target with another of the batch, in a share drawn from Beta(alpha, alpha).
+def augment(module: nn.Module, batch: Batch, num_classes: int, moment: Moment) -> Batch:
+    """Let an augmentation change a training batch.
 
     Args:
-        images: uint8 or float `(n, channels, h, w)`.
-        targets: float `(n, classes)`.
-        alpha: Parameter of the Beta distribution.
+        module: `Augmentation`, or any module that takes images, uint8 `(n, channels, h, w)`, and returns such or
+            floats, 0..255; or, where its `forward` takes more than one argument, images and targets, float `(n,
+            classes)`, and returns both, as torchvision's v2 transforms do.
+        batch: The batch.
+        num_classes: Number of classes.
+        moment: When in the training.
 
-    Returns:
-        float images and targets of the same shapes.
+    Raises:
+        FERError: If it returns something else than images.
     """
-    share = torch.distributions.Beta(alpha, alpha).sample((len(images),)).to(images.device)
-    other = torch.randperm(len(images), device=images.device)
-    images = images.float()
-    across, along = share.view(-1, 1, 1, 1), share.view(-1, 1)
-    return images.lerp(images[other], 1 - across), targets.lerp(targets[other], 1 - along)
-
-
-def cut_and_mix(images: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
-    """Paste a rectangle of another image of the batch into every image, and blend the targets by its area.
-
-    The rectangle's area is a share drawn from Beta(alpha, alpha), its shape is the image's, its middle lies anywhere;
-    what hangs over the edge is cut off (arXiv 1905.04899, equations 1 and 2).
-
-    Args:
-        images: uint8 or float `(n, channels, h, w)`.
-        targets: float `(n, classes)`.
-        alpha: Parameter of the Beta distribution.
-
-    Returns:
-        float images and targets of the same shapes.
-    """
-    count, height, width = len(images), *images.shape[-2:]
-    device = images.device
-    side = (1 - torch.distributions.Beta(alpha, alpha).sample((count,)).to(device)).sqrt() / 2
-    other = torch.randperm(count, device=device)
-    across, down = torch.rand(count, device=device), torch.rand(count, device=device)
-    columns = (torch.arange(width, device=device) + 0.5) / width
-    rows = (torch.arange(height, device=device) + 0.5) / height
-    within = ((rows - down[:, None]).abs() < side[:, None])[:, :, None]
-    within = within & ((columns - across[:, None]).abs() < side[:, None])[:, None, :]
-    images = images.float()
-    pasted = torch.where(within[:, None], images[other], images)
-    share = within.float().mean((1, 2))[:, None]
-    return pasted, targets.lerp(targets[other], share)
+    known = inspect.signature(module.forward).parameters.values()
+    both = len(known) > 1 or any(one.kind is one.VAR_POSITIONAL for one in known)
+    targets = batch.targets
+    if targets is None and both and batch.labels is not None:
+        targets = one_hot(batch.labels, num_classes).float()
+    if isinstance(module, Augmentation):
+        images = module(batch.images, batch.samples, moment)
+        if not module.mixing:
+            return batch._replace(images=images)
+        images, targets = module.mix(images, targets)
+        return batch._replace(images=images, targets=targets)
+    images, targets = module(batch.images, targets) if both else (module(batch.images), targets)
+    if not isinstance(images, Tensor) or images.ndim != 4 or len(images) != len(batch.images):
+        raise FERError(
+            f"--data.augmentation {type(module).__name__} has to return images (n, channels, height, width). Received: "
+            f"{tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__}."
+        )
+    return batch._replace(images=images, targets=targets)
 
 
 def uniform(seed: int, epoch: int, samples: Tensor, count: int) -> Tensor:

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from fer_lightning.data.decoded_cache import open_decoded
 from fer_lightning.data.sampling import IGNORE_INDEX
+from fer_lightning.errors import FERError
 
 
 class Batch(NamedTuple):
@@ -21,20 +22,63 @@ class Batch(NamedTuple):
 
     Attributes:
         images: uint8 `(n, channels, size, size)`, 0..255; float in the same range once augmented.
-        labels: int64 `(n,)`, index into the class names, or `IGNORE_INDEX`.
-        samples: int64 `(n,)`, the number of each face in its part of the split; with `--data.balance`, the `k`-th
-            repetition within an epoch has `k` times the size of the part added.
+        labels: int64 `(n,)`, index into the class names, or `IGNORE_INDEX`; None where there are only images.
+        samples: int64 `(n,)`, the number of each face in its subset; where classes are drawn unequally often, the
+            `k`-th repetition within an epoch has `k` times the size of the subset added. None if they have no number.
         targets: float32 `(n, classes)`, the label distribution to train towards, or None for the labels themselves.
     """
 
     images: Tensor
-    labels: Tensor
-    samples: Tensor
+    labels: Tensor | None = None
+    samples: Tensor | None = None
     targets: Tensor | None = None
 
 
+def as_batch(batch: Any) -> Batch:
+    """Take a batch of any loader.
+
+    Args:
+        batch: A `Batch`, `(images, labels)`, or images alone, which can only be predicted: uint8
+            `(n, channels, h, w)` and integers `(n,)`.
+
+    Raises:
+        FERError: If it is something else; above all float images, whose range nobody knows.
+    """
+    if isinstance(batch, Batch):
+        return batch
+    whole = [batch] if isinstance(batch, Tensor) else list(batch) if isinstance(batch, tuple | list) else []
+    if not 1 <= len(whole) <= 2 or not all(isinstance(one, Tensor) for one in whole):
+        found = ", ".join(type(one).__name__ for one in whole) or type(batch).__name__
+        raise FERError(f"Unknown kind of batch. Expected tensors (images, labels) or images alone. Received: {found}.")
+    images, labels = whole[0], whole[1] if len(whole) == 2 else None
+    if images.dtype != torch.uint8 or images.ndim != 4:
+        raise FERError(
+            "Expected a batch of images of 0..255, uint8 (n, channels, h, w), such as "
+            "torchvision.transforms.PILToTensor makes of them; the model normalizes them itself. Received: "
+            f"{str(images.dtype).removeprefix('torch.')} {tuple(images.shape)}."
+        )
+    if labels is not None and (labels.is_floating_point() or labels.shape != images.shape[:1]):
+        raise FERError(
+            f"Expected the numbers of the classes as labels, int64 ({len(images)},). Received: "
+            f"{str(labels.dtype).removeprefix('torch.')} {tuple(labels.shape)}."
+        )
+    return Batch(images, labels.long() if labels is not None else None)
+
+
+def labeled(batch: Any) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Images, labels and targets (if there are any) of a batch of any loader, as `as_batch` takes it.
+
+    Raises:
+        FERError: If it has no labels.
+    """
+    images, labels, _, targets = as_batch(batch)
+    if labels is None:
+        raise FERError("Expected a batch of (images, labels). Received: images alone, which can only be predicted.")
+    return images, labels, targets
+
+
 class FaceSamples(Dataset[Batch]):
-    """One part of a split, to be asked for whole batches.
+    """One subset of a split, to be asked for whole batches.
 
     Numbers from `len(self)` on are answered with some face labelled `IGNORE_INDEX`, for `EvaluationSampler`; where
     faces are repeated, with the face of that number, for `TrainingSampler`.
@@ -48,7 +92,7 @@ class FaceSamples(Dataset[Batch]):
 
     def __init__(
         self,
-        labels: Sequence[int],
+        labels: Sequence[int] | np.ndarray,
         gather: Callable[[list[int]], Tensor],
         targets: Tensor | None = None,
         repeated: bool = False,
@@ -78,7 +122,7 @@ class DecodeFiles:
         load: Decodes one of them.
     """
 
-    def __init__(self, paths: Sequence[str], load: Callable[[str], Tensor]) -> None:
+    def __init__(self, paths: Sequence[Path], load: Callable[[Path], Tensor]) -> None:
         self.paths, self.load = paths, load
 
     def __call__(self, numbers: list[int]) -> Tensor:
@@ -90,13 +134,13 @@ class ReadDecoded:
     """Gathers a batch from the decoded cache.
 
     Args:
-        cache: The cache's file; every process maps it for itself.
+        cache: The cache's file, mapped at once: it may be replaced later.
         rows: int64, the row in the cache of every sample.
     """
 
     def __init__(self, cache: Path, rows: np.ndarray) -> None:
         self.cache, self.rows = cache, rows
-        self._pixels: np.ndarray | None = None
+        self._pixels: np.ndarray | None = open_decoded(cache)
 
     def __call__(self, numbers: list[int]) -> Tensor:
         """Images uint8 `(n, channels, size, size)` of these samples."""
@@ -105,7 +149,7 @@ class ReadDecoded:
         return torch.from_numpy(self._pixels[self.rows[numbers]])
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_pixels": None}
+        return self.__dict__ | {"_pixels": None}  # a process that is not forked maps it for itself
 
 
 def ignore_sigint(worker: int) -> None:

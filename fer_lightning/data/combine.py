@@ -5,19 +5,37 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fer_lightning.data.legend import Legend
-from fer_lightning.data.splits import Split
+from fer_lightning.data.splits import Split, SplitRule, make_split
 from fer_lightning.errors import FERError
 
 
-def pool(splits: Sequence[Split], class_names: Sequence[str] | None = None) -> Split:
-    """Put splits of several data sets together; every image keeps its part.
+def split_and_combine(
+    legends: Sequence[Legend], class_names: Sequence[str] | None, rule: SplitRule, **options: Any
+) -> Split:
+    """Split data sets, each by itself, and put them together.
+
+    Args:
+        legends: At least one.
+        class_names: The class list of several; without it, all their labels, in alphabetical order.
+        rule: See `make_split`; with `predefined`, those of several without a split column are split as `grouped`.
+        options: Further arguments of `make_split`.
+    """
+    if len(legends) == 1:
+        return make_split(legends[0], rule, **options)
+    undeclared: SplitRule = "grouped" if rule == "predefined" else rule
+    splits = [make_split(legend, undeclared if legend.declared is None else rule, **options) for legend in legends]
+    return combine(splits, class_names)
+
+
+def combine(splits: Sequence[Split], class_names: Sequence[str] | None = None) -> Split:
+    """Put splits of several data sets together; every image keeps its subset.
 
     Images are named from the folder that all image folders have in common. People are told apart by data set. Where one
     data set has votes, the label stands for the votes in the others.
@@ -27,50 +45,40 @@ def pool(splits: Sequence[Split], class_names: Sequence[str] | None = None) -> S
         class_names: The class list; without it, all labels of all data sets, in alphabetical order.
 
     Raises:
-        FERError: If a label is not in the class list, or two of the data sets have the same image folder.
+        FERError: If a label is not in the class list, or an image is in two of the data sets.
     """
-    legends = [split.legend for split in splits]
-    names = tuple(class_names or sorted(set(chain.from_iterable(legend.class_names for legend in legends))))
+    given = [split.legend for split in splits]
+    names = tuple(class_names or sorted(set(chain.from_iterable(legend.class_names for legend in given))))
+    legends = [legend.with_classes(names) for legend in given]
     folders = [legend.image_dir.resolve() for legend in legends]
     if len(set(folders)) < len(folders):
         raise FERError(f"Invalid value for --data.root. Two of the data sets have the same image folder: {folders[0]}.")
     common = Path(os.path.commonpath(folders))
+    starts = ["" if folder == common else f"{folder.relative_to(common).as_posix()}/" for folder in folders]
+    images = [f"{start}{image}" for start, legend in zip(starts, legends, strict=True) for image in legend.images]
+    if len({*images}) < sum(len({*legend.images}) for legend in legends):
+        raise FERError(f"Invalid value for --data.root. An image in '{common}' is in two of the data sets.")
+    identities = [f"{start}{who}" for start, split in zip(starts, splits, strict=True) for who in split.identities]
+    labels = np.concatenate([legend.labels for legend in legends])
     voted = any(legend.votes is not None for legend in legends)
-    images: list[str] = []
-    identities: list[str] = []
-    labels, votes = [], []
-    for folder, legend, split in zip(folders, legends, splits, strict=True):
-        unknown = sorted(set(legend.class_names) - set(names))
-        if unknown:
-            raise FERError(f"{legend.path} has the labels {', '.join(unknown)}; the class list is {', '.join(names)}.")
-        start = folder.relative_to(common).as_posix()
-        images += [f"{start}/{image}" for image in legend.images]
-        identities += [f"{start}/{who}" for who in split.identities]
-        place = np.array([names.index(name) for name in legend.class_names])
-        labels.append(place[legend.labels])
-        if voted:
-            given = np.zeros((len(legend), len(names)), np.float32)
-            if legend.votes is not None:
-                given[:, place] = legend.votes
-            else:
-                given[np.arange(len(legend)), labels[-1]] = 1
-            votes.append(given)
+    one_hot = np.eye(len(names), dtype=np.float32)
+    votes = [one_hot[legend.labels] if legend.votes is None else legend.votes for legend in legends]
     key = hashlib.sha256("\n".join(os.fspath(legend.path.resolve()) for legend in legends).encode()).hexdigest()[:8]
-    pooled = Legend(
-        path=common / f"pool-{key}.csv",  # no such file: the pool is known by the legends it is made of
+    legend = Legend(
+        path=common / f"combined-{key}.csv",  # no such file: its name is made of those of the legends
         image_dir=common,
         images=images,
-        labels=np.concatenate(labels).astype(np.int64),
+        labels=labels,
         class_names=names,
         users=list(chain.from_iterable(legend.users for legend in legends)),
         ranks=np.concatenate([legend.ranks for legend in legends]),
-        class_rows=np.bincount(np.concatenate(labels), minlength=len(names)),
+        class_rows=np.bincount(labels, minlength=len(names)),
         declared=None,
         identities=identities,
         votes=np.concatenate(votes) if voted else None,
         warnings=tuple(f"{legend.path}: {said}" for legend in legends for said in legend.warnings),
     )
     warnings = tuple(dict.fromkeys(chain.from_iterable(split.warnings for split in splits)))
-    parts = np.concatenate([split.parts for split in splits])
+    subsets = np.concatenate([split.subsets for split in splits])
     options = splits[0].options | {"roots": len(splits)}
-    return replace(splits[0], legend=pooled, parts=parts, identities=identities, options=options, warnings=warnings)
+    return Split(legend, subsets, identities, options, warnings)

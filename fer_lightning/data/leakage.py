@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from fer_lightning.data.splits import TRAINING, Split
 
 SIZE = 128
-"""Images in a sketch; an overlap of 5 % of the images is missed once in 700 times."""
+"""Images in a fingerprint; a leak of 5 % of the images is missed once in 700 times."""
 
 
-def sketch(split: Split) -> list[str]:
-    """A sample of the training images, the same whatever else is there (bottom-k sketch, Broder 1997).
+def leakage_fingerprint(split: Split) -> list[str]:
+    """A sample of the training images, the same whatever else is there (bottom-k MinHash, Broder 1997).
 
     Returns:
         The `SIZE` smallest digests of name and label, 16 hexadecimal digits each; fewer where there are fewer images.
@@ -21,13 +21,13 @@ def sketch(split: Split) -> list[str]:
     return sorted(_digests(split, TRAINING))[:SIZE]
 
 
-def overlap(trained_on: Sequence[str], split: Split, part: int) -> float:
-    """The share of the images in a sketch, 0 to 1, that are in a part of a split."""
-    return len(set(trained_on) & set(_digests(split, part))) / max(len(trained_on), 1)
+def leaked_fraction(fingerprint: Sequence[str], split: Split, subset: int) -> float:
+    """The fraction of the images in a `leakage_fingerprint`, 0 to 1, that are in a subset of a split."""
+    return len(set(fingerprint) & set(_digests(split, subset))) / max(len(fingerprint), 1)
 
 
-def _digests(split: Split, part: int) -> list[str]:
+def _digests(split: Split, subset: int) -> list[str]:
     names, images, labels = split.legend.class_names, split.legend.images, split.legend.labels
-    rows = (split.parts == part).nonzero()[0].tolist()
+    rows = (split.subsets == subset).nonzero()[0].tolist()
     known = (f"{names[labels[row]]}\t{images[row].rpartition('/')[2]}" for row in rows)
     return [hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:16] for text in known]

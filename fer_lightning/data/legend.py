@@ -17,8 +17,8 @@ from fer_lightning.errors import FERError
 EXPRESSIONS = ("anger", "contempt", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 """The eight expressions of the `facial_expressions` and FER+ data sets, in the order of the network's outputs."""
 
-PARTS = ("training", "validation", "testing")
-"""The parts of a split; a number that names a part is an index into this tuple."""
+SUBSETS = ("training", "validation", "testing")
+"""The subsets of a split; a number that names one is an index into this tuple."""
 
 Conflicts = Literal["error", "drop", "keep"]
 
@@ -28,7 +28,7 @@ class Legend:
     """The checked rows of a legend, one entry an image and label; `n` rows, `c` classes.
 
     Attributes:
-        path: The file that was read.
+        path: The file or folder that was read.
         image_dir: The folder that `images` are relative to.
         images: `n` image names, with forward slashes, each an existing file inside `image_dir`.
         labels: int64 `(n,)`, index into `class_names`.
@@ -36,7 +36,7 @@ class Legend:
         users: `n` values of the `user.id` column: who labelled the image.
         ranks: int64 `(n,)`, how many rows of the same class stand above this one in the file, repeats included.
         class_rows: int64 `(c,)`, rows of each class in the file, repeats included.
-        declared: int8 `(n,)`, index into `PARTS` from the `split` column, or None without that column.
+        declared: int8 `(n,)`, index into `SUBSETS` from the `split` column, or None without that column.
         identities: `n` values of the `identity` column, or None without that column.
         votes: float32 `(n, c)`, annotators' votes for each class, or None without vote columns.
         warnings: What was mended while reading, one sentence each.
@@ -79,6 +79,26 @@ class Legend:
         """int64 `(n,)`, the row of each of `n` images; under several labels, the last one."""
         row_of = {image: row for row, image in enumerate(self.images)}
         return np.array([row_of[image] for image in images], np.int64)
+
+    def with_classes(self, class_names: Sequence[str]) -> Legend:
+        """The legend with another class list, in another order or longer.
+
+        Raises:
+            FERError: If a class of the legend is not in the list.
+        """
+        unknown = sorted(set(self.class_names) - set(class_names))
+        if unknown:
+            raise FERError(
+                f"{self.path} has the labels {', '.join(unknown)}; the class list is {', '.join(class_names)}."
+            )
+        place = np.array([list(class_names).index(name) for name in self.class_names])
+        class_rows, votes = np.zeros(len(class_names), np.int64), None
+        class_rows[place] = self.class_rows
+        if self.votes is not None:
+            votes = np.zeros((len(self), len(class_names)), np.float32)
+            votes[:, place] = self.votes
+        labels = place[self.labels]
+        return replace(self, labels=labels, class_names=tuple(class_names), class_rows=class_rows, votes=votes)
 
     def take(self, rows: np.ndarray) -> Legend:
         """The legend of some rows only, given by their numbers."""

@@ -58,20 +58,6 @@ class TrainingSampler(DistributedSampler[int]):
         return numbers[self.rank : self.total_size : self.num_replicas].tolist()
 
 
-def draws_of_classes(counts: Tensor, balance: float) -> Tensor:
-    """How often a sample of each class is drawn in an epoch, so that rare ones catch up (arXiv 1910.09217, equation 1).
-
-    Args:
-        counts: float `(classes,)`, how many samples each class has.
-        balance: 1 minus the equation's exponent q: 0 draws every sample once, 1 every class equally often.
-
-    Returns:
-        float `(classes,)`; over all samples they add up to the number of samples.
-    """
-    draws = counts.double().clamp(min=1).pow(-balance)
-    return (draws * (counts.sum() / (draws @ counts.double()))).float()
-
-
 class EvaluationSampler(DistributedSampler[int]):
     """File order; device `r` of `d` gets samples `r, r + d, ...`.
 

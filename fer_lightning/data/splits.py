@@ -1,7 +1,6 @@
-"""Who goes to which part: training, validation or testing.
+"""Which image goes to which subset: training, validation or testing.
 
-Pure: a split is a function of legend, options and seed. Order is drawn by hashing names, so it depends neither on a
-library's random generator nor on the order of the rows.
+Pure: a split is a function of legend, options and seed.
 """
 
 from __future__ import annotations
@@ -16,7 +15,8 @@ from typing import Literal
 
 import numpy as np
 
-from fer_lightning.data.legend import PARTS, Legend
+from fer_lightning.data.held_out import fold_rows, hold_out, numbered, reordered
+from fer_lightning.data.legend import SUBSETS, Legend
 from fer_lightning.errors import FERError
 
 SplitRule = Literal["sequential", "stratified", "grouped", "predefined"]
@@ -30,43 +30,57 @@ _MEASURABLE = 10
 
 @dataclass(frozen=True)
 class Split:
-    """A legend with the part of every image.
+    """A legend with the subset of every image.
 
     Attributes:
         legend: The rows that were split.
-        parts: int8 `(n,)`, index into `PARTS`.
-        identities: `n` names of who is in the picture.
+        subsets: int8 `(n,)`, index into `SUBSETS`.
+        identities: `n` names of who is in the image.
         options: What the split was made with, plain values.
         warnings: What the user should know about it, one sentence each.
     """
 
     legend: Legend
-    parts: np.ndarray
+    subsets: np.ndarray
     identities: list[str]
     options: dict[str, str | float | int]
     warnings: tuple[str, ...]
 
     @cached_property
     def counts(self) -> np.ndarray:
-        """int64 `(3, c)`: images of each class in each part."""
+        """int64 `(3, c)`: images of each class in each subset."""
         classes = len(self.legend.class_names)
-        return np.bincount(self.parts.astype(np.int64) * classes + self.legend.labels, minlength=3 * classes).reshape(
+        return np.bincount(self.subsets.astype(np.int64) * classes + self.legend.labels, minlength=3 * classes).reshape(
             3, classes
         )
 
     @cached_property
     def fingerprint(self) -> str:
-        """64 hexadecimal digits that change whenever an image, a label or its part changes."""
+        """64 hexadecimal digits that change whenever an image, a label or its subset changes."""
         names, labels = self.legend.class_names, self.legend.labels.tolist()
         lines = sorted(
-            f"{PARTS[part]}\t{names[label]}\t{image}\n"
-            for part, label, image in zip(self.parts.tolist(), labels, self.legend.images, strict=True)
+            f"{SUBSETS[subset]}\t{names[label]}\t{image}\n"
+            for subset, label, image in zip(self.subsets.tolist(), labels, self.legend.images, strict=True)
         )
         return hashlib.sha256(("\t".join(names) + "\n" + "".join(lines)).encode()).hexdigest()
 
+    def rows(self, subset: int) -> np.ndarray:
+        """int64 `(m,)`, the rows of a subset in the order of its samples.
+
+        That is the order in which torchvision's ImageFolder lists the tree: class name, folder, file name.
+        """
+        rows = (self.subsets == subset).nonzero()[0]
+        names, images, labels = self.legend.class_names, self.legend.images, self.legend.labels.tolist()
+
+        def place(row: int) -> tuple[str, str, str]:
+            folder, _, name = images[row].rpartition("/")
+            return names[labels[row]], folder.replace("/", os.sep), name
+
+        return np.array(sorted(rows.tolist(), key=place), np.int64)
+
     def shared_identities(self) -> tuple[int, int]:
-        """How many images of the testing part show somebody who is also in training or validation, and of how many."""
-        testing = self.parts == TESTING
+        """How many testing images show somebody who is also in training or validation, and of how many."""
+        testing = self.subsets == TESTING
         known = {name for name, held in zip(self.identities, testing.tolist(), strict=True) if not held}
         shown = [name for name, held in zip(self.identities, testing.tolist(), strict=True) if held]
         return sum(name in known for name in shown), len(shown)
@@ -78,12 +92,12 @@ class Split:
         with open(path, "w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
             writer = csv.writer(stream)
             writer.writerow(["user.id", "image", "emotion", "split", "identity", *votes])
-            for row, (image, label, part) in enumerate(
-                zip(legend.images, legend.labels.tolist(), self.parts.tolist(), strict=True)
+            for row, (image, label, subset) in enumerate(
+                zip(legend.images, legend.labels.tolist(), self.subsets.tolist(), strict=True)
             ):
                 given = [f"{vote:g}" for vote in legend.votes[row]] if legend.votes is not None else []
                 writer.writerow(
-                    [legend.users[row], image, legend.class_names[label], PARTS[part], self.identities[row], *given]
+                    [legend.users[row], image, legend.class_names[label], SUBSETS[subset], self.identities[row], *given]
                 )
 
 
@@ -96,23 +110,23 @@ def make_split(
     identity: str = IDENTITY_PATTERN,
     fold: tuple[int, int] | None = None,
 ) -> Split:
-    """Give every image of a legend its part.
+    """Give every image of a legend its subset.
 
-    Validation is carved out of the training part by the same rule, so that the testing part stays unseen.
+    Validation is carved out of training by the same rule, so that the testing subset stays unseen.
 
     Args:
         legend: The images and their labels.
         rule: `sequential` takes, per class and in file order, the first `int(train_fraction * rows)` rows for
-            training; `stratified` draws per class; `grouped` draws whole identities and keeps class shares as close as
-            it can; `predefined` follows the legend's `split` column (validation, if the column has none, is drawn from
-            training as in `grouped`).
-        train_fraction: Share of the images for training and validation together, between 0 and 1.
-        val_fraction: Share of the training part that becomes validation, 0 or more and below 1; 0 makes none.
+            training; `stratified` draws per class; `grouped` draws whole identities and keeps class frequencies as
+            close as it can; `predefined` follows the legend's `split` column (validation, if the column has none, is
+            drawn from training as in `grouped`).
+        train_fraction: Fraction of the images for training and validation together, between 0 and 1.
+        val_fraction: Fraction of the training images that becomes validation, 0 or more and below 1; 0 makes none.
         seed: Draws another split; without effect on `sequential`.
         identity: Regular expression matched at the start of an image name; its first group names who is in the
-            picture. An `identity` column in the legend takes its place.
-        fold: `(i, k)` takes the `i`-th of `k` folds as the testing part, for `stratified` and `grouped`; every image is
-            in one of them. `train_fraction` then does not count.
+            image. An `identity` column in the legend takes its place.
+        fold: `(i, k)` takes the `i`-th of `k` folds as the testing subset, for `stratified` and `grouped`; every image
+            is in one of them. `train_fraction` then does not count.
 
     Raises:
         FERError: If an option is out of range, or training or testing would be empty.
@@ -125,22 +139,22 @@ def make_split(
             f"--data.fold below it. Received: {rule}, {fold[1]} and {fold[0]}."
         )
     identities = legend.identities or _identities(legend.images, identity)
-    parts = _predefined(legend) if rule == "predefined" else np.full(len(legend), TRAINING, np.int8)
+    subsets = _predefined(legend) if rule == "predefined" else np.full(len(legend), TRAINING, np.int8)
     if rule == "sequential":
         train_rows = np.floor(train_fraction * legend.class_rows + 1e-9).astype(np.int64)
         seen_rows = np.floor((1 - val_fraction) * train_rows + 1e-9).astype(np.int64)
         seen_rows = np.maximum(seen_rows, np.minimum(train_rows, 1))  # a lone training row is not given away
-        parts[legend.ranks >= seen_rows[legend.labels]] = VALIDATION
-        parts[legend.ranks >= train_rows[legend.labels]] = TESTING
+        subsets[legend.ranks >= seen_rows[legend.labels]] = VALIDATION
+        subsets[legend.ranks >= train_rows[legend.labels]] = TESTING
     else:
         names = legend.images if rule == "stratified" else identities
-        groups, keys = _groups(names, seed)
+        groups, keys = numbered(names, seed)
         if fold is not None:
-            parts[_fold(groups, keys, legend, *fold)] = TESTING
+            subsets[fold_rows(groups, keys, legend, *fold)] = TESTING
         elif rule != "predefined":
-            parts[_hold_out(groups, keys, legend, parts == TRAINING, 1 - train_fraction)] = TESTING
-        if val_fraction > 0 and not (parts == VALIDATION).any():
-            parts[_hold_out(groups, _mixed(keys), legend, parts == TRAINING, val_fraction)] = VALIDATION
+            subsets[hold_out(groups, keys, legend, subsets == TRAINING, 1 - train_fraction)] = TESTING
+        if val_fraction > 0 and not (subsets == VALIDATION).any():
+            subsets[hold_out(groups, reordered(keys), legend, subsets == TRAINING, val_fraction)] = VALIDATION
     options: dict[str, str | float | int] = {"rule": rule, "val_fraction": val_fraction}
     if fold is not None:
         options["fold"], options["folds"] = fold
@@ -150,8 +164,8 @@ def make_split(
         options["seed"] = seed
     if rule in ("grouped", "predefined"):
         options["identity"] = "column" if legend.identities else identity
-    split = Split(legend, parts, identities, options, ())
-    return Split(legend, parts, identities, options, tuple(_warnings(split, rule)))
+    split = Split(legend, subsets, identities, options, ())
+    return Split(legend, subsets, identities, options, tuple(_warnings(split, rule)))
 
 
 def _check_fraction(name: str, value: float, fits: bool, expected: str) -> None:
@@ -182,95 +196,13 @@ def _predefined(legend: Legend) -> np.ndarray:
     return legend.declared.copy()
 
 
-def _groups(names: list[str], seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Number the distinct names; give each an order key drawn from its name and the seed."""
-    numbers: dict[str, int] = {}
-    groups = np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
-    salt = str(seed).encode()
-    digests = b"".join(hashlib.blake2b(name.encode(), digest_size=8, salt=salt[:16]).digest() for name in numbers)
-    return groups, np.frombuffer(digests, "<u8")
-
-
-def _mixed(keys: np.ndarray) -> np.ndarray:
-    """Another order from the same keys (the finaliser of SplitMix64), so that validation is an independent draw."""
-    with np.errstate(over="ignore"):
-        keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: np.ndarray = keys ^ (keys >> np.uint64(31))
-    return mixed
-
-
-def _hold_out(
-    groups: np.ndarray, keys: np.ndarray, legend: Legend, eligible: np.ndarray, fraction: float
-) -> np.ndarray:
-    """Choose whole groups so that about `fraction` of each class's eligible rows is held out; a mask of rows.
-
-    Groups of two rows or more come first, larger ones before smaller ones (in powers of two, drawn within): each goes
-    where the share of held-out rows among those placed so far stays closest to `fraction` for its classes. Groups of
-    one row then fill every class up to its exact number.
-    """
-    classes = len(legend.class_names)
-    table = np.bincount((groups * classes + legend.labels)[eligible], minlength=len(keys) * classes)
-    table = table.reshape(len(keys), classes)
-    sizes, totals = table.sum(1), table.sum(0)
-    held = np.zeros(len(keys), bool)
-    held_rows = np.zeros(classes, np.int64)
-
-    several = np.flatnonzero(sizes > 1)
-    several = several[np.lexsort((keys[several], -np.floor(np.log2(sizes[several]))))]
-    placed, taken = [0] * classes, [0] * classes
-    weights = [1 / max(total, 1) ** 2 for total in totals.tolist()]
-    for group, row in zip(several.tolist(), table[several].tolist(), strict=True):
-        gain = 0.0
-        for label, count in enumerate(row):
-            if count:
-                placed[label] += count
-                behind = fraction * placed[label] - taken[label]
-                gain += weights[label] * (behind**2 - (behind - count) ** 2)
-        if gain > 0:
-            held[group] = True
-            for label, count in enumerate(row):
-                taken[label] += count
-    held_rows += np.array(taken)
-
-    single = np.flatnonzero(sizes == 1)
-    single_label = table[single].argmax(1)
-    for label in range(classes):
-        own = single[single_label == label]
-        own = own[np.argsort(keys[own], kind="stable")]
-        wanted = int(np.floor(fraction * totals[label] + 0.5)) - held_rows[label]
-        held[own[: max(wanted, 0)]] = True
-        _both_sides(held, table, keys, label)
-    chosen: np.ndarray = eligible & held[groups]
-    return chosen
-
-
-def _fold(groups: np.ndarray, keys: np.ndarray, legend: Legend, number: int, folds: int) -> np.ndarray:
-    """The rows of one fold: each fold is held out of what the ones before it have left."""
-    left = np.ones(len(legend), bool)
-    for taken in range(number + 1):
-        if taken == folds - 1:
-            return left
-        chosen = _hold_out(groups, keys, legend, left, 1 / (folds - taken))
-        left &= ~chosen
-    return chosen
-
-
-def _both_sides(held: np.ndarray, table: np.ndarray, keys: np.ndarray, label: int) -> None:
-    """Move the smallest group over if a class with two groups or more would stand on one side only."""
-    own = np.flatnonzero(table[:, label])
-    if len(own) >= 2 and held[own].all() != (~held[own]).all():
-        smallest = own[np.lexsort((keys[own], table[own].sum(1)))[0]]
-        held[smallest] = ~held[smallest]
-
-
 def _warnings(split: Split, rule: str) -> list[str]:
     legend, counts, warnings = split.legend, split.counts, []
-    for part in (TRAINING, TESTING):
-        if counts[part].sum() == 0:
+    for subset in (TRAINING, TESTING):
+        if counts[subset].sum() == 0:
             raise FERError(
-                f"The {rule} split leaves the {PARTS[part]} part empty: {len(legend)} images, "
-                f"{len(set(split.identities))} identities in {legend.path}. Expected at least one image in each part. "
+                f"The {rule} split leaves the {SUBSETS[subset]} subset empty: {len(legend)} images, "
+                f"{len(set(split.identities))} identities in {legend.path}. Expected at least one image in each. "
                 "Set --data.identity to a pattern that fits your file names, or choose --data.split stratified."
             )
     numbers: dict[str, int] = {}
@@ -292,7 +224,7 @@ def _warnings(split: Split, rule: str) -> list[str]:
         if row.sum() == 0:
             warnings.append(f"'{name}' has no image.")
         elif row[TRAINING] == 0:
-            warnings.append(f"'{name}' has no training image: it cannot be learnt.")
+            warnings.append(f"'{name}' has no training image: it cannot be learned.")
         elif row[TESTING] < _MEASURABLE:
             warnings.append(f"'{name}' has too few test images to measure: {row[TESTING]} (at least {_MEASURABLE}).")
     shared, testing = split.shared_identities()

@@ -1,1 +1,1 @@
-"""What is a checkpoint worth? Measures, intervals, slices and the report that shows them."""
+"""What predictions are worth: measures, intervals, slices, differences; numbers only."""

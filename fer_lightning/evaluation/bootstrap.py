@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from fer_lightning.evaluation.measures import MEASURES, Measures
+from fer_lightning.evaluation.measures import Measures
 
 DRAWS = 1000
 
@@ -18,14 +18,14 @@ def weights_of(groups: Sequence[str], draws: int = DRAWS, seed: int = 0) -> Iter
     Field and Welsh 2007).
 
     Args:
-        groups: `n` names, such as identities.
+        groups: `n` names, such as identities. With one group only there is nothing to draw: no weights are given.
         draws: Number of draws.
         seed: Draws others.
     """
     codes = np.unique(np.asarray(groups), return_inverse=True)[1]
     rng = np.random.default_rng(seed)
     number = int(codes.max()) + 1
-    for _ in range(draws):
+    for _ in range(draws if number > 1 else 0):
         yield np.bincount(rng.integers(0, number, number), minlength=number)[codes].astype(float)
 
 
@@ -35,28 +35,35 @@ def intervals(
     """95 % percentile intervals of every measure, by redrawing groups; NaN if there is only one group.
 
     Returns:
-        For each measure of `Measures.values` its interval, and for each of `Measures.per_class` an array `(2, c)`.
+        For each measure of `Draw.values` its interval, and for each of `Draw.per_class` an array `(2, c)`.
     """
-    if len(set(groups)) < 2:
-        unknown = (float("nan"), float("nan"))
-        blank = np.full((2, measures.probabilities.shape[1]), np.nan)
-        return dict.fromkeys(MEASURES, unknown), dict.fromkeys(measures.per_class(), blank)
-    drawn: list[dict[str, float]] = []
-    drawn_classes: list[dict[str, np.ndarray]] = []
+    values, per_class = [], []
     for weights in weights_of(groups, draws, seed):
-        drawn.append(measures.values(weights))
-        drawn_classes.append(measures.per_class(weights))
-    overall = {name: _between(np.array([draw[name] for draw in drawn])) for name in drawn[0]}
-    classes = {
-        name: np.array([_between(column) for column in np.array([draw[name] for draw in drawn_classes]).T]).T
-        for name in drawn_classes[0]
-    }
+        draw = measures.drawn(weights)
+        values.append(draw.values())
+        per_class.append(draw.per_class)  # worked out already, for the values
+    overall = {name: interval([each[name] for each in values]) for name in measures.values()}
+    classes = {}
+    for name, column in measures.drawn().per_class.items():
+        table = np.array([each[name] for each in per_class]).reshape(-1, len(column))
+        classes[name] = np.array([interval(one) for one in table.T]).T
     return overall, classes
 
 
-def _between(values: np.ndarray) -> tuple[float, float]:
-    kept = values[~np.isnan(values)]
+def interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
+    """The central 95 % of the values that are defined; NaN if none is."""
+    kept = np.asarray(values, float)
+    kept = kept[~np.isnan(kept)]
     if not len(kept):
         return float("nan"), float("nan")
     low, high = np.percentile(kept, [2.5, 97.5])
     return float(low), float(high)
+
+
+def described(groups: Sequence[str], draws: int = DRAWS) -> str:
+    """How `intervals` of these groups are made, or why there are none, in words for reports."""
+    people = len(set(groups))
+    if people > 1:
+        return f"95 %, bootstrap over {people:,} {'people' if people < len(groups) else 'images'}, {draws} draws"
+    what = "there is only one image" if len(groups) == 1 else f"all {len(groups):,} images are of one person"
+    return f"none, as {what} and intervals come from redrawing people"

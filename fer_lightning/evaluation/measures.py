@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,12 +13,10 @@ MEASURABLE = 10
 
 ECE_BINS = 15
 
-LOWER_IS_BETTER = frozenset({"nll", "brier", "ece"})
-
 
 @dataclass(frozen=True)
 class Measures:
-    """All measures of `n` samples and `c` classes; what does not depend on weights is worked out once.
+    """What is known of `n` samples and `c` classes; what does not depend on weights is worked out once.
 
     Attributes:
         probabilities: float `(n, c)`, rows sum to 1.
@@ -43,25 +42,39 @@ class Measures:
         return np.asarray(self.predicted == self.labels)
 
     @cached_property
-    def _samples(self) -> dict[str, np.ndarray]:
-        """What is a mean over samples."""
-        own = self.probabilities[np.arange(len(self.labels)), self.labels]
-        ties = np.arange(self.probabilities.shape[1]) < self.labels[:, None]
-        ahead = ((self.probabilities > own[:, None]) | ((self.probabilities == own[:, None]) & ties)).sum(1)
-        onehot = np.eye(self.probabilities.shape[1])[self.labels]
-        return {
-            "accuracy": self.right.astype(float),
-            "top2_accuracy": (ahead < 2).astype(float),
-            "nll": -np.log(np.clip(own, 1e-12, 1)),
-            "brier": ((self.probabilities - onehot) ** 2).sum(1),
-        }
+    def of_label(self) -> np.ndarray:
+        """Float `(n,)`: the probability of the true class."""
+        return np.asarray(self.probabilities[np.arange(len(self.labels)), self.labels])
 
     @cached_property
-    def _bins(self) -> np.ndarray:
+    def within_two(self) -> np.ndarray:
+        """Bool `(n,)`: whether the true class is one of the two most probable; of equal ones, the first come first."""
+        own = self.of_label[:, None]
+        ties = np.arange(self.probabilities.shape[1]) < self.labels[:, None]
+        return np.asarray(((self.probabilities > own) | ((self.probabilities == own) & ties)).sum(1) < 2)
+
+    @cached_property
+    def log_loss(self) -> np.ndarray:
+        """Float `(n,)`: the negative natural logarithm of the true class's probability."""
+        return np.asarray(-np.log(np.clip(self.of_label, 1e-12, 1)))
+
+    @cached_property
+    def squared_error(self) -> np.ndarray:
+        """Float `(n,)`, 0..2: squared differences from the one-hot label, added up over the classes."""
+        return np.asarray(((self.probabilities - np.eye(self.probabilities.shape[1])[self.labels]) ** 2).sum(1))
+
+    @cached_property
+    def bins(self) -> np.ndarray:
+        """Int `(n,)`: in which of `ECE_BINS` equal bins of confidence a sample is."""
         return np.asarray(np.minimum((self.confidence * ECE_BINS).astype(int), ECE_BINS - 1))
 
     @cached_property
-    def _orders(self) -> list[tuple[np.ndarray, np.ndarray]]:
+    def enough(self) -> np.ndarray:
+        """Bool `(c,)`: whether a class has `MEASURABLE` samples."""
+        return np.asarray(np.bincount(self.labels, minlength=self.probabilities.shape[1]) >= MEASURABLE)
+
+    @cached_property
+    def orders(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """For each class: samples by falling probability, and where each run of equal probabilities starts."""
         orders = []
         for scores in self.probabilities.T:
@@ -70,21 +83,47 @@ class Measures:
             orders.append((order, starts))
         return orders
 
-    def confusion(self, weights: np.ndarray | None = None) -> np.ndarray:
-        """Float `(c, c)`: samples by true (row) and predicted (column) class."""
-        classes = self.probabilities.shape[1]
-        cells = self.labels * classes + self.predicted
-        return np.asarray(np.bincount(cells, weights, minlength=classes**2).reshape(classes, classes), float)
+    def drawn(self, weights: np.ndarray | None = None) -> Draw:
+        """These samples, each counted as often as `weights`, float `(n,)`, says; None counts each once."""
+        return Draw(self, np.ones(len(self.labels)) if weights is None else weights)
 
-    def per_class(self, weights: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    def values(self, weights: np.ndarray | None = None) -> dict[str, float]:
+        """Every measure in `MEASURES`; NaN where it is undefined. `weights` as in `drawn`."""
+        return self.drawn(weights).values()
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Samples that count with weights: what one draw of a bootstrap is measured on.
+
+    Attributes:
+        samples: The samples.
+        weights: float `(n,)`, how often each counts.
+    """
+
+    samples: Measures
+    weights: np.ndarray
+
+    def mean(self, values: np.ndarray) -> float:
+        """The weighted mean of one value a sample, `(n,)`."""
+        return float(np.average(values, weights=self.weights))
+
+    @cached_property
+    def confusion(self) -> np.ndarray:
+        """Float `(c, c)`: samples by true (row) and predicted (column) class."""
+        classes = self.samples.probabilities.shape[1]
+        cells = self.samples.labels * classes + self.samples.predicted
+        return np.asarray(np.bincount(cells, self.weights, minlength=classes**2).reshape(classes, classes), float)
+
+    @cached_property
+    def per_class(self) -> dict[str, np.ndarray]:
         """Precision, recall, F1, support, AUROC and average precision, float `(c,)`; NaN where undefined."""
-        matrix = self.confusion(weights)
-        true, claimed, hit = matrix.sum(1), matrix.sum(0), matrix.diagonal()
+        true, claimed, hit = self.confusion.sum(1), self.confusion.sum(0), self.confusion.diagonal()
         with np.errstate(invalid="ignore", divide="ignore"):
             precision = np.where(claimed > 0, hit / claimed, np.where(true > 0, 0.0, np.nan))
             recall = np.where(true > 0, hit / true, np.nan)
             f1 = np.where(true + claimed > 0, 2 * hit / (true + claimed), np.nan)
-        ranked = np.array([self._ranking(label, weights) for label in range(len(true))])
+        ranked = np.array([self._ranking(label) for label in range(len(true))])
         return {
             "precision": precision,
             "recall": recall,
@@ -94,11 +133,10 @@ class Measures:
             "average_precision": ranked[:, 1],
         }
 
-    def _ranking(self, label: int, weights: np.ndarray | None) -> tuple[float, float]:
+    def _ranking(self, label: int) -> tuple[float, float]:
         """AUROC (ties count half) and average precision of one class against the rest."""
-        order, starts = self._orders[label]
-        mine = (self.labels == label)[order]
-        weight = np.ones(len(order)) if weights is None else weights[order]
+        order, starts = self.samples.orders[label]
+        mine, weight = (self.samples.labels == label)[order], self.weights[order]
         positive = np.add.reduceat(mine * weight, starts)
         negative = np.add.reduceat(~mine * weight, starts)
         hits, misses = positive.sum(), negative.sum()
@@ -109,58 +147,74 @@ class Measures:
         precision = found / np.maximum(found + wrong, 1e-12)
         return float(auroc), float((positive / hits * precision).sum())
 
-    def values(self, weights: np.ndarray | None = None) -> dict[str, float]:
-        """The measures of the whole.
-
-        accuracy, balanced_accuracy (mean recall of the classes that occur), macro_f1 (mean over classes that occur or
-        are predicted), macro_f1_measurable (over classes with at least `MEASURABLE` samples), weighted_f1,
-        top2_accuracy, macro_auroc and macro_average_precision (one class against the rest), cohen_kappa, nll (natural
-        logarithm), brier (sum over classes, 0..2; Brier 1950), ece (15 equal bins of confidence; Guo et al. 2017).
-
-        Args:
-            weights: float `(n,)`, how often each sample counts; None counts each once.
-        """
-        total = float(len(self.labels)) if weights is None else float(weights.sum())
-        each = self.per_class(weights)
-        matrix = self.confusion(weights)
-        support, claimed = each["support"], matrix.sum(0)
-        enough = np.bincount(self.labels, minlength=len(support)) >= MEASURABLE
-        chance = float(support @ claimed) / total**2
-        values = {name: float(np.average(sample, weights=weights)) for name, sample in self._samples.items()}
-        sums = [
-            np.bincount(self._bins, part if weights is None else part * weights, minlength=ECE_BINS)
-            for part in (self.confidence, self.right.astype(float))
-        ]
-        values |= {
-            "balanced_accuracy": _mean(each["recall"]),
-            "macro_f1": _mean(each["f1"]),
-            "macro_f1_measurable": _mean(each["f1"][enough]),
-            "weighted_f1": float(np.nansum(each["f1"] * support) / total),
-            "macro_auroc": _mean(each["auroc"]),
-            "macro_average_precision": _mean(each["average_precision"]),
-            "cohen_kappa": (values["accuracy"] - chance) / (1 - chance) if chance < 1 else 0.0,
-            "ece": float(np.abs(sums[0] - sums[1]).sum() / total),
-        }
-        return {name: values[name] for name in MEASURES}
+    def values(self) -> dict[str, float]:
+        """Every measure in `MEASURES`; NaN where it is undefined."""
+        return {name: measure.compute(self) for name, measure in MEASURES.items()}
 
 
-MEASURES = (
-    "accuracy",
-    "balanced_accuracy",
-    "macro_f1",
-    "macro_f1_measurable",
-    "weighted_f1",
-    "top2_accuracy",
-    "macro_auroc",
-    "macro_average_precision",
-    "cohen_kappa",
-    "nll",
-    "brier",
-    "ece",
-)
-"""The names that `Measures.values` gives, in the order they are shown."""
+@dataclass(frozen=True)
+class Measure:
+    """One measure of the whole.
+
+    Attributes:
+        says: What it says, in a few words for reports.
+        compute: Takes a `Draw` and gives the value; NaN where it is undefined.
+        lower_is_better: Whether small values are the good ones.
+    """
+
+    says: str
+    compute: Callable[[Draw], float]
+    lower_is_better: bool = False
+
+    @property
+    def meaning(self) -> str:
+        """What it says, and which way is better where that is not up."""
+        return self.says + ", lower is better" * self.lower_is_better
 
 
-def _mean(values: np.ndarray) -> float:
-    kept = values[~np.isnan(values)]
-    return float(kept.mean()) if len(kept) else float("nan")
+def _mean_of(name: str, measurable: bool = False) -> Callable[[Draw], float]:
+    """The mean over the classes for which a figure is defined."""
+
+    def compute(draw: Draw) -> float:
+        values = draw.per_class[name][draw.samples.enough] if measurable else draw.per_class[name]
+        kept = values[~np.isnan(values)]
+        return float(kept.mean()) if len(kept) else float("nan")
+
+    return compute
+
+
+def _weighted_f1(draw: Draw) -> float:
+    return float(np.nansum(draw.per_class["f1"] * draw.per_class["support"]) / draw.weights.sum())
+
+
+def _kappa(draw: Draw) -> float:
+    chance = float(draw.confusion.sum(1) @ draw.confusion.sum(0)) / float(draw.weights.sum()) ** 2
+    return (draw.mean(draw.samples.right) - chance) / (1 - chance) if chance < 1 else 0.0
+
+
+def _ece(draw: Draw) -> float:
+    apart = (draw.samples.confidence - draw.samples.right) * draw.weights
+    return float(np.abs(np.bincount(draw.samples.bins, apart)).sum() / draw.weights.sum())
+
+
+MEASURES: dict[str, Measure] = {
+    "accuracy": Measure("fraction of right answers", lambda draw: draw.mean(draw.samples.right)),
+    "balanced_accuracy": Measure("mean recall of the classes that occur: each counts the same", _mean_of("recall")),
+    "macro_f1": Measure("mean F1 of the classes that occur or are predicted", _mean_of("f1")),
+    "macro_f1_measurable": Measure(
+        f"mean F1 of the classes with {MEASURABLE} images or more", _mean_of("f1", measurable=True)
+    ),
+    "weighted_f1": Measure("mean F1, weighted by the classes' images", _weighted_f1),
+    "top2_accuracy": Measure(
+        "the label is one of the two most probable", lambda draw: draw.mean(draw.samples.within_two)
+    ),
+    "macro_auroc": Measure("mean area under the ROC curve, one class against the rest", _mean_of("auroc")),
+    "macro_average_precision": Measure(
+        "mean average precision, one class against the rest", _mean_of("average_precision")
+    ),
+    "cohen_kappa": Measure("agreement beyond chance", _kappa),
+    "nll": Measure("negative log-likelihood, natural logarithm", lambda draw: draw.mean(draw.samples.log_loss), True),
+    "brier": Measure("Brier score (0 to 2; Brier 1950)", lambda draw: draw.mean(draw.samples.squared_error), True),
+    "ece": Measure(f"expected calibration error ({ECE_BINS} equal bins; Guo et al. 2017)", _ece, True),
+}
+"""All measures by name, in the order they are shown: a new one is an entry here and nothing else."""

@@ -1,4 +1,4 @@
-"""The same measures for parts of the test images: where is the network worse than its average?"""
+"""The same measures for slices of the test images: where is the network worse than its average?"""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fer_lightning.data.image_metadata import ImageMetadata
-from fer_lightning.evaluation.bootstrap import weights_of
-from fer_lightning.evaluation.measures import Measures
+from fer_lightning.evaluation.bootstrap import interval, weights_of
 from fer_lightning.evaluation.predictions import Predictions
 
 SMALLEST = 30
@@ -18,20 +17,20 @@ SMALLEST = 30
 
 @dataclass(frozen=True)
 class Slice:
-    """One part of the test images.
+    """Test images that have something in common.
 
     Attributes:
-        fact: What the images were divided by.
+        attribute: What the images were divided by.
         value: What these have in common.
         images: How many they are.
-        accuracy: Share of right answers.
-        interval: 95 % interval of the accuracy.
+        accuracy: Fraction of right answers.
+        interval: 95 % interval of the accuracy; NaN with one person only.
         balanced_accuracy: Mean recall of the classes that occur.
         macro_f1: Mean F1 of the classes that occur or are predicted.
         majority: Accuracy of always answering the slice's own most frequent class.
     """
 
-    fact: str
+    attribute: str
     value: str
     images: int
     accuracy: float
@@ -41,23 +40,23 @@ class Slice:
     majority: float
 
 
-def slices_of(predictions: Predictions, facts: Sequence[ImageMetadata]) -> list[Slice]:
-    """Divide the images by source facts, by annotator and by whether the person was seen in training."""
-    sides = [min(fact.width, fact.height) for fact in facts]
+def slices_of(predictions: Predictions, metadata: Sequence[ImageMetadata]) -> list[Slice]:
+    """Divide the images by their files' metadata, by annotator and by whether the person was seen in training."""
     divisions = {
-        "colour": ["colour" if fact.colour else "grey" for fact in facts],
-        "shorter side": [_size(side) for side in sides],
-        "format": [f"{fact.format or 'unreadable'} {fact.mode}" for fact in facts],
+        "color": ["color" if one.color else "gray" for one in metadata],
+        "shorter side": [_size(min(one.width, one.height)) for one in metadata],
+        "format": [f"{one.format or 'unreadable'} {one.mode}" for one in metadata],
         "user.id": predictions.users,
         "person seen in training": ["yes" if seen else "no" for seen in predictions.seen],
     }
     found = []
-    for fact, values in divisions.items():
+    for attribute, values in divisions.items():
         array = np.array(values)
         names, counts = np.unique(array, return_counts=True)
         if len(names) > 1:
             largest = names[np.argsort(-counts, kind="stable")][:10]
-            found += [_measured(predictions, fact, str(name), array == name) for name in largest]
+            rows = {str(name): np.flatnonzero(array == name).tolist() for name in largest}
+            found += [_measured(predictions.take(chosen), attribute, name) for name, chosen in rows.items()]
     return found
 
 
@@ -67,11 +66,12 @@ def worst(slices: Sequence[Slice]) -> Slice | None:
     A slice that holds nearly all images is the average, not a slice. Slices differ in how hard they are: one with 98 %
     neutral images is easy. So each is held against its own majority.
     """
-    whole = max(
-        (sum(part.images for part in slices if part.fact == fact) for fact in {p.fact for p in slices}), default=0
-    )
-    large = [part for part in slices if SMALLEST <= part.images <= 0.9 * whole]
-    return min(large, key=lambda part: part.accuracy - part.majority, default=None)
+    totals: dict[str, int] = {}
+    for one in slices:
+        totals[one.attribute] = totals.get(one.attribute, 0) + one.images
+    whole = max(totals.values(), default=0)
+    large = [one for one in slices if SMALLEST <= one.images <= 0.9 * whole]
+    return min(large, key=lambda one: one.accuracy - one.majority, default=None)
 
 
 def _size(side: int) -> str:
@@ -81,20 +81,17 @@ def _size(side: int) -> str:
     return "400 px or more"
 
 
-def _measured(predictions: Predictions, fact: str, value: str, chosen: np.ndarray) -> Slice:
-    measures = Measures(predictions.probabilities[chosen], predictions.labels[chosen])
+def _measured(chosen: Predictions, attribute: str, value: str) -> Slice:
+    measures = chosen.measures
     values = measures.values()
-    groups = [name for name, here in zip(predictions.identities, chosen.tolist(), strict=True) if here]
-    drawn = [float(np.average(measures.right, weights=weights)) for weights in weights_of(groups, 300)]
-    low, high = np.percentile(drawn, [2.5, 97.5]) if len(set(groups)) > 1 else (np.nan, np.nan)
-    counts = np.bincount(measures.labels)
+    draws = [float(np.average(measures.right, weights=weights)) for weights in weights_of(chosen.identities, 300)]
     return Slice(
-        fact=fact,
+        attribute=attribute,
         value=value,
-        images=int(chosen.sum()),
+        images=len(chosen.images),
         accuracy=values["accuracy"],
-        interval=(float(low), float(high)),
+        interval=interval(draws),
         balanced_accuracy=values["balanced_accuracy"],
         macro_f1=values["macro_f1"],
-        majority=float(counts.max() / counts.sum()),
+        majority=float(np.bincount(measures.labels).max() / len(measures.labels)),
     )

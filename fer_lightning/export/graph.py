@@ -1,4 +1,4 @@
-"""A network with everything around it, as one graph: photographs of faces in, probabilities out."""
+"""A model with everything around it, as one graph: images of faces in, probabilities out."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from fer_lightning.training.classifier import ExpressionClassifier
+from fer_lightning.model.expression_model import ExpressionModel
 
 _LUMA = (0.299, 0.587, 0.114)
 """ITU-R BT.601, as PIL's."""
 
 
-class DeployedClassifier(nn.Module):
-    """Colour, size, normalisation, network and calibration in one module, for export.
+class DeployedModel(nn.Module):
+    """Color, size and an ExpressionModel in one module, for export.
 
     Input: uint8 `(n, height, width, 3)`, RGB, face crops of any size. Output: float `(n, classes)`, probabilities.
 
@@ -21,37 +21,26 @@ class DeployedClassifier(nn.Module):
     by one of 255 from what the training saw.
 
     Args:
-        classifier: The trained classifier; its network is shared, not copied.
+        model: The trained model; it is shared, not copied, and set to answer.
     """
 
-    weights: Tensor
-    temperature: Tensor
-    moved: Tensor
+    luma: Tensor
 
-    def __init__(self, classifier: ExpressionClassifier) -> None:
+    def __init__(self, model: ExpressionModel) -> None:
         super().__init__()
-        self.network = classifier.network
-        self.contract = classifier.preprocessing
-        self.flip = classifier.flip_at_test
-        self.register_buffer("weights", torch.tensor(_LUMA).view(1, 3, 1, 1))
-        self.register_buffer("temperature", classifier.temperature.clone())
-        self.register_buffer("moved", classifier.adapted(torch.zeros(len(classifier.class_names))))
+        self.model = model
+        self.register_buffer("luma", torch.tensor(_LUMA).view(1, 3, 1, 1))
         self.eval().requires_grad_(False)
 
     def forward(self, image: Tensor) -> Tensor:
         """Calibrated probabilities, float `(n, classes)`, of faces, uint8 `(n, height, width, 3)`, RGB."""
-        contract = self.contract
+        spec = self.model.input_spec
         pixels = image.permute(0, 3, 1, 2).float()
-        if contract.color == "grey":
-            pixels = (pixels * self.weights).sum(1, keepdim=True).round()
-        size = [contract.image_size, contract.image_size]
-        if contract.interpolation == "nearest":
+        if spec.color == "gray":
+            pixels = (pixels * self.luma).sum(1, keepdim=True).round()
+        size = [spec.image_size, spec.image_size]
+        if spec.interpolation == "nearest":
             pixels = interpolate(pixels, size, mode="nearest-exact")
         else:
-            pixels = interpolate(pixels, size, mode=contract.interpolation, align_corners=False, antialias=True)
-        inputs = contract.normalize(pixels.round().clamp(0, 255))
-        logits = self.network(inputs)
-        if self.flip:
-            logits = (logits + self.network(inputs.flip(-1))) / 2
-        probabilities: Tensor = ((logits + self.moved) / self.temperature).softmax(1)
-        return probabilities
+            pixels = interpolate(pixels, size, mode=spec.interpolation, align_corners=False, antialias=True)
+        return self.model.probabilities(pixels.round().clamp(0, 255))

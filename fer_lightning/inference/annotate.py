@@ -1,4 +1,4 @@
-"""Pictures for people: faces framed and named in photographs and video, and expression shares over time."""
+"""Images for people: faces framed and named, and expressions over time."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from fer_lightning.errors import FERError
-from fer_lightning.inference.frames import Picture
+from fer_lightning.inference.frames import Frame
 from fer_lightning.inference.recognizer import Expression
 from fer_lightning.inference.rows import name_of
 from fer_lightning.inference.sources import VIDEO_SUFFIXES
 
-COLOURS = ("#d9483b", "#8c6bb1", "#5b8c3e", "#e08e2b", "#f2c230", "#8a9299", "#3f78b5", "#2fa4a0")
-"""Colours of the classes, in their order; told apart by colour-blind people as far as eight can be."""
+COLORS = ("#d9483b", "#8c6bb1", "#5b8c3e", "#e08e2b", "#f2c230", "#8a9299", "#3f78b5", "#2fa4a0")
+"""Colors of the classes, in their order; told apart by color-blind people as far as eight can be."""
 
 OTHER = "#555555"
 
 
 def annotated(image: np.ndarray, expressions: Sequence[Expression], class_names: Sequence[str]) -> Image.Image:
-    """A picture with a box round each face, its label and confidence, and the three most probable classes as bars.
+    """The image with a box round each face, its label and confidence, and the three most probable classes as bars.
 
     Args:
         image: uint8 `(height, width, 3)`, RGB.
         expressions: The answers for the faces in it.
-        class_names: Names of the classes, which settle the colours.
+        class_names: Names of the classes, which settle the colors.
     """
     canvas = Image.fromarray(image)
     if max(canvas.size) < 360:  # letters need room
@@ -37,14 +37,14 @@ def annotated(image: np.ndarray, expressions: Sequence[Expression], class_names:
     times = canvas.width / image.shape[1]
     draw = ImageDraw.Draw(canvas, "RGBA")
     for said in expressions:
-        colour = COLOURS[class_names.index(said.label) % len(COLOURS)] if said.label in class_names else OTHER
+        color = COLORS[class_names.index(said.label) % len(COLORS)] if said.label in class_names else OTHER
         size = min(max(canvas.height // 36, 11), 40)
         box = [0.0, 0.0, canvas.width - 1.0, canvas.height - 1.0]
         if said.face is not None:
             face = said.face
             box = [v * times for v in (face.left, face.top, face.left + face.width, face.top + face.height)]
-        draw.rectangle(box, outline=colour, width=max(2, size // 6))
-        _label(draw, said, class_names, box, colour, size, canvas.size)
+        draw.rectangle(box, outline=color, width=max(2, size // 6))
+        _label(draw, said, class_names, box, color, size, canvas.size)
     return canvas
 
 
@@ -53,7 +53,7 @@ def _label(
     said: Expression,
     class_names: Sequence[str],
     box: list[float],
-    colour: str,
+    color: str,
     size: int,
     canvas: tuple[int, int],
 ) -> None:
@@ -70,21 +70,21 @@ def _label(
     under = box[3] if box[3] + height <= canvas[1] else canvas[1] - height
     start = above if above >= 0 else under
     draw.rectangle([left, start, left + width, start + height], fill=(20, 20, 24, 190))
-    draw.rectangle([left, start, left + width, start + size * 1.4], fill=colour)
-    dark = sum(int(colour[at : at + 2], 16) * share for at, share in ((1, 0.3), (3, 0.59), (5, 0.11))) > 150
+    draw.rectangle([left, start, left + width, start + size * 1.4], fill=color)
+    dark = sum(int(color[at : at + 2], 16) * weight for at, weight in ((1, 0.3), (3, 0.59), (5, 0.11))) > 150
     draw.text((left + pad, start + size * 0.08), text, fill="black" if dark else "white", font=font)
-    for place, (name, share) in enumerate(top):
+    for place, (name, value) in enumerate(top):
         row = start + size * 1.55 + place * line
         draw.text((left + pad, row), name, fill="white", font=small)
         first = left + 2 * pad + names
         room = left + width - pad - first
-        bar = COLOURS[class_names.index(name) % len(COLOURS)]
+        bar = COLORS[class_names.index(name) % len(COLORS)]
         draw.rectangle([first, row + line * 0.25, first + room, row + line * 0.75], fill=(255, 255, 255, 50))
-        draw.rectangle([first, row + line * 0.25, first + max(room * share, 1), row + line * 0.75], fill=bar)
+        draw.rectangle([first, row + line * 0.25, first + max(room * value, 1), row + line * 0.75], fill=bar)
 
 
 class Annotations:
-    """Writes annotated pictures: into a folder, or, for one video or camera, as a video.
+    """Writes annotated images: into a folder, or, for one video or camera, as a video.
 
     Args:
         output: A folder, or a file ending in .mp4.
@@ -107,18 +107,18 @@ class Annotations:
         self._size = (0, 0)
         self.written = 0
 
-    def add(self, picture: Picture, expressions: Sequence[Expression]) -> None:
-        """Write one picture; one that could not be read is left out."""
-        if picture.image is None:
+    def add(self, frame: Frame, expressions: Sequence[Expression]) -> None:
+        """Write one image; one that could not be read is left out."""
+        if frame.image is None:
             return
-        drawn = annotated(picture.image, expressions, self.class_names)
+        drawn = annotated(frame.image, expressions, self.class_names)
         self.written += 1
         if self.is_video:
             self._write_frame(drawn)
             return
-        name = name_of(picture.source.name)
-        if picture.frame is not None:
-            name = f"{name}/{picture.frame:06d}"
+        name = name_of(frame.source.name)
+        if frame.frame is not None:
+            name = f"{name}/{frame.frame:06d}"
         target = self.path / (name if name.endswith(".jpg") else f"{name}.jpg")
         target.parent.mkdir(parents=True, exist_ok=True)
         drawn.save(target, quality=92)
@@ -140,11 +140,11 @@ class Annotations:
         """End a video properly; what was written."""
         if self._writer is not None:
             self._writer.release()
-        return f"{self.written:,} annotated pictures in {self.path}"
+        return f"{self.written:,} annotated images in {self.path}"
 
 
 class Timeline:
-    """Shares of the expressions over the time of a video, gathered into a picture.
+    """How probable each expression is over the time of a video, in one plot.
 
     Args:
         output: The PNG or SVG file to write.
@@ -158,11 +158,11 @@ class Timeline:
         self._sums: dict[int, np.ndarray] = defaultdict(lambda: np.zeros(len(self.class_names) + 1))
         self._step = 0.25
 
-    def add(self, picture: Picture, expressions: Sequence[Expression]) -> None:
-        """Take in one frame; its faces share its weight."""
-        if picture.seconds is None or picture.error:
+    def add(self, frame: Frame, expressions: Sequence[Expression]) -> None:
+        """Take in one frame; its faces divide its weight."""
+        if frame.seconds is None or frame.error:
             return
-        cell = self._sums[int(picture.seconds / self._step)]
+        cell = self._sums[int(frame.seconds / self._step)]
         for said in expressions:
             cell[:-1] += np.array(list(said.probabilities.values())) / len(expressions)
         cell[-1] += 1
@@ -180,19 +180,19 @@ class Timeline:
         import matplotlib.pyplot as plt
 
         last = max(self._sums)
-        shares = np.array([self._sums[place][:-1] / max(self._sums[place][-1], 1) for place in range(last + 1)])
+        means = np.array([self._sums[place][:-1] / max(self._sums[place][-1], 1) for place in range(last + 1)])
         times = np.arange(last + 1) * self._step
         figure, axes = plt.subplots(figsize=(10, 3.6), layout="constrained")
-        order = np.argsort(-shares.sum(0), kind="stable")
+        order = np.argsort(-means.sum(0), kind="stable")
         axes.stackplot(
             np.append(times, times[-1] + self._step),
-            np.vstack([shares, shares[-1:]])[:, order].T,
+            np.vstack([means, means[-1:]])[:, order].T,
             step="post",
-            colors=[COLOURS[place % len(COLOURS)] for place in order],
+            colors=[COLORS[place % len(COLORS)] for place in order],
             labels=[self.class_names[place] for place in order],
             linewidth=0,
         )
-        axes.set(xlim=(0, times[-1] + self._step), ylim=(0, 1), xlabel="seconds", ylabel="share of expressions")
+        axes.set(xlim=(0, times[-1] + self._step), ylim=(0, 1), xlabel="seconds", ylabel="mean probability")
         axes.set_title("Expressions over time (white: no face)", loc="left", fontsize=11)
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, reverse=True)
         axes.spines[["top", "right"]].set_visible(False)

@@ -1,4 +1,4 @@
-"""`shares`: how frequent the classes are in pictures whose labels nobody knows."""
+"""`estimate_prior`: how frequent the classes are in images whose labels nobody knows."""
 
 from __future__ import annotations
 
@@ -10,38 +10,40 @@ from typing import Any
 
 import numpy as np
 
+from fer_lightning.checkpoints.reading import find_checkpoint
 from fer_lightning.errors import FERError
+from fer_lightning.inference.model import info_of_file, trained_prior
 
 FEW = 200
 """Faces below which the estimate is called doubtful."""
 
 
-def estimate_shares(probabilities: np.ndarray, learnt: np.ndarray, steps: int = 1000) -> np.ndarray:
-    """The class shares under which a set of pictures is most likely (Saerens et al. 2002, equation 2.9).
+def fit_prior(probabilities: np.ndarray, learned: np.ndarray, steps: int = 1000) -> np.ndarray:
+    """The class frequencies under which a set of images is most likely (Saerens et al. 2002, equation 2.9).
 
-    Expectation maximisation: pictures are answered for the shares assumed so far, and the mean answer is the next
+    Expectation maximisation: images are answered for the frequencies assumed so far, and the mean answer is the next
     assumption. It supposes that a class looks as in training and only its frequency differs, and that probabilities are
     calibrated.
 
     Args:
-        probabilities: float `(n, classes)`, answers for the shares in training.
-        learnt: float `(classes,)`, the shares in training, above 0.
-        steps: Upper limit; it ends earlier when no share changes by more than a millionth.
+        probabilities: float `(n, classes)`, answers for the frequencies in training.
+        learned: float `(classes,)`, the frequencies in training, above 0.
+        steps: Upper limit; it ends earlier when none changes by more than a millionth.
 
     Returns:
         float `(classes,)`, adding up to 1.
     """
-    shares = np.asarray(learnt, np.float64)
+    prior = np.asarray(learned, np.float64)
     for _ in range(steps):
-        answers = probabilities * (shares / learnt)
-        before, shares = shares, (answers / answers.sum(1, keepdims=True)).mean(0)
-        if np.abs(shares - before).max() < 1e-6:
+        answers = probabilities * (prior / learned)
+        before, prior = prior, (answers / answers.sum(1, keepdims=True)).mean(0)
+        if np.abs(prior - before).max() < 1e-6:
             break
-    return shares
+    return prior
 
 
-def shares(rows: str, ckpt_path: str | None = None) -> None:
-    """Estimate how frequent the classes are in pictures without labels, from the rows of predict or test.
+def estimate_prior(rows: str, ckpt_path: str | None = None) -> None:
+    """Estimate how frequent the classes are in images without labels, from the rows of predict or test.
 
     Args:
         rows: The .csv or .jsonl file, made without --class_prior.
@@ -49,30 +51,29 @@ def shares(rows: str, ckpt_path: str | None = None) -> None:
             file of settings beside the rows says.
 
     Raises:
-        FERError: If the file cannot be used, or the model does not know the shares in its training.
+        FERError: If the file cannot be used, or the model does not know the class frequencies in its training.
     """
-    from fer_lightning.inference.model import open_model
-
     made = _made_with(rows)
     path = ckpt_path or made.get("model") or made.get("checkpoint")
     if not path:
         raise FERError(f"Nothing beside '{rows}' says what made it: name it with --ckpt_path.")
-    model = open_model(path, device="cpu")
-    usual = model.class_prior if "checkpoint" in made else "training"  # test knows the former, predict the latter
+    info = info_of_file(find_checkpoint(path, Path("runs/default")))
+    usual = info.class_prior if "checkpoint" in made else "training"  # test knows the former, predict the latter
     if made.get("class_prior", usual) != usual:
-        raise FERError(f"'{rows}' was made for other class shares already: make it again without a class_prior.")
-    if not model.class_shares:
-        raise FERError(f"'{path}' does not know the class shares in its training.")
-    answers = list(_answers(Path(rows), model.class_names))
+        raise FERError(f"'{rows}' was made for another class prior already: make it again without a class_prior.")
+    learned = trained_prior(info)
+    if not learned:
+        raise FERError(f"'{path}' does not know the class frequencies in its training.")
+    answers = list(_answers(Path(rows), info.class_names))
     if not answers:
         raise FERError(f"There are no faces in '{rows}'.")
-    found = estimate_shares(np.array(answers), np.array(model.class_shares))
+    found = fit_prior(np.array(answers), np.array(learned))
     print(f"{len(answers):,} faces" + (": too few for a firm estimate" if len(answers) < FEW else ""))
-    width = max(map(len, model.class_names))
+    width = max(map(len, info.class_names))
     print(" " * width + "      assumed    here")
-    for name, before, now in zip(model.class_names, model.class_shares, found, strict=True):
+    for name, before, now in zip(info.class_names, learned, found, strict=True):
         print(f"{name:<{width}}  {before:>11.3f}  {now:>6.3f}")
-    print(f"Use    --class_prior '{json.dumps([round(float(share), 4) for share in found])}'")
+    print(f"Use --class_prior '{json.dumps([round(float(value), 4) for value in found])}'")
 
 
 def _made_with(rows: str) -> dict[str, Any]:

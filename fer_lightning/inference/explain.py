@@ -1,9 +1,11 @@
-"""What in a face the network looked at."""
+"""Grad-CAM: what in a face speaks for the answer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from threading import get_ident
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,82 +14,96 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from fer_lightning.errors import FERError
-from fer_lightning.inference.frames import Picture
+from fer_lightning.inference.frames import Frame
 from fer_lightning.inference.model import Model
 from fer_lightning.inference.recognizer import Expression
 from fer_lightning.inference.rows import name_of
-from fer_lightning.training.classifier import ExpressionClassifier
+from fer_lightning.model.expression_model import ExpressionModel
 
 
-def attention(classifier: ExpressionClassifier, pixels: Tensor, classes: Tensor) -> Tensor:
+def grad_cam(model: ExpressionModel, images: Tensor, classes: Tensor) -> Tensor:
     """Grad-CAM (Selvaraju et al. 2017, equations 1 and 2) at the last layer that still has places.
 
     Args:
-        classifier: The network.
-        pixels: uint8 `(n, channels, size, size)`.
+        model: The model.
+        images: uint8 `(n, channels, size, size)`.
         classes: int64 `(n,)`, the class to explain for each face.
 
     Returns:
         float `(n, size, size)`, 0 to 1, on the CPU: how much each place speaks for the class.
 
     Raises:
-        FERError: If no layer of the network has places.
+        FERError: If no layer of the network has places, or it mixes them again afterwards, as vision transformers do.
     """
+    name = type(getattr(model.network, "model", model.network)).__name__
     maps: list[Tensor] = []
+    mixed: list[str] = []
+    here = get_ident()
 
-    def keep(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if isinstance(output, Tensor) and output.ndim == 4 and min(output.shape[-2:]) > 1:
-            maps[:] = [output]
+    def keep(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        first = output[0] if isinstance(output, tuple) and output else output
+        if not isinstance(first, Tensor) or get_ident() != here:  # another thread answers with the same network
+            return
+        if first.ndim == 4 and first.shape[0] == len(images) and min(first.shape[-2:]) > 1:
+            maps[:], mixed[:] = [first], []
+        elif first.ndim == 3 and maps and next(layer.parameters(recurse=False), None) is not None:
+            mixed.append(type(layer).__name__)  # works on a sequence of places
 
-    network = classifier.network
-    handles = [layer.register_forward_hook(keep) for layer in network.modules() if layer is not network]
+    handles = [layer.register_forward_hook(keep) for layer in model.network.modules() if layer is not model.network]
     try:
         with torch.enable_grad():
-            inputs = classifier.preprocessing.normalize(pixels.to(classifier.device)).requires_grad_()
-            logits = network(inputs)
+            logits = model.network(model.normalize(images.to(model.device)).requires_grad_())
             if not maps:
-                raise FERError(f"{type(network).__name__} has no layer with places: there is nothing to show.")
+                raise FERError(f"{name} has no layer with places: there is nothing to explain.")
+            if mixed:
+                raise FERError(
+                    f"{name} cannot be explained: {mixed[0]} works on a sequence of places after the last feature map, "
+                    "as in a vision transformer, so that the map does not say where a class was seen. Use a "
+                    "convolutional network."
+                )
             chosen = logits.gather(1, classes.to(logits.device)[:, None]).sum()
             (gradient,) = torch.autograd.grad(chosen, maps[0])
     finally:
         for handle in handles:
             handle.remove()
-    weights = gradient.mean((2, 3), keepdim=True)
-    found = (weights * maps[0].detach()).sum(1, keepdim=True).relu()
-    found = interpolate(found, pixels.shape[-2:], mode="bicubic", align_corners=False)[:, 0].clamp(min=0)
+    features = maps[0].detach()
+    if features.shape[2] != features.shape[3]:  # images are square: channels come last, as in Swin transformers
+        features, gradient = features.permute(0, 3, 1, 2), gradient.permute(0, 3, 1, 2)
+    found = (gradient.mean((2, 3), keepdim=True) * features).sum(1, keepdim=True).relu()
+    found = interpolate(found, images.shape[-2:], mode="bicubic", align_corners=False)[:, 0].clamp(min=0)
     return (found / found.amax((1, 2), keepdim=True).clamp(min=1e-12)).float().cpu()
 
 
 class Explanations:
-    """Writes, for each face, the prepared face beside the same with what the network looked at laid over it.
+    """Writes, for each face, the prepared face beside the same with its Grad-CAM laid over it.
 
     Args:
         folder: Where to write.
-        model: The model; it must still have its network.
+        model: The model.
 
     Raises:
         FERError: If the model's format has no gradients.
     """
 
     def __init__(self, folder: str, model: Model) -> None:
-        if model.classifier is None:
+        if model.module is None:
             raise FERError(
                 "--explain needs gradients, which an exported graph does not have: give a checkpoint or a .safetensors "
                 "file as --ckpt_path."
             )
-        self.folder, self.classifier, self.names = Path(folder).expanduser(), model.classifier, model.class_names
+        self.folder, self.module, self.names = Path(folder).expanduser(), model.module, model.class_names
         self.written = 0
 
-    def add(self, picture: Picture, expressions: Sequence[Expression]) -> None:
-        """Write one picture a face."""
-        if not picture.faces:
+    def add(self, frame: Frame, expressions: Sequence[Expression]) -> None:
+        """Write one image a face."""
+        if not frame.faces:
             return
-        pixels = torch.from_numpy(picture.pixels)
+        pixels = torch.from_numpy(frame.pixels)
         best = [max(said.probabilities, key=said.probabilities.__getitem__) for said in expressions]
-        where = attention(self.classifier, pixels, torch.tensor([self.names.index(name) for name in best]))
-        for number, name, face, heat in zip(picture.numbers, best, pixels, where, strict=True):
-            frame = "" if picture.frame is None else f"_{picture.frame:06d}"
-            target = self.folder / f"{name_of(picture.source.name)}{frame}_{number}_{name}.png"
+        where = grad_cam(self.module, pixels, torch.tensor([self.names.index(name) for name in best]))
+        for number, name, face, heat in zip(frame.numbers, best, pixels, where, strict=True):
+            place = "" if frame.frame is None else f"_{frame.frame:06d}"
+            target = self.folder / f"{name_of(frame.source.name)}{place}_{number}_{name}.png"
             target.parent.mkdir(parents=True, exist_ok=True)
             overlay(face, heat).save(target)
             self.written += 1
@@ -105,9 +121,9 @@ def overlay(pixels: Tensor, heat: Tensor, side: int = 240) -> Image.Image:
         (side, side), Image.Resampling.BICUBIC
     )
     strength = Image.fromarray((heat.numpy() * 255).astype(np.uint8)).resize((side, side), Image.Resampling.BICUBIC)
-    shares = np.asarray(strength, np.float32)[:, :, None] / 255
-    colours = colormaps["inferno"](shares[:, :, 0])[:, :, :3] * 255
-    mixed = np.asarray(face, np.float32) * (1 - 0.65 * shares) + colours * 0.65 * shares
+    weight = np.asarray(strength, np.float32)[:, :, None] / 255
+    colors = colormaps["inferno"](weight[:, :, 0])[:, :, :3] * 255
+    mixed = np.asarray(face, np.float32) * (1 - 0.65 * weight) + colors * 0.65 * weight
     both = Image.new("RGB", (2 * side + 8, side), "white")
     both.paste(face, (0, 0))
     both.paste(Image.fromarray(mixed.round().clip(0, 255).astype(np.uint8)), (side + 8, 0))

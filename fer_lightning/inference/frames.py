@@ -1,4 +1,4 @@
-"""Photographs and frames, decoded and searched for faces by processes that run ahead of the network."""
+"""Images and frames of videos, decoded and searched for faces by processes that run ahead of the network."""
 
 from __future__ import annotations
 
@@ -12,28 +12,27 @@ import numpy as np
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
-from fer_lightning.data.batches import ignore_sigint
 from fer_lightning.data.face_crop import Face, find_faces
 from fer_lightning.data.input_spec import InputSpec, UnreadableImageError, read_image
 from fer_lightning.errors import FERError
 from fer_lightning.inference.sources import Source
 
 _AT_ONCE = 8
-"""Photographs that a process hands over at a time."""
+"""Images that a process hands over at a time."""
 
 
 @dataclass
-class Picture:
-    """A photograph or a frame of a video, and the faces in it.
+class Frame:
+    """An image or a frame of a video, and the faces in it.
 
     It holds no tensors, as each would keep a file open between processes.
 
     Attributes:
         source: Where it is from.
-        frame: Its number in the video, from 0; None for a photograph.
-        seconds: Its time in the video; None for a photograph.
+        frame: Its number in the video, from 0; None for an image.
+        seconds: Its time in the video; None for an image.
         faces: The faces, the largest first; None stands for the whole image taken as a face.
-        pixels: uint8 `(faces, channels, image_size, image_size)`, as the contract prepares them.
+        pixels: uint8 `(faces, channels, image_size, image_size)`, as the input specification prepares them.
         error: Why it could not be read; empty if it could.
         image: uint8 `(height, width, 3)`, RGB, upright, if it was asked for.
         probabilities: float `(faces, classes)`, once the network has answered.
@@ -53,45 +52,45 @@ class Picture:
 
 @dataclass(frozen=True)
 class Look:
-    """How pictures are looked at.
+    """How images and videos are looked at.
 
     Attributes:
-        contract: Size, colour and framing of the faces.
-        frames: The same for videos and cameras, where the framing differs.
+        spec: Size, color and framing of the faces.
+        video_spec: The same for videos and cameras, where the framing differs.
         keep_image: Whether the image itself is wanted afterwards.
-        every: Of a video, take every n-th frame.
+        frame_stride: Of a video, take every n-th frame.
         fps: Of a video, take about so many frames a second instead.
     """
 
-    contract: InputSpec
-    frames: InputSpec | None = None
+    spec: InputSpec
+    video_spec: InputSpec | None = None
     keep_image: bool = False
-    every: int = 1
+    frame_stride: int = 1
     fps: float | None = None
 
-    def at(self, image: Image.Image, picture: Picture) -> Picture:
-        """Find the faces in an image and prepare them; `picture` says where it is from."""
-        contract = self.contract if picture.frame is None else self.frames or self.contract
+    def at(self, image: Image.Image, frame: Frame) -> Frame:
+        """Find the faces in an image and prepare them; `frame` says where it is from."""
+        spec = self.spec if frame.frame is None else self.video_spec or self.spec
         faces: list[Face | None] = [None]
-        if contract.faces == "detect":
-            faces = list(find_faces(image, contract.detector))
-        side = contract.image_size
-        pixels = np.empty((len(faces), contract.channels, side, side), np.uint8)
+        if spec.faces == "detect":
+            faces = list(find_faces(image, spec.detector))
+        side = spec.image_size
+        pixels = np.empty((len(faces), spec.channels, side, side), np.uint8)
         for place, face in enumerate(faces):
-            pixels[place] = contract.prepare(image, face).numpy()
+            pixels[place] = spec.prepare(image, face).numpy()
         kept = np.asarray(image.convert("RGB")) if self.keep_image else None
-        return replace(picture, faces=faces, pixels=pixels, image=kept)
+        return replace(frame, faces=faces, pixels=pixels, image=kept)
 
-    def at_file(self, source: Source) -> Picture:
+    def at_file(self, source: Source) -> Frame:
         """Look at an image file."""
-        picture = Picture(source)
+        frame = Frame(source)
         try:
-            return self.at(read_image(source.name), picture)
+            return self.at(read_image(source.name), frame)
         except UnreadableImageError as error:
-            return replace(picture, error=str(error))
+            return replace(frame, error=str(error))
 
 
-def look(sources: Sequence[Source], how: Look, workers: int) -> Iterator[Picture]:
+def look(sources: Sequence[Source], how: Look, workers: int) -> Iterator[Frame]:
     """Look at all sources in order, with processes that run ahead; each video is shared among them.
 
     Args:
@@ -100,60 +99,68 @@ def look(sources: Sequence[Source], how: Look, workers: int) -> Iterator[Picture
         workers: Processes; 0 does it all in this one.
 
     Yields:
-        Every photograph and every chosen frame. What cannot be read is a picture with an error, and ends its video.
+        Every image and every chosen frame. What cannot be read is a frame with an error, and ends its video.
     """
     for kind, group in groupby(sources, key=lambda source: source.kind):
         if kind == "image":
-            photographs = _Photographs(list(group), how)
-            at_once = 1 if how.keep_image else _AT_ONCE  # photographs may be large
-            count = min(workers, -(-len(photographs) // at_once))
-            options: dict[str, Any] = {"prefetch_factor": 4, "worker_init_fn": ignore_sigint} if count else {}
-            for pictures in DataLoader(photographs, at_once, num_workers=count, collate_fn=list, **options):
-                yield from pictures
+            images = _Images(list(group), how)
+            at_once = 1 if how.keep_image else _AT_ONCE  # images may be large
+            several = len(images) > at_once  # a single handful is there sooner than a process
+            count = min(workers, -(-len(images) // at_once)) if several else 0
+            for frames in DataLoader(images, at_once, collate_fn=list, **_processes(count, ahead=4)):
+                yield from frames
             continue
         for source in group:
             count = workers if kind == "video" else 0
-            options = {"prefetch_factor": 16, "worker_init_fn": ignore_sigint} if count else {}
-            yield from _in_order(DataLoader(_Frames(source, how), None, num_workers=count, **options))
+            yield from _in_order(DataLoader(_Frames(source, how), None, **_processes(count, ahead=16)))
 
 
-def _in_order(frames: DataLoader[Picture]) -> Iterator[Picture]:
+def _processes(count: int, ahead: int) -> dict[str, Any]:
+    """A DataLoader's options for processes that each prepare so many batches ahead."""
+    if not count:
+        return {}
+    from fer_lightning.data.batches import ignore_sigint  # one image does without what training needs
+
+    return {"num_workers": count, "prefetch_factor": ahead, "worker_init_fn": ignore_sigint}
+
+
+def _in_order(frames: DataLoader[Frame]) -> Iterator[Frame]:
     """Frames as they come from the processes in turn; after an error nothing more, whoever met it first."""
-    for picture in frames:
-        yield picture
-        if picture.error:
+    for frame in frames:
+        yield frame
+        if frame.error:
             return
 
 
-class _Photographs(Dataset[Picture]):
+class _Images(Dataset[Frame]):
     def __init__(self, sources: list[Source], how: Look) -> None:
         self.sources, self.how = sources, how
 
     def __len__(self) -> int:
         return len(self.sources)
 
-    def __getitem__(self, index: int) -> Picture:
+    def __getitem__(self, index: int) -> Frame:
         return self.how.at_file(self.sources[index])
 
 
-class _Frames(IterableDataset[Picture]):
+class _Frames(IterableDataset[Frame]):
     """The chosen frames of a video; of several processes, each takes every n-th of them."""
 
     def __init__(self, source: Source, how: Look) -> None:
         self.source, self.how = source, how
 
-    def __iter__(self) -> Iterator[Picture]:
+    def __iter__(self) -> Iterator[Frame]:
         info = get_worker_info()
         me, of = (info.id, info.num_workers) if info else (0, 1)
         try:
             video = open_video(self.source)
         except FERError as error:
             if me == 0:
-                yield Picture(self.source, error=str(error))
+                yield Frame(self.source, error=str(error))
             return
         import cv2
 
-        step = every_of(video, self.how)
+        step = stride_of(video, self.how)
         rate = video.get(cv2.CAP_PROP_FPS) or 25.0
         frame = chosen = 0
         while video.grab():
@@ -167,14 +174,14 @@ class _Frames(IterableDataset[Picture]):
                     seconds = max(video.get(cv2.CAP_PROP_POS_MSEC) / 1000, 0.0)
                     seconds = seconds if seconds or not frame else frame / rate  # some files carry no times
                     image = Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
-                    yield self.how.at(image, Picture(self.source, frame, seconds))
+                    yield self.how.at(image, Frame(self.source, frame, seconds))
             frame += 1
         declared = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
         video.release()
         broken = frame == 0 or (self.source.kind == "video" and frame < 0.98 * declared - 1)
         if broken and chosen % of == me:
             said = f"the video ends after {frame:,} of {declared:,} frames: damaged or incomplete" if frame else ""
-            yield Picture(self.source, frame, frame / rate, error=said or "no frame in it can be decoded")
+            yield Frame(self.source, frame, frame / rate, error=said or "no frame in it can be decoded")
 
 
 def open_video(source: Source) -> Any:
@@ -210,16 +217,16 @@ def check_video(source: Source) -> None:
             raise
 
 
-def every_of(video: Any, how: Look) -> int:
+def stride_of(video: Any, how: Look) -> int:
     """Every how-manieth frame of an opened video is taken."""
     import cv2
 
     rate = video.get(cv2.CAP_PROP_FPS) or 25.0
-    return max(1, round(rate / how.fps)) if how.fps else how.every
+    return max(1, round(rate / how.fps)) if how.fps else how.frame_stride
 
 
-def count_pictures(sources: Sequence[Source], how: Look) -> int | None:
-    """How many pictures `look` will give, as far as the videos say; None with a camera."""
+def count_frames(sources: Sequence[Source], how: Look) -> int | None:
+    """How many frames `look` will give, as far as the videos say; None with a camera."""
     total = 0
     for source in sources:
         if source.kind == "image":
@@ -234,6 +241,6 @@ def count_pictures(sources: Sequence[Source], how: Look) -> int | None:
                 continue
             import cv2
 
-            total += -(-max(int(video.get(cv2.CAP_PROP_FRAME_COUNT)), 0) // every_of(video, how))
+            total += -(-max(int(video.get(cv2.CAP_PROP_FRAME_COUNT)), 0) // stride_of(video, how))
             video.release()
     return total

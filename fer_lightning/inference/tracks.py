@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from fer_lightning.data.face_crop import Face
-from fer_lightning.inference.frames import Picture
+from fer_lightning.inference.frames import Frame
 
 _SAME = 0.3
-"""Boxes that overlap by this share of their union are taken for the same face."""
+"""Boxes that overlap by this fraction of their union are taken for the same face."""
 
 _FORGOTTEN = 1.0
 """Seconds after which a face that was not seen is a new one."""
@@ -42,36 +42,36 @@ class Tracks:
         self._tracks: list[_Track] = []
         self._next = 0
 
-    def follow(self, picture: Picture) -> None:
+    def follow(self, frame: Frame) -> None:
         """Number the faces of the next frame, and smooth its probabilities; frames come in order."""
-        now = picture.seconds or 0.0
+        now = frame.seconds or 0.0
         self._tracks = [track for track in self._tracks if now - track.seen <= _FORGOTTEN]
-        boxes = [face or _WHOLE for face in picture.faces]
+        boxes = [face or _WHOLE for face in frame.faces]
         pairs = sorted(
             ((overlap(face, track.face), place, track) for place, face in enumerate(boxes) for track in self._tracks),
             key=lambda pair: -pair[0],
         )
         taken: dict[int, _Track] = {}
-        for share, place, known in pairs:
-            if share >= _SAME and place not in taken and known not in taken.values():
+        for shared, place, known in pairs:
+            if shared >= _SAME and place not in taken and known not in taken.values():
                 taken[place] = known
-        picture.numbers = [-1] * len(picture.faces)
+        frame.numbers = [-1] * len(frame.faces)
         for place, face in enumerate(boxes):
-            fresh = picture.probabilities[place]
+            fresh = frame.probabilities[place]
             if (track := taken.get(place)) is None:
                 track = _Track(self._next, face, now, fresh)
                 self._next += 1
                 self._tracks.append(track)
             elif self.smooth > 0:
-                share = 1 - math.exp(-max(now - track.seen, 0.0) / self.smooth)
-                track.smoothed = track.smoothed + share * (fresh - track.smoothed)
+                weight = 1 - math.exp(-max(now - track.seen, 0.0) / self.smooth)
+                track.smoothed = track.smoothed + weight * (fresh - track.smoothed)
             else:
                 track.smoothed = fresh
             track.face, track.seen = face, now
-            picture.numbers[place] = track.number
-        if picture.faces:
-            picture.probabilities = np.stack(
-                [next(track.smoothed for track in self._tracks if track.number == number) for number in picture.numbers]
+            frame.numbers[place] = track.number
+        if frame.faces:
+            frame.probabilities = np.stack(
+                [next(track.smoothed for track in self._tracks if track.number == number) for number in frame.numbers]
             )
 
 

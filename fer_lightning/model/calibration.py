@@ -22,10 +22,10 @@ def fit_temperature(logits: Tensor, labels: Tensor, lowest: float = 0.05, highes
     own = scores.gather(1, labels.cpu()[:, None])[:, 0]
     inverse = 1.0
     for _ in range(50):
-        shares = (scores * inverse).softmax(1)
-        mean = (shares * scores).sum(1)
+        probabilities = (scores * inverse).softmax(1)
+        mean = (probabilities * scores).sum(1)
         slope = float((mean - own).mean())
-        curve = float(((shares * scores**2).sum(1) - mean**2).mean())
+        curve = float(((probabilities * scores**2).sum(1) - mean**2).mean())
         step = slope / max(curve, 1e-12)
         moved = min(max(inverse - step, inverse / 4, 1 / highest), inverse * 4, 1 / lowest)
         if abs(moved - inverse) < 1e-10:
@@ -57,7 +57,7 @@ def threshold_for_risk(curve: list[list[float]], target: float) -> float:
 
     Args:
         curve: Rows of threshold, coverage and risk, thresholds falling, as the checkpoint stores them.
-        target: Share of wrong answers that is accepted, 0..1.
+        target: Fraction of wrong answers that is accepted, 0..1.
 
     Returns:
         The threshold; above 1 if no threshold reaches the target.

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from fer_lightning.errors import FERError
+from fer_lightning.networks.rebuilding import Rebuildable
 
 
-class CompactResNet(nn.Module):
+class CompactResNet(Rebuildable, nn.Module):
     """Residual blocks with squeeze-and-excitation, sized for faces of 40 to 112 pixels.
 
     A 3 x 3 stem (with stride 2 from 80 pixels on), then stages of basic blocks (He et al. 2016, arXiv 1512.03385), each
@@ -22,7 +23,7 @@ class CompactResNet(nn.Module):
 
     Args:
         num_classes: Number of classes.
-        in_channels: Channels of the input, 3 for rgb and 1 for grey.
+        in_channels: Channels of the input, 3 for rgb and 1 for gray.
         image_size: Height and width of the input in pixels.
         stem: Channels of the stem.
         widths: Channels of each stage.

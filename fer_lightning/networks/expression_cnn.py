@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from fer_lightning.errors import FERError
+from fer_lightning.networks.rebuilding import Rebuildable
 
 
-class ExpressionCNN(nn.Module):
+class ExpressionCNN(Rebuildable, nn.Module):
     """The original notebook's network, layer for layer.
 
     Every block is a 3 x 3 convolution without padding, a 2 x 2 max-pool and a ReLU; then come one dense layer with ReLU
@@ -22,7 +23,7 @@ class ExpressionCNN(nn.Module):
 
     Args:
         num_classes: Number of classes.
-        in_channels: Channels of the input, 3 for rgb and 1 for grey.
+        in_channels: Channels of the input, 3 for rgb and 1 for gray.
         image_size: Height and width of the input in pixels.
         filters: Output channels of each convolution.
         hidden: Width of the dense layer.

@@ -7,9 +7,10 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from fer_lightning.errors import FERError
+from fer_lightning.networks.rebuilding import Rebuildable
 
 
-class TimmModel(nn.Module):
+class TimmModel(Rebuildable, nn.Module):
     """A model of timm (pip install timm) by name; timm adapts its input and head.
 
     Input: float `(n, in_channels, image_size, image_size)`. Output: float `(n, num_classes)`, logits.
@@ -18,7 +19,7 @@ class TimmModel(nn.Module):
         name: Its name in timm, such as `resnet10t`.
         weights: None starts at random; `DEFAULT` downloads timm's weights. A file goes to --model.weights.
         num_classes: Number of classes.
-        in_channels: Channels of the input, 3 for rgb and 1 for grey.
+        in_channels: Channels of the input, 3 for rgb and 1 for gray.
         image_size: Height and width of the input in pixels; for models that must know it, such as vision transformers.
 
     Raises:

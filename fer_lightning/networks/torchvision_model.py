@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from fer_lightning.errors import FERError
+from fer_lightning.networks.rebuilding import Rebuildable
 
 
-class TorchvisionModel(nn.Module):
+class TorchvisionModel(Rebuildable, nn.Module):
     """A torchvision classification model by name, such as `resnet18`, `mobilenet_v3_small` or `convnext_tiny`.
 
-    The last layer is replaced by one with `num_classes` outputs, and auxiliary outputs are left away. For grey input
+    The last layer is replaced by one with `num_classes` outputs, and auxiliary outputs are left away. For gray input
     the first convolution's weights are summed over their channels, which gives what three equal channels would give.
 
     Input: float `(n, in_channels, image_size, image_size)`. Output: float `(n, num_classes)`, logits.
@@ -25,7 +25,7 @@ class TorchvisionModel(nn.Module):
             `--data.mean '[0.485, 0.456, 0.406]' --data.std '[0.229, 0.224, 0.225]'` (inception_v3 and googlenet with
             the default, 0.5).
         num_classes: Number of classes.
-        in_channels: Channels of the input, 3 for rgb and 1 for grey.
+        in_channels: Channels of the input, 3 for rgb and 1 for gray.
         image_size: Height and width of the input in pixels; vision transformers are made for it.
 
     Raises:
@@ -41,6 +41,8 @@ class TorchvisionModel(nn.Module):
         image_size: int = 224,
     ) -> None:
         super().__init__()
+        import torchvision  # as heavy as torch itself, and most networks do without it
+
         known = torchvision.models.list_models(module=torchvision.models)
         if name not in known:
             raise FERError(f"torchvision has no classification model '{name}'. Expected one of {', '.join(known)}.")

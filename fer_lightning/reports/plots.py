@@ -1,4 +1,4 @@
-"""Pictures for reports, as SVG in a data URI that needs no other file."""
+"""Charts for reports, as SVG in a data URI that needs no other file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREY = "#2563a8", "#d97706", "#9ca3af"
+BLUE, ORANGE, GRAY = "#2563a8", "#d97706", "#9ca3af"
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
@@ -35,32 +35,33 @@ def _uri(figure: Figure) -> str:
 
 
 def confusion_matrix(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> str:
-    """Counts in the cells, shares of the true class as colour."""
+    """Counts in the cells, fractions of the true class as color."""
     counts = np.asarray(matrix)
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    fractions = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     size = 1.6 + 0.55 * len(names)
     figure, axes = _figure(size + 0.6, size)
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for (row, column), share in np.ndenumerate(shares):
-        text = f"{counts[row, column]}\n{share:.0%}" if counts[row, column] else "0"
-        axes.text(column, row, text, ha="center", va="center", fontsize=7, color="white" if share > 0.55 else "#1f2937")
+    image = axes.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), fraction in np.ndenumerate(fractions):
+        text = f"{counts[row, column]}\n{fraction:.0%}" if counts[row, column] else "0"
+        axes.text(
+            column, row, text, ha="center", va="center", fontsize=7, color="white" if fraction > 0.55 else "#1f2937"
+        )
     axes.set_xticks(range(len(names)), names, rotation=40, ha="right")
     axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="predicted", ylabel="true (label in the legend)")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true class", format="{x:.0%}")
+    figure.colorbar(image, ax=axes, shrink=0.8, label="fraction of the true class", format="{x:.0%}")
     return _uri(figure)
 
 
 def reliability(after: Measures, before: Measures | None) -> str:
     """Accuracy against confidence in the bins of the expected calibration error; on the diagonal is right."""
     figure, axes = _figure(4.2, 3.8)
-    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfect")
+    axes.plot([0, 1], [0, 1], color=GRAY, linestyle="--", linewidth=1, label="perfect")
     drawn = [(before, ORANGE, "before calibration", "o")] if before is not None else []
     for measures, color, label, marker in [*drawn, (after, BLUE, "as given", "s")]:
-        bins = np.minimum((measures.confidence * ECE_BINS).astype(int), ECE_BINS - 1)
-        count = np.bincount(bins, minlength=ECE_BINS)
+        bins, count = measures.bins, np.bincount(measures.bins, minlength=ECE_BINS)
         full = count >= 5
         confidence = np.bincount(bins, measures.confidence, ECE_BINS)[full] / count[full]
         accuracy = np.bincount(bins, measures.right, ECE_BINS)[full] / count[full]
@@ -71,13 +72,13 @@ def reliability(after: Measures, before: Measures | None) -> str:
 
 
 def risk_by_coverage(measures: Measures) -> str:
-    """How often given answers are wrong, if only the most confident share of the images is answered."""
+    """How often given answers are wrong, if only the most confident images are answered."""
     figure, axes = _figure(4.2, 3.8)
     _, coverage, risk = risk_coverage(measures.confidence, measures.right)
     axes.plot(coverage, risk, color=BLUE, label="most confident first")
     overall = 1 - measures.right.mean()
-    axes.axhline(overall, color=GREY, linestyle="--", linewidth=1, label="everything answered")
-    axes.set(xlabel="share of images answered", ylabel="share of answers that are wrong", xlim=(0, 1))
+    axes.axhline(overall, color=GRAY, linestyle="--", linewidth=1, label="everything answered")
+    axes.set(xlabel="fraction of images answered", ylabel="fraction of answers that are wrong", xlim=(0, 1))
     axes.set_ylim(0, max(1.3 * overall, 0.05))
     axes.legend(frameon=False)
     return _uri(figure)
@@ -90,10 +91,10 @@ def learning_curves(rows: Sequence[dict[str, str]]) -> str:
     left, right = figure.subplots(1, 2)
     epochs = [int(row["epoch"]) + 1 for row in rows]
     for panel, measure in ((left, "loss"), (right, "acc")):
-        for part, color in (("train", ORANGE), ("val", BLUE)):
-            values = [float(row[f"{part}_{measure}"]) for row in rows if row.get(f"{part}_{measure}")]
+        for subset, color in (("train", ORANGE), ("val", BLUE)):
+            values = [float(row[f"{subset}_{measure}"]) for row in rows if row.get(f"{subset}_{measure}")]
             if len(values) == len(epochs):
-                panel.plot(epochs, values, color=color, marker="o", markersize=3, label=part)
+                panel.plot(epochs, values, color=color, marker="o", markersize=3, label=subset)
         panel.set(xlabel="epoch", ylabel={"loss": "loss", "acc": "accuracy"}[measure])
         panel.xaxis.get_major_locator().set_params(integer=True)
         panel.legend(frameon=False)

@@ -1,61 +1,79 @@
-"""Targets that are in part another network's answers."""
+"""Targets that are in part another model's answers."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from fer_lightning.checkpoints.reading import load_model
 from fer_lightning.checkpoints.weights import weights_path
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.errors import FERError
+from fer_lightning.model.expression_model import ExpressionModel
 
 
-class Teacher:
-    """Blends targets with a trained network's answers to the same images.
+class Distillation:
+    """Blends targets with a trained model's answers to the same images.
 
     Against doubtful labels (Li et al. 2017, arXiv 1703.02391), or to hand on what a larger network knows
-    (arXiv 1503.02531). Its answers are calibrated, and moved to the class shares of the new training by `start`.
+    (arXiv 1503.02531). Its answers are calibrated, and moved to the class frequencies of the new training.
 
     Args:
-        path: A checkpoint, exported weights, or `pretrained`.
-        share: The teacher's part of every target, 0 to 1.
-        class_names: Names of the classes; the teacher's have to be the same.
-        contract: How images are prepared; the teacher's has to be the same in size, colour and normalisation.
+        teacher: A checkpoint, exported weights, or `pretrained`; of the same classes and kind of images.
+        weight: The teacher's part of every target, 0 to 1.
 
     Raises:
-        FERError: If the file cannot be used as a teacher here.
+        FERError: If the weight is out of its range.
     """
 
-    def __init__(
-        self, path: str | os.PathLike[str], share: float, class_names: Sequence[str], contract: InputSpec
-    ) -> None:
-        from fer_lightning.checkpoints.reading import load_classifier
+    def __init__(self, teacher: str, weight: float = 0.3) -> None:
+        if not 0 <= weight <= 1:
+            raise FERError(f"Invalid value for --model.distillation.weight. Expected 0 to 1. Received: {weight}.")
+        self.teacher, self.weight = teacher, weight
+        self._model: ExpressionModel | None = None
 
-        if not 0 <= share <= 1:
-            raise FERError(f"Invalid value for --model.teacher_share. Expected 0 to 1. Received: {share}.")
-        model = load_classifier(weights_path(path, "--model.teacher"))
+    @property
+    def name(self) -> str:
+        """The teacher's name, for people."""
+        return Path(self.teacher).name
+
+    def open(self, class_names: Sequence[str], spec: InputSpec) -> ExpressionModel:
+        """Read the teacher's file, once.
+
+        Args:
+            class_names: Names of the classes; the teacher's have to be the same.
+            spec: How images are prepared; the teacher's has to be the same in size, color and normalization.
+
+        Raises:
+            FERError: If the file cannot be used as a teacher here.
+        """
+        if self._model is not None:
+            return self._model
+        model = load_model(weights_path(self.teacher, "--model.distillation.teacher"))
         if model.class_names != tuple(class_names):
             raise FERError(
-                f"The teacher '{path}' knows other classes. Expected {', '.join(class_names)}. Received: "
-                f"{', '.join(model.class_names)}. To do without: --model.teacher null."
+                f"The teacher '{self.teacher}' knows other classes. Expected {', '.join(class_names)}. Received: "
+                f"{', '.join(model.class_names)}. To do without: --model.distillation null."
             )
         for name in ("image_size", "color", "mean", "std"):
-            if getattr(model.preprocessing, name) != getattr(contract, name):
+            if getattr(model.input_spec, name) != getattr(spec, name):
                 raise FERError(
-                    f"The teacher '{path}' takes other images: --data.{name} has to be "
-                    f"{getattr(model.preprocessing, name)}. Received: {getattr(contract, name)}."
+                    f"The teacher '{self.teacher}' takes other images: --data.{name} has to be "
+                    f"{getattr(model.input_spec, name)}. Received: {getattr(spec, name)}."
                 )
-        if not model.class_shares:
-            raise FERError(f"The teacher '{path}' does not know the class shares in its training.")
-        self._model, self._share = model, share
+        if not model.learned_prior:
+            raise FERError(f"The teacher '{self.teacher}' does not know the class frequencies it has learned.")
+        self._model = model
+        return model
 
-    def start(self, shares: Tensor, device: torch.device) -> None:
-        """Get ready for a training with these class shares, float `(classes,)`, on a device."""
-        self._model.class_prior = shares.clamp(min=1e-6).tolist()
-        self._model.to(device)
+    def start(self, target_prior: Sequence[float], device: torch.device) -> None:
+        """Get ready for a training with these class frequencies (empty: the teacher's own) on a device."""
+        assert self._model is not None, "open it first"  # noqa: S101
+        here = [max(value, 1e-6) for value in target_prior]
+        self._model = self._model.with_prior(here or "training").to(device)
 
     def __call__(self, images: Tensor, targets: Tensor) -> Tensor:
         """The blended targets.
@@ -67,5 +85,6 @@ class Teacher:
         Returns:
             float `(n, classes)`, rows that add up to 1.
         """
+        assert self._model is not None, "open it first"  # noqa: S101
         with torch.no_grad():
-            return targets.lerp(self._model.probabilities(self._model(images)).to(targets), self._share)
+            return targets.lerp(self._model.probabilities(images).to(targets), self.weight)

@@ -3,11 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
 from fer_lightning.errors import FERError
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """How a training starts from what was learned before, and holds on to it.
+
+    Attributes:
+        weights: Start the network from a file: a checkpoint or exported weights of ours, `pretrained`, or a state dict
+            such as torchvision's. What does not fit starts afresh; of the last layer, the classes that the file does
+            not know.
+        freeze: Parts of the network that are not trained, by the start of their parameters' names, such as
+            `[stem, stages.0]`; their batch normalization keeps its statistics.
+        layer_decay: The learning rate of each part of the network is this times that of the next one towards the output
+            (arXiv 1801.06146, section 3.2); parts are the first two levels of the parameters' names. 1 for all the
+            same.
+    """
+
+    weights: str | None = None
+    freeze: list[str] | None = None
+    layer_decay: float = 1.0
 
 
 def freeze(network: nn.Module, starts: Sequence[str]) -> list[nn.Module]:
@@ -28,14 +49,15 @@ def freeze(network: nn.Module, starts: Sequence[str]) -> list[nn.Module]:
         found = [name for name, _ in network.named_parameters() if f"{name}.".startswith(f"{start}.")]
         if not found:
             raise FERError(
-                f"--model.freeze: nothing in the network starts with '{start}'. Expected {', '.join(parts(network))}."
+                f"--model.fine_tuning.freeze: nothing in the network starts with '{start}'. Expected "
+                f"{', '.join(parts(network))}."
             )
         for name in found:
             network.get_parameter(name).requires_grad_(False)
             module = name.rpartition(".")[0]
             frozen[module] = network.get_submodule(module)
     if starts and not any(value.requires_grad for value in network.parameters()):
-        raise FERError("--model.freeze leaves nothing to train.")
+        raise FERError("--model.fine_tuning.freeze leaves nothing to train.")
     return list(frozen.values())
 
 
@@ -56,14 +78,14 @@ def parts(network: nn.Module) -> dict[str, list[nn.Parameter]]:
 
 
 def parameter_groups(network: nn.Module, layer_decay: float) -> list[dict[str, Any]]:
-    """The trained parameters for an optimiser: in one group, or one for each part with its `share` of the rate.
+    """The trained parameters for an optimiser: in one group, or one for each part with its `factor` of the rate.
 
     Args:
         network: Whose parameters.
-        layer_decay: The rate of each part as a share of that of the next one towards the output; 1 for all the same.
+        layer_decay: The rate of each part as a fraction of that of the next one towards the output; 1 for all the same.
     """
     if layer_decay == 1:
         return [{"params": [value for value in network.parameters() if value.requires_grad]}]
     groups = list(parts(network).values())
     last = len(groups) - 1
-    return [{"params": values, "share": layer_decay ** (last - place)} for place, values in enumerate(groups)]
+    return [{"params": values, "factor": layer_decay ** (last - place)} for place, values in enumerate(groups)]

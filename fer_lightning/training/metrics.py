@@ -11,6 +11,15 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionM
 
 from fer_lightning.data.sampling import IGNORE_INDEX
 
+LOGGED = (
+    *("train_loss", "train_acc"),
+    *("val_loss", "val_acc", "val_balanced_acc", "val_macro_f1"),
+)
+"""What is logged during `fit`, and can be monitored."""
+
+RUNNING_LOSS = "loss"
+"""What the progress bar shows within an epoch: the loss of one batch now and then; it is in no table."""
+
 
 class BalancedAccuracy(MulticlassConfusionMatrix):
     """Mean recall of the classes that have at least one sample, as scikit-learn defines it.

@@ -6,18 +6,11 @@ import csv
 import json
 import shutil
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from fer_lightning.audit.duplicates import exact_duplicates, near_duplicates
-from fer_lightning.audit.label_errors import confident_learning
-from fer_lightning.audit.shortcuts import shortcuts
-from fer_lightning.data.image_metadata import read_metadata
-from fer_lightning.data.sources.legend_csv import read_legend
-from fer_lightning.data.sources.synthetic import draw_face
-from fer_lightning.evaluation.predictions import Predictions
-from tests.conftest import run_here
+from fer_lightning.audit.audit import CHECKS, DataOptions, audit
+from fer_lightning.audit.findings import Finding
 
 
 @pytest.fixture
@@ -48,8 +41,7 @@ def test_every_planted_fault_is_found(faces, tmp_path, capsys):
     with (faces / "legend.csv").open("a") as legend:
         legend.write("\n".join(rows) + "\n")
 
-    with pytest.raises(SystemExit, match="1"):
-        run_here("audit", "--data.root", faces, "--output", "out", cwd=tmp_path)
+    assert audit(DataOptions(str(faces)), str(tmp_path / "out")).failed
     found = findings(tmp_path / "out")
     assert found["bad_rows"]["rows"] == [["199", f"the image 'gone.png' is not a file in '{images}'"]]
     assert found["unreadable_images"]["rows"][0][0] == "cut_1.png"
@@ -74,91 +66,49 @@ def test_every_planted_fault_is_found(faces, tmp_path, capsys):
     assert kinds == set(found)
 
 
-def test_a_clean_data_set_passes(faces, tmp_path):
-    run_here("audit", "--data.root", faces, "--output", "out", cwd=tmp_path)
+def test_a_clean_data_set_passes(faces, tmp_path, workdir):
+    for grave, failed in (("serious", False), ("warning", True), ("never", False)):
+        assert audit(DataOptions(str(faces)), "out", fail_on=grave).failed is failed
     assert not {"bad_rows", "unreadable_images", "exact_duplicates"} & set(findings(tmp_path / "out"))
-    with pytest.raises(SystemExit, match="1"):
-        run_here("audit", "--data.root", faces, "--output", "out", "--fail_on", "warning", cwd=tmp_path)
-    run_here("audit", "--data.root", faces, "--output", "out", "--fail_on", "never", cwd=tmp_path)
+    assert (tmp_path / "out/duplicates.csv").read_text().splitlines()[0] == "image"
+    assert not (tmp_path / "out/label_issues.csv").exists()
 
 
-def test_near_duplicates_survive_resizing_compression_and_light(tmp_path):
-    paths = []
-    for number in range(40):
-        face = draw_face("fear", (3, number), 0)
-        face.save(tmp_path / f"{number:02d}.png")
-        paths.append(tmp_path / f"{number:02d}.png")
-    face = draw_face("fear", (3, 7), 0)
-    for name, changed in (("a.jpg", face.resize((70, 70))), ("b.jpg", face.point(lambda value: value * 0.9))):
-        changed.save(tmp_path / name, quality=85)
-        paths.append(tmp_path / name)
-    facts = read_metadata(paths)
-    found = {(one, other) for one, other, _ in near_duplicates(facts)}
-    assert {(7, 40), (7, 41)} <= found
-    assert all({one, other} <= {7, 40, 41} for one, other in found)
-    assert exact_duplicates(facts) == []
+def test_one_copy_of_each_image_stays_and_the_test_keeps_its_own(faces, tmp_path):
+    for number in range(12):
+        shutil.copy(faces / f"images/person_{number:03d}_00.png", faces / f"images/twin_{number}.png")
+    with (faces / "legend.csv").open("a") as legend:
+        legend.writelines(f"drawn,twin_{number}.png,anger\n" for number in range(12))
+    audit(DataOptions(str(faces)), str(tmp_path / "out"))
+    listed = {row["image"] for row in csv.DictReader((tmp_path / "out/duplicates.csv").open())}
+    subset_of = {row["image"]: row["split"] for row in csv.DictReader((tmp_path / "out/split.csv").open())}
+    found = findings(tmp_path / "out")["exact_duplicates"]
+    assert found["figures"]["groups"] == 12
+    across = 0
+    for images in (row[0].split(" = ") for row in found["rows"]):
+        assert len(set(images) & listed) == 1
+        subsets = {subset_of[image] for image in images}
+        if len(subsets) > 1 and "testing" in subsets:
+            across += 1
+            assert subset_of[(set(images) & listed).pop()] != "testing"
+    assert found["figures"]["across_the_split"] == across > 0
+    assert found["severity"] == "serious"
+    assert found["exhibits"][0]["images"] == found["rows"][0][0].split(" = ")
 
 
-def test_confident_learning_finds_planted_label_errors():
-    rng = np.random.default_rng(0)
-    true = rng.integers(0, 4, 2000)
-    given = true.copy()
-    wrong = rng.choice(2000, 200, replace=False)
-    given[wrong] = (true[wrong] + rng.integers(1, 4, 200)) % 4
-    probabilities = np.full((2000, 4), 0.08)
-    probabilities[np.arange(2000), true] = 0.76
-    probabilities = probabilities + rng.dirichlet(np.ones(4), 2000) * 0.1
-    errors = confident_learning(given, probabilities / probabilities.sum(1, keepdims=True))
-    suspects = set(errors.suspects.tolist())
-    assert len(suspects & set(wrong.tolist())) > 190
-    assert len(suspects - set(wrong.tolist())) < 10
-    assert 1 - errors.joint.trace() == pytest.approx(0.1, abs=0.01)
-    assert (errors.suggested[wrong] == true[wrong]).mean() > 0.95
-    assert (np.diff(errors.suspicion[errors.suspects]) <= 0).all()
+def test_a_check_costs_one_entry(faces, tmp_path, monkeypatch):
+    def check(data):
+        yield Finding("many_images", "info", f"There are {len(data.legend)} images.", rows=[(data.legend.images[0],)])
+
+    monkeypatch.setattr("fer_lightning.audit.audit.CHECKS", [*CHECKS, check])
+    audit(DataOptions(str(faces)), str(tmp_path / "out"))
+    assert findings(tmp_path / "out")["many_images"]["title"] == "There are 192 images."
+    assert "There are 192 images." in (tmp_path / "out/report.html").read_text()
 
 
-def test_a_shortcut_is_measured_and_noise_is_not_one(make_data):
-    rng = np.random.default_rng(0)
-    root = make_data([(f"{number}.png", ("anger", "joy")[number % 2]) for number in range(400)])
-    legend = read_legend(root / "legend.csv", root / "images")
-    leak = np.where(rng.random(400) < 0.9, legend.labels, 1 - legend.labels)
-    found = {s.fact: s for s in shortcuts({"leak": leak, "noise": rng.integers(0, 5, 400)}, legend, legend.images)}
-    assert found["leak"].accuracy == pytest.approx(0.9, abs=0.03)
-    assert found["leak"].cramers_v == pytest.approx(0.8, abs=0.06)
-    assert found["noise"].cramers_v < 0.12
-    assert abs(found["noise"].accuracy - 0.5) < 0.08
-    assert found["all together"].accuracy == pytest.approx(0.9, abs=0.03)
-
-
-def test_suspects_go_back_into_fit_and_never_into_the_test(faces, tmp_path, capsys):
-    legend = read_legend(faces / "legend.csv", faces / "images")
-    names = legend.class_names
-    probabilities = np.full((len(legend), 8), 0.02)
-    probabilities[np.arange(len(legend)), legend.labels] = 0.86
-    probabilities[:40] = 0.02
-    probabilities[:40, 4] = 0.86  # a network that sees happiness in the first forty images
-    people = [image[:10] for image in legend.images]
-    Predictions(
-        legend.images, legend.labels, probabilities, names, people, legend.users, np.zeros(len(legend), bool)
-    ).write_csv(tmp_path / "predictions.csv")
-    options = ["--data.root", faces, "--output", "out", "--predictions", "[predictions.csv]"]
-    run_here("audit", *options, cwd=tmp_path)
-    found = findings(tmp_path / "out")["label_errors"]
-    suspects = list(csv.DictReader((tmp_path / "out" / "suspects.csv").open()))
-    assert found["figures"]["suspects"] == len(suspects) == 35  # five of the forty are labelled happiness
-    assert {row["suggested"] for row in suspects} == {"happiness"}
-
-    from fer_lightning import FERDataModule
-
-    plain = FERDataModule(str(faces))
-    for option in ("exclude", "relabel"):
-        data = FERDataModule(str(faces), **{option: str(tmp_path / "out" / "suspects.csv")})
-        assert data.split.counts[2].tolist() == plain.split.counts[2].tolist()
-        assert data.split.fingerprint != plain.split.fingerprint
-        held = {row["image"] for row in suspects} & {
-            image for image, part in zip(plain.split.legend.images, plain.split.parts, strict=True) if part != 2
-        }
-        change = data.split.counts.sum() - plain.split.counts.sum()
-        assert change == (-len(held) if option == "exclude" else 0)
-        if option == "relabel":
-            assert data.split.counts[:2, 4].sum() - plain.split.counts[:2, 4].sum() == len(held)
+def test_a_legend_whose_bad_rows_leave_one_class_is_examined_too(make_data, tmp_path):
+    root = make_data([(f"p{number}_1.png", "joy") for number in range(20)])
+    with (root / "legend.csv").open("a") as legend:
+        legend.write("tester,gone.png,joy\n")
+    audit(DataOptions(str(root)), str(tmp_path / "out"))
+    assert "knowing only 'joy', without a mistake, in 100.0%" in findings(tmp_path / "out")["class_counts"]["title"]

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
 import torch
-from torch import nn
 
-from fer_lightning.checkpoints.reading import saved_settings
-from fer_lightning.checkpoints.weights import PRETRAINED, load_into, read_weights
+from fer_lightning.checkpoints.reading import read_checkpoint, saved_settings
+from fer_lightning.checkpoints.weights import PRETRAINED, read_weights
 from fer_lightning.data.legend import EXPRESSIONS
-from fer_lightning.errors import FERError
-from fer_lightning.networks import ExpressionCNN
 from tests.conftest import REAL_DATA, TINY, run_here
 
 SMALL = ["--model.network.init_args.hidden", "16", "--trainer.max_epochs", "1"]
@@ -28,25 +26,22 @@ def exported(drawn, tmp_path_factory):
     return folder
 
 
-def test_the_file_holds_the_averaged_network_in_half_precision_and_the_contract(exported):
-    checkpoint = torch.load(exported / "runs/default/checkpoints/best.ckpt", weights_only=True)
-    found = read_weights(exported / "small.safetensors")
-    about, saved = found["fer_lightning"], checkpoint["fer_lightning"]
-    assert about["class_names"] == saved["class_names"]
-    assert about["preprocessing"] == saved["preprocessing"]
-    assert found["state_dict"]["temperature"] == checkpoint["state_dict"]["temperature"]
+def test_the_file_holds_the_averaged_network_in_half_precision_and_what_the_checkpoint_says(exported):
+    file = exported / "runs/default/checkpoints/best.ckpt"
+    saved, _ = read_checkpoint(file)
+    info, network = read_weights(exported / "small.safetensors")
+    assert info == replace(saved, config="")
     name = "classifier.1.weight"
-    expected = checkpoint["state_dict"][f"averaged.module.{name}"].half().float()
-    assert torch.equal(found["state_dict"][f"network.{name}"], expected)
-    assert (exported / "small.safetensors").stat().st_size < 0.2 * (
-        exported / "runs/default/checkpoints/best.ckpt"
-    ).stat().st_size
+    everything = torch.load(file, weights_only=True)["state_dict"]
+    assert torch.equal(network[name], everything[f"model.network.{name}"].half().float())
+    assert not torch.equal(everything[f"model.network.{name}"], everything[f"trained.{name}"])
+    assert (exported / "small.safetensors").stat().st_size < 0.2 * file.stat().st_size
 
 
 def test_it_tests_like_the_checkpoint_it_came_from(exported, drawn):
     figures = []
     for given, name in (("best", "default"), ("small.safetensors", "small")):
-        words = ["--data.root", drawn, "--data.tree_dir", "master_data", *TINY[:2]]
+        words = ["--data.root", drawn, "--data.prepared_dir", "prepared_data", *TINY[:2]]
         run_here("test", "--ckpt_path", given, *words, cwd=exported)
         found = json.loads((exported / "runs" / name / "test/metrics.json").read_text())["metrics"]
         figures.append({name: value["value"] for name, value in found.items()})
@@ -63,7 +58,7 @@ def test_fit_starts_a_new_run_from_it_with_other_classes(exported, make_data, tm
     assert "left as they start: classifier.3.weight, classifier.3.bias" in said
     saved = torch.load(tmp_path / "runs/tuned/checkpoints/best.ckpt", weights_only=True)["fer_lightning"]
     assert saved["class_names"] == ["calm", "joy"]
-    assert saved["preprocessing"]["image_size"] == 32
+    assert saved["input_spec"]["image_size"] == 32
     run_here("validate", "--name", "tuned", "--ckpt_path", "best", cwd=tmp_path)
 
 
@@ -74,50 +69,6 @@ def test_the_weights_asked_for_win_over_those_of_a_recipe(exported, drawn, tmp_p
     said = capsys.readouterr().out
     assert f"Weights 10 of 10 tensors from {exported / 'small.safetensors'}" in said
     assert "Started from the weights `small.safetensors`." in (tmp_path / "runs/default/model_card.md").read_text()
-
-
-def test_a_plain_state_dict_is_loaded_by_name_and_shape(tmp_path):
-    source, target = ExpressionCNN(8, 1, 32, hidden=16), ExpressionCNN(3, 1, 32, hidden=16)
-    torch.save(source.state_dict(), tmp_path / "plain.pth")
-    untouched = target.classifier[3].weight.clone()
-    assert load_into(target, tmp_path / "plain.pth").startswith("8 of 10 tensors")
-    assert torch.equal(target.features[0].weight, source.features[0].weight)
-    assert torch.equal(target.classifier[3].weight, untouched)
-
-
-def test_the_last_layer_is_taken_class_by_class(exported):
-    known = read_weights(exported / "small.safetensors")
-    names, theirs = known["fer_lightning"]["class_names"], known["state_dict"]
-    network = ExpressionCNN(3, 1, 32, hidden=16)
-    start = network.classifier[3].weight.clone()
-    said = load_into(network, exported / "small.safetensors", ["surprise", "boredom", "anger"])
-    assert said.startswith("10 of 10 tensors")
-    assert said.endswith("of its last layer the classes surprise, anger")
-    rows = [theirs["network.classifier.3.weight"][names.index(name)] for name in ("surprise", "anger")]
-    torch.testing.assert_close(network.classifier[3].weight, torch.stack([rows[0], start[1], rows[1]]))
-    network = ExpressionCNN(8, 1, 32, hidden=16)
-    assert load_into(network, exported / "small.safetensors", list("abcdefgh")).startswith("8 of 10 tensors")
-
-
-def test_classes_in_another_order_are_told_apart_by_a_last_convolution_too(tmp_path):
-    theirs, ours = nn.Sequential(nn.Conv2d(1, 3, 1)), nn.Sequential(nn.Conv2d(1, 3, 1, bias=False))
-    state = {f"network.{name}": value for name, value in theirs.state_dict().items()}
-    torch.save({"state_dict": state, "fer_lightning": {"class_names": ["a", "b", "c"]}}, tmp_path / "x.ckpt")
-    load_into(ours, tmp_path / "x.ckpt", ["c", "a", "b"])
-    assert torch.equal(ours[0].weight, theirs[0].weight[[2, 0, 1]])
-
-
-def test_files_that_do_not_fit_are_refused(tmp_path, exported):
-    network = ExpressionCNN(8, 1, 32, hidden=16)
-    with pytest.raises(FERError, match=r"--model.weights. Expected pretrained or a file, found nothing at 'gone.pth'"):
-        load_into(network, "gone.pth")
-    torch.save({"other": torch.zeros(2)}, tmp_path / "other.pth")
-    with pytest.raises(FERError, match=r"Nothing in .* fits the network ExpressionCNN"):
-        load_into(network, tmp_path / "other.pth")
-    for name in ("bad.safetensors", "bad.pth"):
-        (tmp_path / name).write_bytes(b"nonsense")
-        with pytest.raises(FERError, match="Cannot read the weights"):
-            load_into(network, tmp_path / name)
 
 
 def test_a_checkpoint_does_not_ask_for_the_weights_its_network_started_from(tmp_path):
@@ -137,7 +88,7 @@ def test_export_refuses_another_ending(exported, capsys):
 
 def test_the_weights_that_come_with_the_package(drawn, tmp_path):
     assert PRETRAINED.stat().st_size < 3_000_000
-    assert read_weights(PRETRAINED)["fer_lightning"]["class_names"] == list(EXPRESSIONS)
+    assert read_weights(PRETRAINED)[0].class_names == EXPRESSIONS
     words = ["--ckpt_path", "pretrained", "--input", drawn / "images", "--output", "rows.csv"]
     run_here("predict", *words, "--workers", "0", cwd=tmp_path)
     with open(tmp_path / "rows.csv", newline="") as stream:

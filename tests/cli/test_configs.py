@@ -1,4 +1,4 @@
-"""Every file under configs/ runs through fit, test and predict, so that none can rot."""
+"""Configuration files: by name, in the words of earlier versions, and every one of ours runs, so that none can rot."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import csv
 import pytest
 import yaml
 
+from fer_lightning.cli.configs import DEFAULT, layers, recipes
+from fer_lightning.cli.words import UsageError
 from tests.conftest import PROJECT, run, run_here
 
 CONFIGS = sorted(path.relative_to(PROJECT / "configs").as_posix() for path in (PROJECT / "configs").rglob("*.yaml"))
@@ -52,5 +54,49 @@ def with_votes(drawn, folder):
     return path
 
 
-def test_there_are_configs():
-    assert {"default.yaml", "seed_notebook.yaml", "overlays/ddp.yaml"} <= set(CONFIGS)
+def test_recipes_have_names_everywhere(workdir):
+    known = recipes()
+    assert {"default", "ferplus", "ferplus_fast", "facial_expressions", "seed_notebook", "ddp", "debug"} == set(known)
+    assert known["default"] == DEFAULT
+    for given in ("ddp", "ddp.yaml", "overlays/ddp", "configs/overlays/ddp.yaml"):
+        (found,), others = layers(["--name", "x", "--config", given], print)
+        assert (found.name, found.text, others) == (given, str(known["ddp"]), ["--name", "x"])
+        assert found.settings["trainer"]["devices"] == 2
+    (workdir / "ddp").write_text("name: own\n")
+    assert layers(["-c", "ddp"], print)[0][0].settings == {"name": "own"}  # what is here comes first
+    with pytest.raises(UsageError, match=r"one of .*debug.* Found nothing at 'debugg'. Did you mean debug\?"):
+        layers(["--config", "debugg"], print)
+    with pytest.raises(UsageError, match=r"Found nothing at 'nowhere/ddp.yaml'"):
+        layers(["--config", "nowhere/ddp.yaml"], print)
+
+
+def test_settings_may_stand_on_the_line(workdir):
+    (found,), others = layers(["--config", "trainer: {max_epochs: 2}", "--x"], print)
+    assert found.settings == yaml.safe_load(found.text) == {"trainer": {"max_epochs": 2}}
+    assert others == ["--x"]
+
+
+def test_names_of_earlier_versions_in_a_file_and_on_the_line(workdir):
+    (workdir / "old.yaml").write_text("model: {teacher: pretrained, compile: true}\ndata: {color: grey, fold: 1}\n")
+    (workdir / "new.yaml").write_text("data: {color: rgb}  # as it is\n")
+    told: list[str] = []
+    words = ["--data.licence", "CC0", "--config", "old.yaml", "--model.freeze=[stem, a.b]", "--data.fold", "2"]
+    old, new, line = layers([*words, "--config", "new.yaml", "--data.color", "grey"], told.append)[0]
+    assert yaml.safe_load(old.text) == old.settings
+    assert old.settings == {"model": {"distillation": {"teacher": "pretrained"}}, "data": {"color": "gray", "fold": 1}}
+    assert (new.text, new.settings) == ("new.yaml", {"data": {"color": "rgb"}})
+    assert yaml.safe_load(line.text) == line.settings
+    assert line.settings == {
+        "model": {"fine_tuning": {"freeze": ["stem", "a.b"]}},
+        "data": {"license": "CC0", "color": "gray"},
+    }
+    assert layers(words, told.append)[1] == ["--data.fold", "2"]
+    said = "\n".join(told)
+    for words in ("--model.teacher is now --model.distillation.teacher", "--model.compile is gone", "spelled 'gray'"):
+        assert words in said
+    assert said.count("--data.licence is now --data.license") == 2
+
+
+def test_names_of_this_version_stay_words(workdir):
+    words = ["--data.color", "rgb", "--model.ema_decay=0.9", "--trainer.max_epochs", "1"]
+    assert layers(words, pytest.fail) == ([], words)

@@ -1,22 +1,18 @@
-"""The command line as a user meets it: real processes."""
+"""Lightning's verbs as a user meets them: runs, their folders, and what goes on with them."""
 
 from __future__ import annotations
 
 import csv
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
 
-import fer_lightning
-from fer_lightning.cli.commands import VERBS
 from fer_lightning.data.legend import EXPRESSIONS
-from tests.conftest import PROJECT, TINY, run, run_here
+from tests.conftest import TINY, run, run_here
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +94,7 @@ def test_validate_gives_the_figure_that_chose_the_checkpoint(workplace):
     run_here("validate", "--ckpt_path", "best", cwd=workplace)
     report = json.loads((workplace / "runs/default/validate/metrics.json").read_text())
     figure = report["metrics"]["accuracy"]["value"]
-    assert report["part"] == "validation"
+    assert report["subset"] == "validation"
     rows = csv.DictReader((workplace / "runs/default/metrics.csv").open())
     assert figure == pytest.approx(max(float(row["val_acc"]) for row in rows))
 
@@ -107,10 +103,10 @@ def test_predict_writes_a_row_an_image_and_survives_bad_files(workplace, drawn):
     faces = workplace / "faces"
     shutil.copytree(drawn / "images", faces)
     (faces / "broken.jpg").write_bytes(b"no image")
-    shutil.rmtree(workplace / "master_data")
+    shutil.rmtree(workplace / "prepared_data")
     done = run("predict", "--ckpt_path", "best", "--input", faces, "--output", "out/rows.csv", cwd=workplace)
     assert done.returncode == 0, done.stderr
-    assert "192 faces in 193 pictures, 1 unreadable. Written to out/rows.csv" in done.stdout
+    assert "192 faces in 193 images, 1 unreadable. Written to out/rows.csv" in done.stdout
     rows = list(csv.DictReader((workplace / "out" / "rows.csv").open()))
     bad = [row for row in rows if row["error"]]
     assert [(Path(row["source"]).name, row["label"]) for row in bad] == [("broken.jpg", "error")]
@@ -120,12 +116,12 @@ def test_predict_writes_a_row_an_image_and_survives_bad_files(workplace, drawn):
             assert sum(shares.values()) == pytest.approx(1, abs=1e-5)
             assert row["label"] == max(shares, key=lambda name: shares[name])
             assert float(row["confidence"]) == max(shares.values())
-    assert not (workplace / "master_data").exists()
+    assert not (workplace / "prepared_data").exists()
 
 
 def images_of_testing(workplace):
     """The folder with the images of the testing part."""
-    (folder,) = (workplace / "master_data").glob("**/testing")
+    (folder,) = (workplace / "prepared_data").glob("**/testing")
     return folder
 
 
@@ -156,41 +152,6 @@ def test_uncertain_below_the_confidence_of_a_target_risk(workplace, capsys):
     assert f"{counts[2]} are uncertain" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="2"):
         run_here("predict", "--ckpt_path", "best", "--input", "runs", "--target_risk", "7", cwd=workplace)
-
-
-@pytest.mark.slow
-def test_crossval_tests_every_image_once_and_goes_on_where_it_was(drawn, tmp_path, capsys):
-    words = ["crossval", "--folds", "2", "--data.root", drawn, *TINY, "--trainer.max_epochs", "1"]
-    run_here(*words, cwd=tmp_path)
-    folder = tmp_path / "runs" / "crossval"
-    pooled = list(csv.DictReader((folder / "test" / "predictions.csv").open()))
-    assert len({row["image"] for row in pooled}) == len(pooled) == 192
-    assert {row["seen"] for row in pooled} == {"no"}
-    content = json.loads((folder / "crossval.json").read_text())
-    values = [part["metrics"]["accuracy"]["value"] for part in content["each"]]
-    assert len(values) == 2
-    assert content["metrics"]["accuracy"]["mean"] == pytest.approx(sum(values) / 2)
-    assert content["metrics"]["accuracy"]["lowest"] == min(values)
-
-    (folder / "seed0-fold1" / "test" / "metrics.json").unlink()
-    kept = (folder / "seed0-fold0" / "checkpoints" / "last.ckpt").stat().st_mtime_ns
-    begun = (folder / "seed0-fold1" / "checkpoints" / "last.ckpt").stat().st_mtime_ns
-    run_here(*words, cwd=tmp_path)
-    assert (folder / "seed0-fold0" / "checkpoints" / "last.ckpt").stat().st_mtime_ns == kept
-    assert (folder / "seed0-fold1" / "checkpoints" / "last.ckpt").stat().st_mtime_ns == begun
-    assert json.loads((folder / "crossval.json").read_text())["metrics"] == content["metrics"]
-    run_here(*words, "--part", "validation", cwd=tmp_path)
-    assert (folder / "seed0-fold0" / "checkpoints" / "last.ckpt").stat().st_mtime_ns == kept
-    reports = folder.glob("seed*/validate/metrics.json")
-    assert {json.loads(path.read_text())["part"] for path in reports} == {"validation"}
-    assert json.loads((folder / "crossval-validation.json").read_text())["metrics"] != content["metrics"]
-    none = ["--name", "none", "--part", "validation", "--data.val_fraction", "0"]
-    with pytest.raises(SystemExit, match="2"):
-        run_here(*words, *none, cwd=tmp_path)
-    assert "needs a validation part: --data.val_fraction above 0" in capsys.readouterr().err
-    with pytest.raises(SystemExit, match="2"):
-        run_here(*words, "--data.color", "grey", cwd=tmp_path)
-    assert "other options" in capsys.readouterr().err
 
 
 def test_a_second_fit_keeps_the_first_run(workplace, drawn, capsys):
@@ -260,14 +221,6 @@ def test_a_resumed_run_has_the_patience_it_is_given(workplace, drawn):
         assert len(list(csv.DictReader(stream))) == 5
 
 
-def test_a_run_folder_in_use_is_left_alone(workplace, drawn, capsys):
-    from filelock import FileLock
-
-    with FileLock(workplace / "runs" / ".default.lock"), pytest.raises(SystemExit, match="2"):
-        run_here("fit", "--data.root", drawn, *TINY, cwd=workplace)
-    assert "Another fit is writing to 'runs/default'" in capsys.readouterr().err
-
-
 def test_any_network_with_a_class_path(workplace, drawn, monkeypatch):
     (workplace / "mine.py").write_text(
         "from torch import nn\n"
@@ -293,9 +246,9 @@ def test_any_network_with_a_class_path(workplace, drawn, monkeypatch):
         *("--model.lr_scheduler", "StepLR", "--model.lr_scheduler.step_size", "1"),
         cwd=workplace,
     )
-    run_here("test", "--name", "plain", "--ckpt_path", "best", cwd=workplace)
+    run_here("test", "--name", "plain", "--ckpt_path", "best", "--model.network", "mine.Plain", cwd=workplace)
     checkpoint = torch.load(workplace / "runs/plain/checkpoints/last.ckpt", weights_only=True)
-    assert checkpoint["state_dict"]["network.1.weight"].shape == (5, 3 * 32 * 32)
+    assert checkpoint["state_dict"]["model.network.1.weight"].shape == (5, 3 * 32 * 32)
     assert checkpoint["optimizer_states"][0]["param_groups"][0]["initial_lr"] == 0.5
 
 
@@ -303,33 +256,8 @@ def test_any_network_with_a_class_path(workplace, drawn, monkeypatch):
 def test_without_data_the_embedded_faces_are_used_and_it_says_so(tmp_path):
     done = run("fit", "--trainer.fast_dev_run", "true", "--data.num_workers", "0", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "the embedded drawn faces (no --data.root was given): 1,600 images" in done.stdout
+    assert "the embedded synthetic faces (no --data.root was given): 1,600 images" in done.stdout
     assert not (tmp_path / "runs").exists()
-
-
-def test_version_and_overview_do_not_wait_for_torch(tmp_path):
-    for word in ("--help", "--version"):
-        code = f"import sys; from fer_lightning.cli.main import main; main(['{word}'])"
-        code += "; assert 'torch' not in sys.modules"
-        done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        if word == "--version":
-            assert done.stdout.split()[-1] == fer_lightning.__version__
-        else:
-            assert all(f"\n  {verb} " in done.stdout for verb in (*VERBS, "fit", "validate", "test", "predict"))
-
-
-def test_help_names_what_can_be_set(tmp_path, capsys):
-    with pytest.raises(SystemExit, match="0"):
-        run_here("fit", "--help", cwd=tmp_path)
-    page = " ".join(capsys.readouterr().out.split())
-    for words in (
-        "grouped (nobody is on both sides)",
-        "--early_stopping.patience",
-        "--checkpoint_best.monitor",
-        "--runs_dir",
-    ):
-        assert words in page
 
 
 @pytest.mark.slow
@@ -337,8 +265,8 @@ def test_audit_with_a_checkpoint_looks_only_at_images_it_was_not_trained_on(work
     ckpt = workplace / "runs/default/checkpoints/best.ckpt"
     run_here("audit", "--data.root", drawn, "--ckpt_path", ckpt, "--fail_on", "never", cwd=workplace)
     found = json.loads((workplace / "audit/findings.json").read_text())["findings"]
-    errors = next(finding for finding in found if finding["name"] == "label_errors")
-    counts = json.loads(next((workplace / "master_data").glob("*/split.json")).read_text())["counts"]
+    errors = next(finding for finding in found if finding["name"] == "label_issues")
+    counts = json.loads(next((workplace / "prepared_data").glob("*/split.json")).read_text())["counts"]
     assert errors["figures"]["examined"] == sum(counts["validation"]) + sum(counts["testing"])
     assert sorted(path.name for path in (workplace / "runs").iterdir() if path.is_dir()) == ["default"]
     assert not (workplace / "runs/default/test").exists()

@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
+from torchvision.transforms import v2
 from torchvision.transforms.functional import resize
 
-from fer_lightning.data.augmentation import Augmentation, uniform
+from fer_lightning.data.augmentation import Augmentation, Moment, augment, uniform
+from fer_lightning.data.batches import Batch
 from fer_lightning.errors import FERError
 
 ALL = Augmentation(True, 20.0, 0.2, 0.1, 0.2, 0.2, 0.1, 0.1, 0.5)
 
 
-def pictures(count: int = 16, channels: int = 1, side: int = 12) -> torch.Tensor:
+def noise_images(count: int = 16, channels: int = 1, side: int = 12) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (count, channels, side, side), dtype=torch.uint8, generator=generator)
 
@@ -34,27 +37,27 @@ def test_uniform_is_even_and_independent():
 
 
 def test_what_happens_to_an_image_depends_on_seed_epoch_and_sample_only():
-    images, samples = pictures(), torch.arange(100, 116)
-    whole = ALL(images, samples, seed=1, epoch=2)
+    images, samples = noise_images(), torch.arange(100, 116)
+    whole = ALL(images, samples, Moment(1, 2))
     order = torch.randperm(16)[:5]
-    assert torch.equal(ALL(images[order], samples[order], 1, 2), whole[order])
+    assert torch.equal(ALL(images[order], samples[order], Moment(1, 2)), whole[order])
     for seed, epoch, numbers in ((2, 2, samples), (1, 3, samples), (1, 2, samples + 16)):
-        assert not torch.equal(ALL(images, numbers, seed, epoch), whole)
+        assert not torch.equal(ALL(images, numbers, Moment(seed, epoch)), whole)
     assert whole.dtype == torch.float32
     assert whole.min() >= 0
     assert whole.max() <= 255
 
 
 def test_off_changes_nothing():
-    images = pictures()
+    images = noise_images()
     assert not Augmentation().active
-    assert torch.equal(Augmentation()(images, torch.arange(16), 0, 0), images.float())
+    assert torch.equal(Augmentation()(images, torch.arange(16), Moment(0, 0)), images.float())
 
 
 @pytest.mark.parametrize("way", [Augmentation(flip=True), Augmentation(flip=True, rotation=1e-6)])
 def test_flip_mirrors_about_half(way):
-    images = pictures(200, channels=3)
-    found = way(images, torch.arange(200), 0, 0)
+    images = noise_images(200, channels=3)
+    found = way(images, torch.arange(200), Moment(0, 0))
     mirrored = torch.tensor(
         [torch.allclose(a, b, atol=0.1) for a, b in zip(found, images.flip(-1).float(), strict=True)]
     )
@@ -67,7 +70,7 @@ def spot_after(augmentation: Augmentation) -> tuple[torch.Tensor, torch.Tensor]:
     """Where a bright spot at (across 0.75, down 0.5) of 200 images goes, in pixels from the middle."""
     images = torch.zeros(200, 1, 41, 41)
     images[:, :, 19:22, 29:32] = 255
-    found = augmentation(images, torch.arange(200), 0, 0)[:, 0]
+    found = augmentation(images, torch.arange(200), Moment(0, 0))[:, 0]
     weights = found / found.sum((1, 2), keepdim=True)
     places = torch.arange(41.0) - 20
     return (weights.sum(1) * places).sum(1), (weights.sum(2) * places).sum(1)
@@ -92,11 +95,11 @@ def test_geometry_stays_within_its_ranges_and_uses_them():
 def test_brightness_moves_the_mean_and_contrast_keeps_it():
     images = torch.full((200, 1, 4, 4), 100.0)
     images[:, :, :2] += 20
-    brighter = Augmentation(brightness=0.1)(images, torch.arange(200), 0, 0) - images
+    brighter = Augmentation(brightness=0.1)(images, torch.arange(200), Moment(0, 0)) - images
     assert brighter.std((1, 2, 3)).max() < 1e-3
     assert 24 < brighter.max() <= 25.5
     assert -25.5 <= brighter.min() < -24
-    stretched = Augmentation(contrast=0.5)(images, torch.arange(200), 0, 0)
+    stretched = Augmentation(contrast=0.5)(images, torch.arange(200), Moment(0, 0))
     assert stretched.mean((1, 2, 3)).sub(110).abs().max() < 1e-3
     ranges = (stretched.amax((1, 2, 3)) - stretched.amin((1, 2, 3))) / 20
     assert 1.45 < ranges.max() <= 1.5
@@ -104,8 +107,8 @@ def test_brightness_moves_the_mean_and_contrast_keeps_it():
 
 
 def test_erasing_fills_one_rectangle_with_the_mean():
-    images = pictures(400, side=40).float()
-    changed = (Augmentation(erasing=0.25)(images, torch.arange(400), 0, 0) != images)[:, 0]
+    images = noise_images(400, side=40).float()
+    changed = (Augmentation(erasing=0.25)(images, torch.arange(400), Moment(0, 0)) != images)[:, 0]
     touched = changed.any(2).any(1)
     assert 70 < touched.sum() < 130
     for hole in changed[touched]:
@@ -123,7 +126,7 @@ def test_a_value_out_of_range_is_refused():
 def test_blur_is_normal_and_reaches_its_deviation():
     images = torch.zeros(200, 2, 41, 41)
     images[:, :, 20, 20] = 255
-    blurred = Augmentation(blur=0.05)(images, torch.arange(200), 0, 0)
+    blurred = Augmentation(blur=0.05)(images, torch.arange(200), Moment(0, 0))
     assert blurred.sum((2, 3)).sub(255).abs().max() < 0.01
     places = torch.arange(41.0) - 20
     for dimension in (2, 3):
@@ -134,7 +137,7 @@ def test_blur_is_normal_and_reaches_its_deviation():
 
 def test_noise_is_normal_and_reaches_its_deviation():
     images = torch.full((300, 1, 40, 40), 128.0)
-    added = Augmentation(noise=0.1)(images, torch.arange(300), 0, 0) - images
+    added = Augmentation(noise=0.1)(images, torch.arange(300), Moment(0, 0)) - images
     deviations = added.std((1, 2, 3))
     assert 24.5 < deviations.max() < 26.5
     assert added.mean().abs() < 0.1
@@ -143,24 +146,72 @@ def test_noise_is_normal_and_reaches_its_deviation():
     assert torch.corrcoef(added[:2].flatten(1))[0, 1].abs() < 0.1
 
 
-def test_augmentation_fades_at_the_end_but_for_mirror_images():
-    whole = Augmentation(flip=True, rotation=20, erasing=0.4, fade=0.25)
-    assert whole.at(0.0) == whole.at(0.75) == whole
-    half = whole.at(0.875)
-    assert (half.rotation, half.erasing, half.flip) == (10, 0.2, True)
-    images = pictures()
-    ended = whole.at(1.0)(images, torch.arange(16), 0, 0)
-    for image, found in zip(images.float(), ended, strict=True):
+def test_augmentation_cools_down_at_the_end_but_for_mirror_images():
+    whole = Augmentation(flip=True, rotation=20, erasing=0.4, cooldown=0.25)
+    steady = Augmentation(flip=True, rotation=20, erasing=0.4)
+    images, samples = noise_images(), torch.arange(16)
+
+    def after(augmentation: Augmentation, progress: float) -> torch.Tensor:
+        return augmentation(images, samples, Moment(0, 0, progress))
+
+    assert torch.equal(after(whole, 0.0), after(steady, 0.0))
+    assert torch.equal(after(whole, 0.75), after(steady, 0.0))
+    half = Augmentation(flip=True, rotation=10, erasing=0.2)
+    assert torch.equal(after(whole, 0.875), after(half, 0.0))
+    for image, found in zip(images.float(), after(whole, 1.0), strict=True):
         assert torch.equal(found, image) or torch.equal(found, image.flip(-1))
 
 
 def test_images_are_small_at_first():
-    growing = Augmentation(flip=True, fade=0.25, rotation=10, sizes=[8, 12, 16])
-    sides = [growing.at(epoch / 7)(pictures(), torch.arange(16), 0, 0).shape[-1] for epoch in range(7)]
-    assert sides == [8, 8, 8, 12, 12, 16, 16]
-    assert growing.at(1.0).rotation == 0
-    assert growing.at(1.0).sizes == [16]
-    small = Augmentation(sizes=[8])(pictures(), torch.arange(16), 0, 0)
-    assert torch.allclose(small, resize(pictures().float(), [8, 8], antialias=True), atol=1e-3)
-    with pytest.raises(FERError, match=r"augmentation.sizes. Expected 1 or more pixels. Received: \[32, 0\]"):
-        Augmentation(sizes=[32, 0])
+    growing = Augmentation(flip=True, cooldown=0.25, rotation=10, progressive_sizes=[8, 12, 16])
+    found = [growing(noise_images(), torch.arange(16), Moment(0, 0, epoch / 7)) for epoch in range(7)]
+    assert [images.shape[-1] for images in found] == [8, 8, 8, 12, 12, 16, 16]
+    small = Augmentation(progressive_sizes=[8])(noise_images(), torch.arange(16), Moment(0, 0))
+    assert torch.allclose(small, resize(noise_images().float(), [8, 8], antialias=True), atol=1e-3)
+    with pytest.raises(FERError, match=r"progressive_sizes. Expected 1 or more pixels. Received: \[32, 0\]"):
+        Augmentation(progressive_sizes=[32, 0])
+
+
+def batch_of(images: torch.Tensor) -> Batch:
+    return Batch(images, torch.arange(len(images)) % 4, torch.arange(len(images)))
+
+
+@pytest.mark.parametrize("options", [{"mixup": 0.4}, {"cutmix": 1.0}])
+def test_images_and_targets_are_mixed_in_the_same_proportion(options):
+    torch.manual_seed(0)
+    images = (torch.arange(16.0) % 4 * 10).view(16, 1, 1, 1).expand(16, 1, 20, 20)
+    mixed = augment(Augmentation(**options), batch_of(images), 4, Moment(0, 0))
+    means = mixed.targets @ torch.tensor([0.0, 10, 20, 30])
+    assert mixed.targets.sum(1).tolist() == pytest.approx([1.0] * 16)
+    assert mixed.images.mean((1, 2, 3)).tolist() == pytest.approx(means.tolist(), abs=1e-4)
+    assert (mixed.targets.amax(1) < 1).all()
+    assert torch.equal(mixed.labels, torch.arange(16) % 4)
+
+
+def test_each_batch_gets_one_of_both_mixtures():
+    torch.manual_seed(0)
+    either = Augmentation(mixup=1.0, cutmix=1.0)
+    images = torch.rand(4, 1, 8, 8) * 255
+    kinds = set()
+    for _ in range(20):
+        mixed = augment(either, batch_of(images), 4, Moment(0, 0)).images
+        kinds.add(bool(torch.isin(mixed, images).all()))  # CutMix moves values, MixUp makes new ones
+    assert kinds == {True, False}
+
+
+class Invert(nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return 255 - images
+
+
+def test_any_module_on_images_or_on_images_and_targets_is_an_augmentation():
+    batch = batch_of(noise_images(8))
+    assert torch.equal(augment(Invert(), batch, 4, Moment(0, 0)).images, 255 - batch.images)
+    assert augment(Invert(), batch, 4, Moment(0, 0)).targets is None
+    mirrored = augment(v2.RandomHorizontalFlip(p=1.0), batch, 4, Moment(0, 0))
+    assert torch.equal(mirrored.images, batch.images.flip(-1))
+    assert mirrored.targets.argmax(1).tolist() == batch.labels.tolist()
+    mixed = augment(v2.MixUp(num_classes=4), batch._replace(images=batch.images.float()), 4, Moment(0, 0))
+    assert mixed.targets.shape == (8, 4)
+    with pytest.raises(FERError, match=r"--data.augmentation Flatten has to return images .* Received: \(8, 144\)"):
+        augment(nn.Flatten(), batch, 4, Moment(0, 0))

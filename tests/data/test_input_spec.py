@@ -27,9 +27,9 @@ def test_normalize_is_scale_then_mean_then_std():
     assert plain.normalize(images).flatten().tolist() == pytest.approx([0, 0.2, 1])
 
 
-def test_grey_is_luma(tmp_path):
+def test_gray_is_luma(tmp_path):
     Image.new("RGB", (4, 4), (200, 100, 50)).save(tmp_path / "x.png")
-    loaded = InputSpec(4, "grey").load(tmp_path / "x.png")
+    loaded = InputSpec(4, "gray").load(tmp_path / "x.png")
     assert loaded.shape == (1, 4, 4)
     assert loaded.unique().tolist() == [round(0.299 * 200 + 0.587 * 100 + 0.114 * 50)]
 
@@ -58,10 +58,10 @@ def test_cmyk_exif_rotation_and_animation(tmp_path):
     exif = upright.getexif()
     exif[0x0112] = 3  # turned by 180 degrees
     upright.save(tmp_path / "turned.png", exif=exif)
-    assert InputSpec(4, "grey", "nearest").load(tmp_path / "turned.png")[0, -1, -1] == 255
+    assert InputSpec(4, "gray", "nearest").load(tmp_path / "turned.png")[0, -1, -1] == 255
     frames = [Image.new("L", (4, 4), value) for value in (10, 200)]
     frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
-    assert InputSpec(4, "grey").load(tmp_path / "moving.gif").unique().tolist() == [10]
+    assert InputSpec(4, "gray").load(tmp_path / "moving.gif").unique().tolist() == [10]
 
 
 def test_damaged_exif_is_ignored(tmp_path):
@@ -76,7 +76,7 @@ def test_damaged_exif_is_ignored(tmp_path):
         damaged = content[:]
         damaged[start + offset] = 0
         (tmp_path / "y.jpg").write_bytes(damaged)
-        assert InputSpec(4, "grey").load(tmp_path / "y.jpg").float().mean() == pytest.approx(99, abs=2)
+        assert InputSpec(4, "gray").load(tmp_path / "y.jpg").float().mean() == pytest.approx(99, abs=2)
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image", b"\xff\xd8\xff\xe0 broken", b"GIF89a"])
@@ -99,7 +99,7 @@ def test_truncated_missing_and_enormous(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "option", [{"image_size": 0}, {"mean": (0.1, 0.2)}, {"std": (0.0,)}, {"color": "grey", "std": (1, 1, 1)}]
+    "option", [{"image_size": 0}, {"mean": (0.1, 0.2)}, {"std": (0.0,)}, {"color": "gray", "std": (1, 1, 1)}]
 )
 def test_contracts_that_cannot_be(option):
     with pytest.raises(FERError, match=r"Invalid value for --data\."):
@@ -107,5 +107,5 @@ def test_contracts_that_cannot_be(option):
 
 
 def test_the_contract_survives_plain_values():
-    contract = InputSpec(48, "grey", "bicubic", (0.4,), (0.2,))
-    assert InputSpec(**contract.as_dict()) == contract
+    contract = InputSpec(48, "gray", "bicubic", (0.4,), (0.2,))
+    assert InputSpec(**contract.to_dict()) == contract

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from fer_lightning.data.batches import FaceSamples
-from fer_lightning.data.sampling import IGNORE_INDEX, EvaluationSampler, TrainingSampler, draws_of_classes
+from fer_lightning.data.class_sampling import BalancedSampling
+from fer_lightning.data.sampling import IGNORE_INDEX, EvaluationSampler, TrainingSampler
+from fer_lightning.errors import FERError
 
 
 @pytest.mark.parametrize(("size", "devices"), [(20, 1), (21, 2), (23, 3), (3, 2)])
@@ -55,16 +57,18 @@ def test_a_resumed_epoch_goes_on_where_it_was_left_and_the_next_one_is_whole(dev
 
 def test_balanced_draws_are_those_of_the_equation():
     counts = torch.tensor([16.0, 4.0, 0.0])
-    assert draws_of_classes(counts, 0).tolist() == [1, 1, 1]
-    assert draws_of_classes(counts, 1)[:2].tolist() == [10 / 16, 10 / 4]  # ten draws a class
-    half = draws_of_classes(counts, 0.5)[:2]  # 16 ** 0.5 to 4 ** 0.5 is 2 to 1
+    assert BalancedSampling(0).draws(counts) is None
+    assert BalancedSampling(1).draws(counts)[:2].tolist() == [10 / 16, 10 / 4]  # ten draws a class
+    half = BalancedSampling(0.5).draws(counts)[:2]  # 16 ** 0.5 to 4 ** 0.5 is 2 to 1
     assert (half * counts[:2]).tolist() == pytest.approx([40 / 3, 20 / 3])
+    with pytest.raises(FERError, match=r"--data.sampling.strength. Expected 0 to 1. Received: 2"):
+        BalancedSampling(2)
 
 
 @pytest.mark.parametrize("devices", [1, 2])
 def test_a_balanced_epoch_repeats_rare_samples_as_evenly_as_it_can(devices):
     labels = torch.tensor([0] * 16 + [1] * 4)
-    draws = draws_of_classes(labels.bincount().float(), 1)[labels]
+    draws = BalancedSampling(1).draws(labels.bincount().float())[labels]
 
     def epoch(number: int, done: int = 0) -> list[list[int]]:
         shards = []

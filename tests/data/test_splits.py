@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fer_lightning import FERError
-from fer_lightning.data.legend import PARTS, Legend
+from fer_lightning.data.legend import SUBSETS, Legend
 from fer_lightning.data.sources.legend_csv import read_legend
 from fer_lightning.data.splits import TESTING, TRAINING, VALIDATION, make_split
 
@@ -33,10 +33,12 @@ def crowd() -> Legend:
 def test_sequential_takes_the_first_int_of_fraction_times_rows_of_each_class():
     legend = legend_of([f"{number}.jpg" for number in range(18)], [0] * 11 + [1] * 7)
     split = make_split(legend, "sequential", val_fraction=0)
-    assert split.parts.tolist() == [TRAINING] * 8 + [TESTING] * 3 + [TRAINING] * 5 + [TESTING] * 2  # int(8.8), int(5.6)
+    assert (
+        split.subsets.tolist() == [TRAINING] * 8 + [TESTING] * 3 + [TRAINING] * 5 + [TESTING] * 2
+    )  # int(8.8), int(5.6)
     split = make_split(legend, "sequential", val_fraction=0.25)
     assert split.counts.tolist() == [[6, 3], [2, 2], [3, 2]]  # int(0.75 * 8), int(0.75 * 5)
-    assert split.parts[6:8].tolist() == [VALIDATION] * 2
+    assert split.subsets[6:8].tolist() == [VALIDATION] * 2
 
 
 def test_stratified_gives_every_class_its_share_to_the_image(crowd):
@@ -46,10 +48,10 @@ def test_stratified_gives_every_class_its_share_to_the_image(crowd):
     assert make_split(crowd, "stratified", seed=1).fingerprint != split.fingerprint
 
 
-def test_grouped_puts_nobody_on_two_sides_and_keeps_class_shares(crowd):
+def test_grouped_puts_nobody_on_two_sides_and_keeps_learned_prior(crowd):
     split = make_split(crowd, "grouped", val_fraction=0.1)
     sides: dict[str, set[int]] = {}
-    for name, part in zip(split.identities, split.parts.tolist(), strict=True):
+    for name, part in zip(split.identities, split.subsets.tolist(), strict=True):
         sides.setdefault(name, set()).add(part)
     assert all(len(parts) == 1 for parts in sides.values())
     assert split.shared_identities()[0] == 0
@@ -63,7 +65,7 @@ def test_a_split_depends_on_names_and_seed_not_on_the_order_of_rows(crowd):
     backwards = legend_of(crowd.images[::-1], crowd.labels.tolist()[::-1], crowd.class_names)
     for rule in ("stratified", "grouped"):
         one, other = make_split(crowd, rule), make_split(backwards, rule)
-        assert one.parts.tolist() == other.parts.tolist()[::-1]
+        assert one.subsets.tolist() == other.subsets.tolist()[::-1]
         assert one.fingerprint == other.fingerprint == make_split(crowd, rule).fingerprint
         assert one.fingerprint != make_split(crowd, rule, seed=1).fingerprint
 
@@ -71,7 +73,7 @@ def test_a_split_depends_on_names_and_seed_not_on_the_order_of_rows(crowd):
 def test_a_known_split_stays_as_it_is():
     legend = legend_of([f"p{n // 3}_{n}.jpg" for n in range(30)], [n % 2 for n in range(30)])
     split = make_split(legend, "grouped", val_fraction=0)
-    held = sorted({name for name, part in zip(split.identities, split.parts, strict=True) if part == TESTING})
+    held = sorted({name for name, part in zip(split.identities, split.subsets, strict=True) if part == TESTING})
     assert held == ["p0", "p5"]  # a changed value means that everybody's published splits change
 
 
@@ -91,10 +93,10 @@ def test_predefined_follows_the_column_and_draws_validation_from_training():
     legend = legend_of(images, [0, 1] * 20, declared=declared)
     split = make_split(legend, "predefined", val_fraction=0.2)
     assert split.counts.tolist() == [[12, 12], [3, 3], [5, 5]]
-    assert (split.parts[30:] == TESTING).all()
+    assert (split.subsets[30:] == TESTING).all()
     own = declared.copy()
     own[:4] = VALIDATION
-    assert make_split(legend_of(images, [0, 1] * 20, declared=own), "predefined").parts.tolist() == own.tolist()
+    assert make_split(legend_of(images, [0, 1] * 20, declared=own), "predefined").subsets.tolist() == own.tolist()
     with pytest.raises(FERError, match="needs a column 'split'"):
         make_split(legend_of(images, [0, 1] * 20), "predefined")
 
@@ -130,7 +132,7 @@ def test_two_hundred_classes():
 
 def test_a_pattern_that_makes_everybody_one_person_is_pointed_out():
     legend = legend_of([f"img_{number}.jpg" for number in range(50)], [0, 1] * 25)
-    with pytest.raises(FERError, match=r"testing part empty: 50 images, 1 identities.*--data\.identity"):
+    with pytest.raises(FERError, match=r"testing subset empty: 50 images, 1 identities.*--data\.identity"):
         make_split(legend, "grouped")
     names = [f"img_{number}.jpg" for number in range(30)] + [f"{number}.jpg" for number in range(70)]
     split = make_split(legend_of(names, [0, 1] * 50), "grouped")
@@ -147,8 +149,8 @@ def test_fractions_out_of_range(option, crowd):
 
 def test_people_on_both_sides_are_counted(crowd):
     split = make_split(crowd, "stratified")
-    training = {name for name, part in zip(split.identities, split.parts, strict=True) if part != TESTING}
-    known = sum(n in training for n, p in zip(split.identities, split.parts, strict=True) if p == TESTING)
+    training = {name for name, part in zip(split.identities, split.subsets, strict=True) if part != TESTING}
+    known = sum(n in training for n, p in zip(split.identities, split.subsets, strict=True) if p == TESTING)
     assert split.shared_identities() == (known, 400)
     assert any(f"{known} of 400 test images" in warning for warning in split.warnings)
 
@@ -160,4 +162,4 @@ def test_the_written_split_reads_back_as_a_predefined_one(make_data, tmp_path):
     again = make_split(read_legend(tmp_path / "split.csv", root / "images"), "predefined")
     assert again.fingerprint == split.fingerprint
     assert again.identities == split.identities
-    assert len(PARTS) == len({*split.parts.tolist()})
+    assert len(SUBSETS) == len({*split.subsets.tolist()})

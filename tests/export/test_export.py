@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,36 +12,67 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from lightning.pytorch import Trainer
 from PIL import Image
 
-from fer_lightning import ExpressionClassifier, ExpressionCNN, FERError, InputSpec
-from fer_lightning.checkpoints.reading import load_classifier
-from fer_lightning.checkpoints.weights import PRETRAINED, read_weights
+from fer_lightning.checkpoints.reading import info_of, load_model, read_checkpoint
+from fer_lightning.checkpoints.weights import PRETRAINED, read_weights, save_weights
+from fer_lightning.data.data_info import TrainingData
+from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.legend import EXPRESSIONS
-from fer_lightning.export.export import _check
-from fer_lightning.inference.model import open_model
+from fer_lightning.errors import FERError
+from fer_lightning.export.export import CalibrationData, export
+from fer_lightning.export.parity import TOLERANCE, check_parity
+from fer_lightning.inference.model import info_of_file, open_model, trained_prior
+from fer_lightning.model.expression_model import ExpressionModel
+from fer_lightning.networks import CompactResNet
 from tests.conftest import TINY, run_here
+
+PRIOR = (0.3, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1)
 
 
 @pytest.fixture(scope="module")
-def exported(drawn, tmp_path_factory):
-    """A run, tested, and its exports."""
+def exported(tmp_path_factory):
+    """A model made in Python, mirrored and answering for another prior than it has learned, and its exports."""
     folder = tmp_path_factory.mktemp("formats")
-    network = ["--model.network", "CompactResNet", "--model.network.widths", "[8, 16]"]
-    network += ["--model.network.blocks", "[1, 1]", "--model.flip_at_test", "true"]
-    data = ["--data.root", drawn, "--data.licence", "CC0", "--data.color", "rgb"]
+    torch.manual_seed(0)
+    network = CompactResNet(widths=[16, 24], blocks=[1, 1], in_channels=3, image_size=32)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():  # an untrained network answers nearly the same to all
+            if name.endswith("weight") and parameter.ndim == 2:
+                parameter.mul_(20)
+    spec = InputSpec(32, "rgb")
+    model = ExpressionModel(network, EXPRESSIONS, spec, 1.3, PRIOR, 0.5, True, [[0.9, 0.1, 0.0], [0.2, 1.0, 0.4]])
+    training = TrainingData(("drawn",), "CC0", (18,) * 8, split="grouped")
+    save_weights(info_of(model, training=training), network.state_dict(), folder / "model.safetensors", half=False)
+    for name in ("a.onnx", "a.pt2", "a.safetensors"):
+        run_here("export", "--ckpt_path", "model.safetensors", "--output", name, cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def quantized(exported, drawn):
+    words = ["--output", "int8.onnx", "--quantize", "int8", "--data.root", drawn]
+    run_here("export", "--ckpt_path", "model.safetensors", *words, cwd=exported)
+    return exported / "int8.onnx"
+
+
+@pytest.fixture(scope="module")
+def run(drawn, tmp_path_factory):
+    """A run, tested, and exported."""
+    folder = tmp_path_factory.mktemp("run")
+    network = ["--model.network", "CompactResNet", "--model.network.widths", "[16, 24]"]
+    network += ["--model.network.blocks", "[1, 1]", "--model.tta_flip", "true"]
+    data = ["--data.root", drawn, "--data.license", "CC0", "--data.color", "rgb"]
     run_here("fit", *data, *TINY, *network, "--trainer.max_epochs", "2", cwd=folder)
     run_here("test", "--ckpt_path", "best", "--data.num_workers", "0", cwd=folder)
-    for name in ("a.onnx", "a.pt2", "a.safetensors"):
-        run_here("export", "--ckpt_path", "best", "--output", name, cwd=folder)
+    run_here("export", "--ckpt_path", "best", "--output", "a.onnx", cwd=folder)
     run_here("export", "--ckpt_path", "best", "--output", "int8.onnx", "--quantize", "int8", cwd=folder)
     return folder
 
 
 def test_every_format_gives_the_same_rows(exported, drawn):
     answers = {}
-    for given in ("best", "a.onnx", "a.pt2", "a.safetensors"):
+    for given in ("model.safetensors", "a.onnx", "a.pt2", "a.safetensors"):
         out = f"{given}.csv"
         words = ["--input", drawn / "images", "--output", out, "--workers", "0"]
         run_here("predict", "--ckpt_path", given, *words, cwd=exported)
@@ -50,20 +80,36 @@ def test_every_format_gives_the_same_rows(exported, drawn):
             answers[given] = {
                 row["source"]: [float(row[name]) for name in EXPRESSIONS] for row in csv.DictReader(stream)
             }
-    for given in ("a.onnx", "a.pt2", "a.safetensors"):
+    original = answers.pop("model.safetensors")
+    assert np.ptp(list(original.values()), axis=0).max() > 0.1
+    for given, found in answers.items():
         allowed = 0.01 if given.endswith("safetensors") else 1e-5  # half precision
-        for source, shares in answers["best"].items():
-            assert answers[given][source] == pytest.approx(shares, abs=allowed)
+        for source, probabilities in original.items():
+            assert found[source] == pytest.approx(probabilities, abs=allowed)
 
 
-def test_what_is_exported_answers_as_the_test_did(exported):
+def test_every_format_knows_which_prior_its_answers_are_for(exported):
+    """And moves on from there: a graph, whose answers cannot be taken back, states it as what it has learned."""
+    powers = np.sqrt(PRIOR) / np.sqrt(PRIOR).sum()
+    images = torch.randint(0, 256, (16, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    expected = open_model(exported / "model.safetensors").with_prior("uniform")(images)
+    for name in ("a.onnx", "a.pt2", "a.safetensors"):
+        assert trained_prior(info_of_file(exported / name)) == pytest.approx(powers.tolist())
+        found = open_model(exported / name).with_prior("uniform")(images)
+        torch.testing.assert_close(found, expected, atol=0.01 if name.endswith("safetensors") else 1e-5, rtol=0)
+    weights, graph = info_of_file(exported / "a.safetensors"), info_of_file(exported / "a.onnx")
+    assert (weights.learned_prior, weights.class_prior) == (PRIOR, 0.5)
+    assert replace(graph, learned_prior=PRIOR, class_prior=0.5) == weights
+
+
+def test_what_is_exported_answers_as_the_test_did(run):
     """Mirror images, temperature and weights: all that `test` used is in the file."""
-    (folder,) = (exported / "master_data").glob("*/testing")
+    (folder,) = (run / "prepared_data").glob("*/testing")
     words = ["--input", folder, "--output", "tested.csv", "--workers", "0"]
-    run_here("predict", "--ckpt_path", "a.onnx", *words, cwd=exported)
-    with open(exported / "runs/default/test/predictions.csv", newline="") as stream:
+    run_here("predict", "--ckpt_path", "a.onnx", *words, cwd=run)
+    with open(run / "runs/default/test/predictions.csv", newline="") as stream:
         tested = {(row["image"], row["label"]): row for row in csv.DictReader(stream)}
-    with open(exported / "tested.csv", newline="") as stream:
+    with open(run / "tested.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == len(tested)
     for row in rows:
@@ -71,21 +117,6 @@ def test_what_is_exported_answers_as_the_test_did(exported):
         twin = tested[place.name, place.parent.name]
         for name in EXPRESSIONS:
             assert float(row[name]) == pytest.approx(float(twin[name]), abs=1e-4)
-
-
-def test_a_network_made_in_python_is_given_when_its_checkpoint_is_opened(tmp_path):
-    network = ExpressionCNN(8, 1, 24, hidden=8)
-    model = ExpressionClassifier(network, preprocessing=InputSpec(24, "grey"))
-    trainer = Trainer(logger=False, enable_checkpointing=False)
-    trainer.strategy.connect(model)
-    trainer.save_checkpoint(tmp_path / "made.ckpt", weights_only=True)
-    with pytest.raises(FERError, match=r"made.ckpt' does not name its network"):
-        load_classifier(tmp_path / "made.ckpt")
-    with pytest.raises(FERError, match="are of another network than ExpressionCNN"):
-        load_classifier(tmp_path / "made.ckpt", ExpressionCNN(8, 1, 24, hidden=9))
-    images = torch.randint(0, 256, (3, 1, 24, 24), dtype=torch.uint8)
-    opened = load_classifier(tmp_path / "made.ckpt", ExpressionCNN(8, 1, 24, hidden=8))
-    torch.testing.assert_close(opened(images), model.eval()(images))
 
 
 def test_a_file_of_a_newer_version_is_refused(exported, tmp_path):
@@ -98,68 +129,110 @@ def test_a_file_of_a_newer_version_is_refused(exported, tmp_path):
 
 
 def test_an_onnx_file_needs_nothing_of_ours(exported, drawn):
-    """Raw photographs of any size go in; only onnxruntime is there."""
+    """Raw images of any size go in; only onnxruntime is there."""
     session = onnxruntime.InferenceSession(exported / "a.onnx")
     metadata = session.get_modelmeta().custom_metadata_map
     assert json.loads(metadata["class_names"]) == list(EXPRESSIONS)
-    assert metadata["licence_of_the_training_data"] == "CC0"
+    assert metadata["license_of_the_training_data"] == "CC0"
     about = json.loads(metadata["fer_lightning"])
-    assert about["preprocessing"]["image_size"] == 32
-    assert about["temperature"] > 0
+    assert about["input_spec"]["image_size"] == 32
+    assert about["temperature"] == pytest.approx(1.3)
     model = open_model(exported / "a.safetensors", device="cpu")
     for path in sorted((drawn / "images").iterdir())[:5]:
         image = Image.open(path).convert("RGB")
         (found,) = session.run(None, {"image": np.asarray(image)[None]})
-        expected = model(model.preprocessing.prepare(image)[None])
+        expected = model(model.input_spec.prepare(image)[None])
         assert torch.from_numpy(found).sub(expected).abs().max() < 0.02  # PIL rounds once more, and half precision
 
 
-def test_int8_is_smaller_and_says_what_it_costs(exported, capsys):
-    assert (exported / "int8.onnx").stat().st_size < (exported / "a.onnx").stat().st_size
-    card = (exported / "int8.onnx.md").read_text()
-    assert "int8: accuracy on" in card
-    plain, quantised = open_model(exported / "a.onnx"), open_model(exported / "int8.onnx")
+def test_int8_is_smaller_and_says_what_it_costs(exported, quantized):
+    assert quantized.stat().st_size < (exported / "a.onnx").stat().st_size
+    assert "int8: accuracy on" in quantized.with_name("int8.onnx.md").read_text()
+    plain, coarse = open_model(exported / "a.onnx"), open_model(quantized)
     pixels = torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    assert 0 < (plain(pixels) - quantised(pixels)).abs().max() < 0.3
+    assert 0 < (plain(pixels) - coarse(pixels)).abs().max() < 0.3
 
 
-def test_a_card_lies_beside_every_file_and_in_the_run(exported, drawn):
-    for path in (exported / "a.onnx.md", exported / "a.pt2.md", exported / "runs/default/model_card.md"):
+def test_int8_takes_the_images_of_the_training(run):
+    assert "int8: accuracy on" in (run / "int8.onnx.md").read_text()
+
+
+def test_a_card_lies_beside_every_file(exported):
+    for name in ("a.onnx", "a.pt2", "a.safetensors"):
+        card = (exported / f"{name}.md").read_text()
+        for words in ("License of these data: CC0.", "neutral", "Barrett", "Art. 5(1)(f)", f"{name}: "):
+            assert words in card
+    assert read_weights(exported / "a.safetensors")[0].training.license == "CC0"
+
+
+def test_the_card_of_a_tested_run_says_what_was_measured(run, drawn):
+    for path in (run / "a.onnx.md", run / "runs/default/model_card.md"):
         card = path.read_text()
-        metrics = json.loads((exported / "runs/default/test/metrics.json").read_text())["metrics"]
+        metrics = json.loads((run / "runs/default/test/metrics.json").read_text())["metrics"]
         assert f"| accuracy | {metrics['accuracy']['value']:.3f} (" in card
         assert f" people of {drawn.name}. In brackets: " in card
-        for words in ("Licence of these data: CC0.", "neutral", "Barrett", "Art. 5(1)(f)", "image_size: 32"):
+        for words in ("License of these data: CC0.", "neutral", "Barrett", "Art. 5(1)(f)", "image_size: 32"):
             assert words in card
-    assert "Licence of these data: CC0." in (exported / "a.safetensors.md").read_text()
-    assert read_weights(exported / "a.safetensors")["fer_lightning"]["data"]["licence"] == "CC0"
 
 
-def test_a_file_may_find_faces_though_the_training_took_images_whole(exported, drawn):
+def test_a_file_may_find_faces_though_the_training_took_images_whole(exported):
     words = ["--output", "found.safetensors", "--faces", "detect"]
-    run_here("export", "--ckpt_path", "best", *words, cwd=exported)
-    assert open_model(exported / "found.safetensors").preprocessing.faces == "detect"
-    assert open_model(exported / "a.safetensors").preprocessing.faces == "whole"
+    run_here("export", "--ckpt_path", "model.safetensors", *words, cwd=exported)
+    assert open_model(exported / "found.safetensors").input_spec.faces == "detect"
+    assert open_model(exported / "a.safetensors").input_spec.faces == "whole"
+
+
+def test_found_faces_are_tested_though_the_training_took_images_whole(exported, drawn):
+    export(str(exported / "model.safetensors"), str(exported / "found.safetensors"), faces="detect")
     data = ["--data.root", drawn, "--data.num_workers", "0"]
-    run_here("test", "--name", "found", "--ckpt_path", "found.safetensors", *data, cwd=exported)
-    run_here("test", "--name", "found", "--ckpt_path", "a.safetensors", *data, "--data.faces", "detect", cwd=exported)
+    figures = []
+    for given, more in (("found", []), ("a", ["--data.faces", "detect"]), ("a", [])):
+        run_here("test", "--ckpt_path", f"{given}.safetensors", *data, *more, cwd=exported)
+        figures.append(json.loads((exported / "runs" / given / "test" / "metrics.json").read_text()))
+    assert [one["faces"] for one in figures] == ["detect", "detect", "whole"]
+    nll = [one["metrics"]["nll"]["value"] for one in figures]
+    assert nll[0] == pytest.approx(nll[1], abs=1e-6)
+    assert nll[0] != pytest.approx(nll[2], abs=1e-6)
 
 
-def test_a_file_that_answers_otherwise_is_not_kept(exported, tmp_path, monkeypatch, capsys):
-    assert "largest difference" in _check(PRETRAINED, PRETRAINED, half=False)
-    (tmp_path / "runs").symlink_to(exported / "runs")
-    monkeypatch.setitem(__import__("fer_lightning.export.export", fromlist=["x"])._TOLERANCE, "half", -1.0)
-    with pytest.raises(SystemExit):
-        run_here("export", "--ckpt_path", "best", "--output", "b.safetensors", cwd=tmp_path)
-    assert "it was not kept" in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+def test_a_file_that_answers_otherwise_is_not_kept(exported, tmp_path, monkeypatch):
+    model = load_model(exported / "model.safetensors")
+    assert "largest difference" in check_parity(model, exported / "a.pt2", half=False)
+    with pytest.raises(FERError, match="it was not kept"):
+        check_parity(load_model("pretrained"), _other(tmp_path), half=False)
+    monkeypatch.setitem(TOLERANCE, "half", -1.0)
+    (tmp_path / "b.safetensors").write_text("what stood there")
+    with pytest.raises(FERError, match="answers otherwise than the original"):
+        export(str(exported / "model.safetensors"), str(tmp_path / "b.safetensors"))
+    assert (tmp_path / "b.safetensors").read_text() == "what stood there"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.safetensors", "other.safetensors"]
+
+
+def _other(folder):
+    """`pretrained` with one number changed."""
+    info, state = read_checkpoint(PRETRAINED)
+    name = next(name for name, value in reversed(state.items()) if value.is_floating_point())
+    state[name] = state[name].clone()
+    state[name].view(-1)[0] += 5
+    save_weights(info, state, folder / "other.safetensors", half=False)
+    return folder / "other.safetensors"
+
+
+def test_data_of_one_s_own_take_the_place_of_those_of_the_training(exported, tmp_path):
+    with pytest.raises(FERError, match="nowhere"):
+        export(
+            str(exported / "model.safetensors"),
+            str(tmp_path / "a.onnx"),
+            quantize="int8",
+            data=CalibrationData(root="nowhere"),
+        )
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--output", "a.bin"], "Expected a file ending in .safetensors, .onnx, .pt2. Received: a.bin"),
-        (["--output", "a.onnx", "--format", "torch_export"], "Expected a file ending in .pt2. Received: a.onnx"),
         (["--output", "a.pt2", "--quantize", "int8"], "--quantize int8 makes an ONNX file"),
         (["--output", "a.onnx", "--quantize", "int8"], "give --data.root"),
         (["--output", "a.onnx", "--data.root", "x"], "--data options are for --quantize int8"),
@@ -177,14 +250,3 @@ def test_explaining_an_exported_graph_is_refused(exported, drawn, capsys):
     with pytest.raises(SystemExit, match="2"):
         run_here("predict", "--ckpt_path", "a.onnx", "--input", drawn / "images", "--explain", "why", cwd=exported)
     assert "--explain needs gradients" in capsys.readouterr().err
-    for name in ("bad.onnx", "bad.pt2"):
-        (exported / name).write_bytes(b"nonsense")
-        with pytest.raises(SystemExit, match="2"):
-            run_here("predict", "--ckpt_path", name, "--input", drawn / "images", cwd=exported)
-        assert "damaged, or not" in capsys.readouterr().err
-
-
-def test_predict_does_not_import_the_training_tools_it_does_not_need():
-    code = "import fer_lightning.inference.command, sys; print('cv2' in sys.modules, 'onnxruntime' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False", "False"]

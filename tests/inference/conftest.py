@@ -1,4 +1,4 @@
-"""A real photograph, a model, and a video made from drawn faces."""
+"""A real photograph, a model, and a video made from synthetic faces."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def video(drawn, tmp_path_factory) -> Path:
     one, two = (Image.open(path).convert("RGB").resize((120, 120)) for path in sorted((drawn / "images").iterdir())[:2])
     frames = []
     for number in range(30):
-        frame = Image.new("RGB", (480, 240), "grey")
+        frame = Image.new("RGB", (480, 240), "gray")
         if number < 25:
             frame.paste(one, (10 + 3 * number, 40))
         if 10 <= number < 25:

@@ -15,12 +15,21 @@ import time
 from pathlib import Path
 
 import cv2
+import pyarrow.parquet
 import pytest
 from PIL import Image
 
+from fer_lightning.checkpoints.reading import info_of
+from fer_lightning.checkpoints.weights import PRETRAINED, save_weights
+from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.legend import EXPRESSIONS
-from fer_lightning.inference.model import open_model
+from fer_lightning.inference.frames import Look
+from fer_lightning.inference.model import info_of_file, trained_prior
+from fer_lightning.inference.predict import _Run, _work
+from fer_lightning.inference.recognizer import ExpressionRecognizer
 from fer_lightning.inference.rows import RowWriter
+from fer_lightning.inference.sources import list_sources
+from fer_lightning.model.expression_model import ExpressionModel
 from tests.conftest import PROJECT, run_here
 
 PREDICT = [sys.executable, str(PROJECT / "train.py"), "predict", "--ckpt_path", "pretrained"]
@@ -33,7 +42,7 @@ def rows(path):
 
 @pytest.fixture(scope="module")
 def many(drawn, tmp_path_factory):
-    """A folder with 1,536 pictures."""
+    """A folder with 1,536 images."""
     folder = tmp_path_factory.mktemp("many")
     for copy in range(8):
         for path in (drawn / "images").iterdir():
@@ -41,7 +50,7 @@ def many(drawn, tmp_path_factory):
     return folder
 
 
-def test_photographs_and_video_in_rows_and_pictures_out(photograph, video, tmp_path, capsys):
+def test_images_and_video_in_rows_and_images_out(photograph, video, tmp_path, capsys):
     (tmp_path / "in").mkdir()
     photograph.save(tmp_path / "in" / "a.png")
     Image.new("RGB", (64, 64)).save(tmp_path / "in" / "b.png")
@@ -58,7 +67,7 @@ def test_photographs_and_video_in_rows_and_pictures_out(photograph, video, tmp_p
     assert {row["face"] for row in frames if row["label"] != "no_face"} == {"0", "1"}
     assert [row["label"] for row in frames if int(row["frame"]) >= 25] == ["no_face"] * 5
     faces = sum(row["label"] not in ("no_face", "error") for row in found)
-    assert f"{faces} faces in 33 pictures, 6 without a face, 1 unreadable. Written to predictions.csv" in said
+    assert f"{faces} faces in 33 images, 6 without a face, 1 unreadable. Written to predictions.csv" in said
     annotated = Image.open(tmp_path / "drawn" / "in__a.png.jpg")
     assert annotated.size == (512, 512)
     assert len(list((tmp_path / "drawn" / "in__d.mp4").iterdir())) == 30
@@ -68,6 +77,35 @@ def test_photographs_and_video_in_rows_and_pictures_out(photograph, video, tmp_p
     run_here(*words, cwd=tmp_path)
     assert "3 of 4 are in predictions.csv already" in capsys.readouterr().out
     assert (tmp_path / "predictions.csv").read_bytes() == before
+
+
+def test_one_image_needs_neither_the_training_nor_a_process(photograph, tmp_path):
+    photograph.save(tmp_path / "a.png")
+    heavy = "lightning torchmetrics matplotlib torchvision torch._dynamo torch.onnx cv2 onnx onnxruntime pyarrow timm"
+    heavy += " fer_lightning.training.classifier fer_lightning.data.datamodule multiprocessing.popen_fork"
+    words = ["predict", "--ckpt_path", "pretrained", "--input", "a.png", "--output", "rows.csv"]
+    code = f"import os, sys; from fer_lightning.cli.main import main; os.chdir({str(tmp_path)!r}); main({words!r}); "
+    code += f"print([name for name in {heavy.split()!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert [row["label"] for row in rows(tmp_path / "rows.csv")] == ["happiness"]
+
+
+def test_a_network_of_another_package_is_imported_if_it_is_named(tmp_path, capsys, monkeypatch):
+    (tmp_path / "somebody.py").write_text(
+        "import torch\nfrom fer_lightning.networks import CompactResNet\nclass Net(CompactResNet): pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    network = __import__("somebody").Net(widths=[16], blocks=[1], in_channels=1, image_size=24)
+    model = ExpressionModel(network, input_spec=InputSpec(24, "gray"))
+    save_weights(info_of(model), network.state_dict(), tmp_path / "own.safetensors")
+    Image.new("L", (24, 24), 90).save(tmp_path / "a.png")
+    words = ["predict", "--ckpt_path", "own.safetensors", "--input", "a.png", "--output", "-"]
+    with pytest.raises(SystemExit):
+        run_here(*words, cwd=tmp_path)
+    assert "name it yourself: --network somebody.Net" in capsys.readouterr().err
+    run_here(*words, "--network", "somebody.Net", cwd=tmp_path)
+    assert "a.png" in capsys.readouterr().out
 
 
 def test_a_video_is_annotated_as_a_video_of_the_same_length(video, tmp_path):
@@ -83,8 +121,8 @@ def test_a_video_is_annotated_as_a_video_of_the_same_length(video, tmp_path):
     rough = [json.loads(line) for line in (tmp_path / "plain.jsonl").read_text().splitlines()]
     second = [line["neutral"] for line in rough if line["face"] == 0]
     assert first[0] == second[0]
-    share = 1 - math.exp(-0.2 / 0.5)  # of the new answer, 0.2 seconds after the last
-    assert first[1] == pytest.approx(first[0] + share * (second[1] - first[0]), abs=1e-5)
+    weight = 1 - math.exp(-0.2 / 0.5)  # of the new answer, 0.2 seconds after the last
+    assert first[1] == pytest.approx(first[0] + weight * (second[1] - first[0]), abs=1e-5)
 
 
 def test_the_class_prior_and_the_labels_that_came_out_are_told(drawn, tmp_path, capsys):
@@ -92,10 +130,10 @@ def test_the_class_prior_and_the_labels_that_came_out_are_told(drawn, tmp_path, 
     run_here(*words, "--output", "plain.csv", cwd=tmp_path)
     said = capsys.readouterr().out
     run_here(*words, "--output", "even.csv", "--class_prior", "uniform", cwd=tmp_path)
-    shares = open_model("pretrained", device="cpu").class_shares
+    prior = trained_prior(info_of_file(PRETRAINED))
     plain, even = rows(tmp_path / "plain.csv"), rows(tmp_path / "even.csv")
     for one, other in zip(plain[:20], even[:20], strict=True):
-        moved = [float(one[name]) / share for name, share in zip(EXPRESSIONS, shares, strict=True)]
+        moved = [float(one[name]) / before for name, before in zip(EXPRESSIONS, prior, strict=True)]
         assert [float(other[name]) for name in EXPRESSIONS] == pytest.approx(
             [value / sum(moved) for value in moved], abs=2e-3
         )
@@ -162,6 +200,23 @@ def test_ctrl_c_keeps_the_rows_and_the_same_command_goes_on(many, tmp_path, caps
     assert [row["label"] for row in again] == [row["label"] for row in first]
 
 
+def test_ctrl_c_keeps_the_rows_so_far_as_parquet_too(drawn, pretrained, tmp_path):
+    class CtrlC:
+        seen = 0
+
+        def add(self, frame, expressions):
+            self.seen += 1
+            if self.seen == 20:
+                raise KeyboardInterrupt
+
+    recognizer = ExpressionRecognizer(pretrained, faces="whole")
+    writer = RowWriter(str(tmp_path / "rows.parquet"), EXPRESSIONS, {})
+    sources = list_sources([drawn / "images"])
+    assert _work(_Run(recognizer, 0.0), sources, Look(recognizer.input_spec), 0, writer, [CtrlC()])
+    found = pyarrow.parquet.read_table(tmp_path / "rows.parquet").to_pylist()
+    assert [row["source"] for row in found] == [source.name for source in sources[:20]]
+
+
 def test_a_list_comes_in_and_a_closed_pipe_ends_quietly(many, tmp_path):
     paths = "\n".join(str(path) for path in sorted(many.iterdir()))
     command = [*PREDICT, "--input", "-", "--output", "-", "--faces", "whole", "--batch_size", "8"]
@@ -185,7 +240,7 @@ def test_a_list_comes_in_and_a_closed_pipe_ends_quietly(many, tmp_path):
     [
         (["--input", "nothing.jpg"], "Found nothing at 'nothing.jpg'"),
         (["--input", "."], "No image or video in ."),
-        (["--input", "a.png", "--every", "0"], "--every. Expected 1 or more. Received: 0"),
+        (["--input", "a.png", "--frame_stride", "0"], "--frame_stride. Expected 1 or more. Received: 0"),
         (["--input", "a.png", "--output", "rows.txt"], "--output. Expected .csv, .jsonl, .parquet or -"),
         (["--input", "a.png", "--annotate", "film.mp4"], "an .mp4 file takes one video"),
         (["--input", "a.png", "--timeline", "time.txt"], "--timeline. Expected a .png"),

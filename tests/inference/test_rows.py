@@ -8,7 +8,7 @@ import pytest
 
 from fer_lightning.data.face_crop import Face
 from fer_lightning.errors import FERError
-from fer_lightning.inference.frames import Picture
+from fer_lightning.inference.frames import Frame
 from fer_lightning.inference.recognizer import Expression
 from fer_lightning.inference.rows import RowWriter, columns, rows_of
 from fer_lightning.inference.sources import Source
@@ -18,12 +18,12 @@ FACE = Expression("joy", 0.75, {"calm": 0.25, "joy": 0.75}, Face(1.23456, 2, 30,
 WHOLE = Expression("uncertain", 0.6, {"calm": 0.4, "joy": 0.6}, None)
 
 
-def picture(name, faces=0, **more):
-    return Picture(Source(name, "image"), faces=[None] * faces, numbers=list(range(faces)), **more)
+def frame(name, faces=0, **more):
+    return Frame(Source(name, "image"), faces=[None] * faces, numbers=list(range(faces)), **more)
 
 
 def test_a_row_a_face_and_rows_for_what_has_none():
-    first, second = rows_of(picture("a.jpg", 2, frame=3, seconds=0.12345), [FACE, WHOLE], NAMES)
+    first, second = rows_of(frame("a.jpg", 2, frame=3, seconds=0.12345), [FACE, WHOLE], NAMES)
     assert list(first) == columns(NAMES)
     assert first == {
         "source": "a.jpg",
@@ -42,8 +42,8 @@ def test_a_row_a_face_and_rows_for_what_has_none():
         "error": None,
     }
     assert (second["face"], second["left"], second["label"]) == (1, None, "uncertain")
-    (none,) = rows_of(picture("b.jpg"), [], NAMES)
-    (bad,) = rows_of(picture("c.jpg", error="broken"), [], NAMES)
+    (none,) = rows_of(frame("b.jpg"), [], NAMES)
+    (bad,) = rows_of(frame("c.jpg", error="broken"), [], NAMES)
     assert (none["label"], none["face"], bad["label"], bad["error"]) == ("no_face", None, "error", "broken")
 
 
@@ -53,7 +53,7 @@ def write(path, names, settings=None):
     with writer:
         for name in names:
             if name not in done:
-                writer.write(rows_of(picture(name, 2), [FACE, WHOLE], NAMES))
+                writer.write(rows_of(frame(name, 2), [FACE, WHOLE], NAMES))
     return done
 
 
@@ -98,5 +98,26 @@ def test_a_file_made_with_other_settings_is_left_alone(tmp_path):
 def test_parquet_holds_the_same_rows(tmp_path):
     write(tmp_path / "rows.parquet", ["a.jpg", "b.jpg"])
     rows = pyarrow.parquet.read_table(tmp_path / "rows.parquet").to_pylist()
-    assert rows == [row for name in ("a.jpg", "b.jpg") for row in rows_of(picture(name, 2), [FACE, WHOLE], NAMES)]
+    assert rows == [row for name in ("a.jpg", "b.jpg") for row in rows_of(frame(name, 2), [FACE, WHOLE], NAMES)]
     assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]
+
+
+def test_parquet_gets_its_name_at_success_only(tmp_path):
+    """Both early, with no row on the disk, and late, after a group of rows."""
+    path = tmp_path / "rows.parquet"
+
+    def broken(copies):
+        with RowWriter(str(path), NAMES, {}) as writer:
+            writer.write(rows_of(frame("a.jpg", 2), [FACE, WHOLE], NAMES) * copies)
+            raise ZeroDivisionError
+
+    for copies in (1, 5_000):
+        with pytest.raises(ZeroDivisionError):
+            broken(copies)
+        assert list(tmp_path.iterdir()) == []
+    write(path, ["a.jpg"])
+    before = path.read_bytes()
+    with pytest.raises(OSError, match="full"), RowWriter(str(path), NAMES, {}):
+        raise OSError("full")
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

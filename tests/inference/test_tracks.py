@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from fer_lightning.data.face_crop import Face
-from fer_lightning.inference.frames import Picture
+from fer_lightning.inference.frames import Frame
 from fer_lightning.inference.sources import Source
 from fer_lightning.inference.tracks import Tracks, overlap
 
 FILM = Source("film.mp4", "video")
 
 
-def frame(seconds, *boxes, shares=None):
+def frame(seconds, *boxes, probabilities=None):
     faces = [None if box is None else Face(*box, 0.9) for box in boxes]
-    shares = shares or [[1.0, 0.0]] * len(faces)
-    return Picture(FILM, round(seconds * 10), seconds, faces, probabilities=np.array(shares))
+    probabilities = probabilities or [[1.0, 0.0]] * len(faces)
+    return Frame(FILM, round(seconds * 10), seconds, faces, probabilities=np.array(probabilities))
 
 
 def test_overlap_is_intersection_over_union():
@@ -33,9 +33,9 @@ def test_a_face_keeps_its_number_whatever_its_place_in_the_list():
         (frame(0.9, (52, 1, 10, 10), (4, 0, 10, 10)), [1, 0]),
         (frame(2.5, (52, 1, 10, 10)), [2]),  # forgotten after a second
     ]
-    for picture, expected in frames:
-        tracks.follow(picture)
-        assert picture.numbers == expected
+    for seen, expected in frames:
+        tracks.follow(seen)
+        assert seen.numbers == expected
 
 
 def test_two_faces_never_share_a_number():
@@ -48,14 +48,14 @@ def test_two_faces_never_share_a_number():
 
 def test_probabilities_are_averaged_over_the_time_constant():
     tracks = Tracks(smooth=0.5)
-    tracks.follow(frame(0.0, (0, 0, 10, 10), shares=[[1.0, 0.0]]))
-    second = frame(0.2, (0, 0, 10, 10), shares=[[0.0, 1.0]])
+    tracks.follow(frame(0.0, (0, 0, 10, 10), probabilities=[[1.0, 0.0]]))
+    second = frame(0.2, (0, 0, 10, 10), probabilities=[[0.0, 1.0]])
     tracks.follow(second)
     old = math.exp(-0.2 / 0.5)
     assert second.probabilities[0].tolist() == pytest.approx([old, 1 - old])
     plain = Tracks()
-    plain.follow(frame(0.0, (0, 0, 10, 10), shares=[[1.0, 0.0]]))
-    unsmoothed = frame(0.2, (0, 0, 10, 10), shares=[[0.0, 1.0]])
+    plain.follow(frame(0.0, (0, 0, 10, 10), probabilities=[[1.0, 0.0]]))
+    unsmoothed = frame(0.2, (0, 0, 10, 10), probabilities=[[0.0, 1.0]])
     plain.follow(unsmoothed)
     assert unsmoothed.probabilities[0].tolist() == [0, 1]
 
@@ -63,6 +63,6 @@ def test_probabilities_are_averaged_over_the_time_constant():
 def test_whole_frames_are_one_face():
     tracks = Tracks()
     for seconds in (0.0, 0.1, 0.2):
-        picture = frame(seconds, None)
-        tracks.follow(picture)
-        assert picture.numbers == [0]
+        seen = frame(seconds, None)
+        tracks.follow(seen)
+        assert seen.numbers == [0]

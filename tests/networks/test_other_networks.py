@@ -43,13 +43,13 @@ def test_a_model_that_does_not_come_in_a_size_is_refused():
         TorchvisionModel("vit_b_32", in_channels=1, image_size=48)
 
 
-def test_grey_input_gives_what_three_equal_channels_gave(monkeypatch):
+def test_gray_input_gives_what_three_equal_channels_gave(monkeypatch):
     given = torchvision.models.resnet18(num_classes=5).eval()
     monkeypatch.setattr(torchvision.models, "get_model", lambda *_, **__: given)
-    colour = torch.randn(1, 1, 64, 64)
-    expected = given.layer1(given.maxpool(given.bn1(given.conv1(colour.expand(1, 3, 64, 64)))))
+    color = torch.randn(1, 1, 64, 64)
+    expected = given.layer1(given.maxpool(given.bn1(given.conv1(color.expand(1, 3, 64, 64)))))
     model = TorchvisionModel("resnet18", num_classes=5, in_channels=1).model
-    found = model.layer1(model.maxpool(model.bn1(model.conv1(colour))))
+    found = model.layer1(model.maxpool(model.bn1(model.conv1(color))))
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 

@@ -16,16 +16,16 @@ TESTING = [51, 2, 42, 5, 1140, 1374, 54, 74]
 
 def test_the_notebooks_split_file_for_file(tmp_path):
     data = FERDataModule(
-        str(REAL_DATA), split="sequential", conflicts="keep", val_fraction=0, tree_dir=str(tmp_path), num_workers=0
+        str(REAL_DATA), split="sequential", conflicts="keep", val_fraction=0, prepared_dir=str(tmp_path), num_workers=0
     )
     data.prepare_data()
     assert data.class_names == EXPRESSIONS
     for part, expected in (("training", TRAINING), ("testing", TESTING)):
-        found = {folder.name: sum(1 for _ in folder.iterdir()) for folder in (data.tree / part).iterdir()}
+        found = {folder.name: sum(1 for _ in folder.iterdir()) for folder in (data.subsets.tree_path / part).iterdir()}
         assert found == dict(zip(EXPRESSIONS, expected, strict=True))
     assert sum(TRAINING) == 10_941
     assert sum(TESTING) == 2_742
-    assert not (data.tree / "validation").exists()
+    assert not (data.subsets.tree_path / "validation").exists()
     assert len(data.test_dataloader().dataset) == 2_742
 
 

@@ -29,7 +29,7 @@ def trained(drawn, tmp_path_factory):
 def test_training_sees_every_image_once(trained):
     """Each device gets half of the training images, in batches of 16."""
     checkpoint = torch.load(trained / "runs/default/checkpoints/last.ckpt", weights_only=True)
-    manifest = json.loads(next((trained / "master_data").glob("*/split.json")).read_text())
+    manifest = json.loads(next((trained / "prepared_data").glob("*/split.json")).read_text())
     images = sum(manifest["counts"]["training"])
     assert checkpoint["global_step"] == 2 * -(-(images // 2) // 16)
 

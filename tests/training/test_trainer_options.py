@@ -9,8 +9,9 @@ import torch
 import yaml
 from lightning.pytorch import Trainer
 
-from fer_lightning import ExpressionClassifier, FERDataModule
+from fer_lightning import DataInfo, ExpressionClassifier, FERDataModule, InputSpec
 from fer_lightning.networks import ExpressionCNN
+from fer_lightning.training.schedules import WarmupCosine
 from tests.conftest import TINY, run_here
 
 
@@ -20,7 +21,7 @@ def test_gradients_of_a_fused_optimiser_are_clipped(drawn, tmp_path, algorithm):
     before = [value.clone() for value in network.parameters()]
     model = ExpressionClassifier(
         network,
-        preprocessing={"image_size": 32, "color": "grey"},
+        DataInfo(input_spec=InputSpec(32, "gray")),
         optimizer=lambda groups: torch.optim.SGD(groups, 1.0, fused=True),
     )
     trainer = Trainer(
@@ -34,7 +35,7 @@ def test_gradients_of_a_fused_optimiser_are_clipped(drawn, tmp_path, algorithm):
         enable_checkpointing=False,
         enable_progress_bar=False,
     )
-    trainer.fit(model, FERDataModule(root=drawn, image_size=32, num_workers=0, tree_dir=tmp_path))
+    trainer.fit(model, FERDataModule(root=drawn, image_size=32, num_workers=0, prepared_dir=tmp_path))
     moved = torch.cat([(value - old).flatten() for value, old in zip(network.parameters(), before, strict=True)])
     if algorithm == "norm":
         assert float(moved.detach().norm()) == pytest.approx(1e-3, rel=0.01)
@@ -65,7 +66,7 @@ def test_a_training_may_end_within_its_first_epoch(drawn, tmp_path, capsys):
 
 def test_the_cosine_ends_with_the_last_step_whatever_sets_it(drawn, tmp_path):
     network = ExpressionCNN(image_size=32, in_channels=1)
-    model = ExpressionClassifier(network, preprocessing={"image_size": 32, "color": "grey"}, schedule="cosine")
+    model = ExpressionClassifier(network, DataInfo(input_spec=InputSpec(32, "gray")), lr_scheduler=WarmupCosine)
     trainer = Trainer(
         default_root_dir=tmp_path,
         accelerator="cpu",
@@ -74,5 +75,5 @@ def test_the_cosine_ends_with_the_last_step_whatever_sets_it(drawn, tmp_path):
         enable_checkpointing=False,
         enable_progress_bar=False,
     )
-    trainer.fit(model, FERDataModule(root=drawn, image_size=32, num_workers=0, tree_dir=tmp_path))
+    trainer.fit(model, FERDataModule(root=drawn, image_size=32, num_workers=0, prepared_dir=tmp_path))
     assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0, abs=1e-9)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -16,15 +15,16 @@ from tqdm import tqdm
 
 from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.errors import FERError
+from fer_lightning.files import replacing
 
 SIZE = 48
-PARTS = {"Training": "training", "PublicTest": "validation", "PrivateTest": "testing"}
+SUBSETS = {"Training": "training", "PublicTest": "validation", "PrivateTest": "testing"}
 _ORDER = ("testing", "validation", "training")
 _OTHER_VOTES = ("unknown", "NF")
 
 
-class _Picture(NamedTuple):
-    part: str
+class _Image(NamedTuple):
+    subset: str
     name: str
     label: str
     votes: list[int]
@@ -38,15 +38,15 @@ def ferplus(
 
     An image is in it if one of the eight expressions has a majority: more than half of the votes, those for `unknown`
     and "no face" among them, where single votes do not count (the majority rule of microsoft/FERPlus). The votes in the
-    legend are all that the expressions have. Of pictures that are the same pixel by pixel one is kept, in the testing
-    part if it is there, else in the validation part.
+    legend are all that the expressions have. Of images that are the same pixel by pixel one is kept, that in testing if
+    there is one, else that in validation.
 
     Args:
         fer2013: The file with the images (FER2013, from Kaggle): columns emotion, pixels and Usage.
         votes: The file with the votes (github.com/microsoft/FERPlus): fer2013new.csv.
         output: The folder to make: legend.csv, with a column `split` and the votes, and images/.
-        testing: What the testing part is. PrivateTest: as published, PublicTest is the validation part then.
-            PublicTest: PrivateTest is left out altogether, as in the results of the README.
+        testing: What the testing subset is. PrivateTest: as published, PublicTest is for validation then. PublicTest:
+            PrivateTest is left out altogether, as in the results of the README.
 
     Raises:
         FERError: If a file cannot be read as such, or the folder has a legend already.
@@ -54,7 +54,7 @@ def ferplus(
     folder = Path(output)
     if (folder / "legend.csv").exists():
         raise FERError(f"'{folder / 'legend.csv'}' exists already: remove it, or choose another --output.")
-    parts = PARTS if testing == "PrivateTest" else {"Training": "training", "PublicTest": "testing"}
+    subsets = SUBSETS if testing == "PrivateTest" else {"Training": "training", "PublicTest": "testing"}
     pixels = _rows(fer2013, "--fer2013", ("pixels", "Usage"))
     given = _rows(votes, "--votes", ("Usage", "Image name", *EXPRESSIONS, *_OTHER_VOTES))
     if len(pixels) != len(given):
@@ -62,38 +62,36 @@ def ferplus(
             f"The two files do not belong together. Expected as many rows in '{votes}' as in '{fer2013}', which has "
             f"{len(pixels):,}. Received: {len(given):,}."
         )
-    rows: list[_Picture] = []
+    rows: list[_Image] = []
     names: set[str] = set()
     both = tqdm(zip(pixels, given, strict=True), "Reading images", len(pixels), delay=1, leave=False)
     for line, (image, row) in enumerate(both, 2):
         usage, name = row["Usage"], row["Image name"]
-        if usage not in PARTS:
-            raise FERError(f"{votes}, line {line}: 'Usage' is {usage!r}. Expected one of {', '.join(PARTS)}.")
+        if usage not in SUBSETS:
+            raise FERError(f"{votes}, line {line}: 'Usage' is {usage!r}. Expected one of {', '.join(SUBSETS)}.")
         if name and (name in names or not re.fullmatch(r"[\w-]+\.png", name)):
             raise FERError(
                 f"{votes}, line {line}: expected an image name of its own such as fer0000001.png, found {name!r}."
             )
         names.add(name)
-        part = parts.get(usage)
+        subset = subsets.get(usage)
         label, counts = _label([_number(row[column], votes, line) for column in (*EXPRESSIONS, *_OTHER_VOTES)])
         if image["Usage"] != usage:
             raise FERError(f"{votes}, line {line}: 'Usage' is {usage!r}, and {image['Usage']!r} in {fer2013}.")
-        if part and name and label:
-            rows.append(_Picture(part, name, label, counts, _image(image["pixels"], fer2013, line)))
+        if subset and name and label:
+            rows.append(_Image(subset, name, label, counts, _image(image["pixels"], fer2013, line)))
     kept = _without_copies(rows)
     if not kept:
         raise FERError(f"No image in '{votes}' has a majority for one of the eight expressions.")
     (folder / "images").mkdir(parents=True, exist_ok=True)
-    for picture in tqdm(kept, "Writing images", delay=1, leave=False):
-        Image.fromarray(picture.pixels).save(folder / "images" / picture.name)
-    half = folder / "legend.csv.part"  # the legend comes last and whole: without it there is no data set yet
-    with open(half, "w", newline="", encoding="utf-8") as stream:
+    for one in tqdm(kept, "Writing images", delay=1, leave=False):
+        Image.fromarray(one.pixels).save(folder / "images" / one.name)
+    with replacing(folder / "legend.csv", newline="") as stream:  # it comes last: without it there is no data set yet
         writer = csv.writer(stream)
         writer.writerow(["user.id", "image", "emotion", "split", *EXPRESSIONS])
-        writer.writerows(["ferplus", one.name, one.label, one.part, *one.votes] for one in kept)
-    os.replace(half, folder / "legend.csv")
-    numbers = Counter(picture.part for picture in kept)
-    said = ", ".join(f"{numbers[part]:,} {part}" for part in parts.values())
+        writer.writerows(["ferplus", one.name, one.label, one.subset, *one.votes] for one in kept)
+    numbers = Counter(one.subset for one in kept)
+    said = ", ".join(f"{numbers[subset]:,} {subset}" for subset in subsets.values())
     print(f"{folder}: {len(kept):,} images ({said}); {len(rows) - len(kept):,} copies left out.", flush=True)
 
 
@@ -147,8 +145,8 @@ def _image(text: str, path: str, line: int) -> np.ndarray:
     return np.array(words, np.int64).astype(np.uint8).reshape(SIZE, SIZE)
 
 
-def _without_copies(rows: list[_Picture]) -> list[_Picture]:
+def _without_copies(rows: list[_Image]) -> list[_Image]:
     first: dict[bytes, int] = {}
-    for number in sorted(range(len(rows)), key=lambda number: (_ORDER.index(rows[number].part), number)):
+    for number in sorted(range(len(rows)), key=lambda number: (_ORDER.index(rows[number].subset), number)):
         first.setdefault(rows[number].pixels.tobytes(), number)
     return [rows[number] for number in sorted(first.values())]

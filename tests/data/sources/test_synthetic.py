@@ -4,7 +4,8 @@ import numpy as np
 
 from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.data.sources.legend_csv import read_legend
-from fer_lightning.data.sources.synthetic import draw_face, synthetic_faces
+from fer_lightning.data.sources.synthetic import SyntheticFaces, synthetic_faces
+from fer_lightning.data.sources.synthetic_face import draw_face
 from fer_lightning.data.splits import make_split
 
 
@@ -16,13 +17,21 @@ def test_a_drawing_is_a_function_of_its_numbers():
         assert (one != np.asarray(draw_face(*other))).any()
 
 
+def test_as_a_source_it_needs_no_arguments():
+    source = SyntheticFaces()
+    assert source.license == "Apache-2.0"
+    legend = source.read()
+    assert legend.class_names == source.class_names == EXPRESSIONS
+    assert len(legend) == 1600
+
+
 def test_it_is_written_once_and_read_like_any_data_set(tmp_path):
-    root = synthetic_faces(tmp_path, people=3, pictures=2)
+    root = synthetic_faces(tmp_path, people=3, images=2)
     legend = read_legend(root / "legend.csv", root / "images")
     assert legend.class_names == EXPRESSIONS
     assert np.bincount(legend.labels).tolist() == [6] * 8
     assert len(set(make_split(legend).identities)) == 3
     changed = (root / "legend.csv").stat().st_mtime_ns
-    assert synthetic_faces(tmp_path, people=3, pictures=2) == root
+    assert synthetic_faces(tmp_path, people=3, images=2) == root
     assert (root / "legend.csv").stat().st_mtime_ns == changed
-    assert synthetic_faces(tmp_path, people=3, pictures=2, seed=1) != root
+    assert synthetic_faces(tmp_path, people=3, images=2, seed=1) != root

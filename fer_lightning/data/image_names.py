@@ -13,6 +13,7 @@ class ImageNames:
         self._root = image_dir
         self._real_root = os.path.realpath(image_dir)
         self._listings: dict[str, dict[str, str | None] | None] = {}
+        self._lowered: dict[str, dict[str, str]] = {}
 
     def check(self, name: str) -> str | None:
         """The complaint about `name`, or None if it is fine."""
@@ -24,7 +25,9 @@ class ImageNames:
             return "lies behind a link that leaves the image folder"
         if base in listing:
             return listing[base]
-        twin = next((other for other in listing if other.lower() == base.lower()), None)
+        if folder not in self._lowered:  # once a folder, as thousands of names may be missing
+            self._lowered[folder] = {other.lower(): other for other in listing}
+        twin = self._lowered[folder].get(base.lower())
         hint = f" (there is '{twin}': upper and lower case differ)" if twin else ""
         return f"is not a file in '{self._root}'{hint}"
 

@@ -8,33 +8,33 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class LabelErrors:
+class LabelIssues:
     """What confident learning says.
 
     Attributes:
-        joint: float `(c, c)`: estimated share of images with given label (row) and true label (column); sums to 1.
-        suspects: Rows of the images whose label is in doubt, the most suspicious first.
+        joint: float `(c, c)`: estimated fraction of images with given label (row) and true label (column); sums to 1.
+        rows: Numbers of the images whose label is in doubt, the most doubtful first.
         suggested: int64 `(n,)`: the label each image looks like.
-        suspicion: float `(n,)`: probability of the suggested label minus that of the given one, -1..1.
+        issue_score: float `(n,)`: probability of the suggested label minus that of the given one, -1..1.
     """
 
     joint: np.ndarray
-    suspects: np.ndarray
+    rows: np.ndarray
     suggested: np.ndarray
-    suspicion: np.ndarray
+    issue_score: np.ndarray
 
 
-def confident_learning(labels: np.ndarray, probabilities: np.ndarray) -> LabelErrors:
+def confident_learning(labels: np.ndarray, probabilities: np.ndarray) -> LabelIssues:
     """Find labels that a network which was not trained on these images confidently contradicts.
 
     An image counts for class `j` if its probability of `j` reaches the mean probability of `j` over the images labelled
     `j` (section 3.1); of several such classes, for the most probable one. Images that count for another class than
-    their label are suspects; the counts, scaled to the given labels' numbers, estimate the joint distribution
+    their label are issues; the counts, scaled to the given labels' numbers, estimate the joint distribution
     (equation 3).
 
-    Two precautions go beyond the paper. A class that the networks have not learnt has a mean near 0 and would attract
+    Two precautions go beyond the paper. A class that the networks have not learned has a mean near 0 and would attract
     every image, so no threshold is below `1 / c`. And an image whose given label is also the most probable one is no
-    suspect.
+    issue.
 
     Args:
         labels: int `(n,)`, the given labels.
@@ -47,14 +47,14 @@ def confident_learning(labels: np.ndarray, probabilities: np.ndarray) -> LabelEr
     reached = np.where(probabilities >= thresholds, probabilities, -1.0)
     counted, confident = reached.argmax(1), reached.max(1) >= 0
     table = np.bincount((labels * classes + counted)[confident], minlength=classes**2).reshape(classes, classes)
-    rows = np.maximum(table.sum(1, keepdims=True), 1)
-    joint = table / rows * given[:, None]
+    totals = np.maximum(table.sum(1, keepdims=True), 1)
+    joint = table / totals * given[:, None]
     everyone = np.arange(len(labels))
-    suspicion = probabilities[everyone, counted] - probabilities[everyone, labels]
-    suspects = np.flatnonzero(confident & (counted != labels) & (probabilities.argmax(1) != labels))
-    return LabelErrors(
+    score = probabilities[everyone, counted] - probabilities[everyone, labels]
+    rows = np.flatnonzero(confident & (counted != labels) & (probabilities.argmax(1) != labels))
+    return LabelIssues(
         joint=joint / max(joint.sum(), 1e-12),
-        suspects=suspects[np.argsort(-suspicion[suspects], kind="stable")],
+        rows=rows[np.argsort(-score[rows], kind="stable")],
         suggested=counted,
-        suspicion=suspicion,
+        issue_score=score,
     )

@@ -1,0 +1,90 @@
+"""Write what an audit found: a page, tables, lists for `fit`, a summary."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from fer_lightning.audit.data_set import DataSet
+from fer_lightning.audit.duplicates import copies
+from fer_lightning.audit.findings import SEVERITIES, Finding, many
+from fer_lightning.audit.label_issues import listed
+from fer_lightning.files import replace_text, replacing
+from fer_lightning.reports.page import filled, thumbnail
+
+_SHOWN = 20
+
+
+def write_findings(folder: Path, data: DataSet, findings: Sequence[Finding], seconds: float) -> None:
+    """Write report.html, findings.json, findings.csv, images.csv, split.csv, duplicates.csv, label_issues.csv.
+
+    The last one is there only if there were predictions.
+
+    Args:
+        folder: Where to.
+        data: What was examined.
+        findings: In the order to show them.
+        seconds: How long it took.
+    """
+    legend = data.legend
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for one in findings:
+        rows.append((one.name, one.severity, one.title, ""))
+        rows += [(one.name, one.severity, "", " | ".join(row)) for row in one.rows]
+    _write_csv(folder / "findings.csv", ("finding", "severity", "title", "detail"), rows)
+    _write_csv(folder / "duplicates.csv", ("image",), ((image,) for image in copies(data)))
+    if data.predictions is not None:
+        _write_csv(folder / "label_issues.csv", ("image", "label", "suggested", "issue_score"), listed(data))
+    columns = ("error", "format", "mode", "width", "height", "size")
+    _write_csv(
+        folder / "images.csv",
+        ("image", *columns[:-1], "bytes", "color", "progressive", "dhash"),
+        (
+            [
+                image,
+                *(getattr(one, name) for name in columns),
+                _yes(one.color),
+                _yes(one.progressive),
+                f"{one.dhash:016x}",
+            ]
+            for image, one in zip(legend.images, data.metadata, strict=True)
+        ),
+    )
+    data.split.write_csv(folder / "split.csv")
+    content = {
+        "legend": str(legend.path.resolve()),
+        "images": len(legend),
+        "classes": list(legend.class_names),
+        "seconds": round(seconds, 1),
+        "findings": [asdict(finding) for finding in findings],
+    }
+    replace_text(folder / "findings.json", json.dumps(content, indent=2) + "\n")
+    shown = {image for finding in findings for exhibit in finding.exhibits for image in exhibit.images}
+    thumbnails = {image: thumbnail(legend.image_dir / image) for image in shown}
+    page = filled("audit.html", content=content, thumbnails=thumbnails, shown=_SHOWN)
+    replace_text(folder / "report.html", page)
+
+
+def summary(data: DataSet, findings: Sequence[Finding]) -> str:
+    """The findings for the terminal, a line or two each."""
+    legend = data.legend
+    lines = [f"{legend.path}: {many(len(legend), 'image')}, {len(legend.class_names)} classes", ""]
+    for finding in findings:
+        lines.append(f"{finding.severity:<8} {finding.title}")
+        if finding.severity != "info" and finding.remedy:
+            lines.append(f"{'':<8} -> {finding.remedy}")
+    counts = [f"{sum(finding.severity == severity for finding in findings)} {severity}" for severity in SEVERITIES]
+    return "\n".join([*lines, "", ", ".join(counts)])
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _write_csv(path: Path, heading: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with replacing(path, newline="", errors="backslashreplace") as stream:
+        csv.writer(stream).writerows([heading, *rows])

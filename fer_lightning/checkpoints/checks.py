@@ -1,0 +1,56 @@
+"""Refuse a checkpoint that was trained for something else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from fer_lightning.checkpoints.info import CheckpointInfo
+from fer_lightning.errors import FERError
+from fer_lightning.model.expression_model import ExpressionModel
+
+_FRAMING = ("faces", "margin", "detector")
+"""A network that was trained on face crops takes the faces found in photographs, so these may differ."""
+
+
+def check_same_model(info: CheckpointInfo, model: ExpressionModel) -> None:
+    """Compare class names and input specification, but for the framing, with what a checkpoint says about itself.
+
+    Raises:
+        FERError: If they differ.
+    """
+    pairs: dict[str, tuple[Any, Any]] = {
+        "other class names": (list(model.class_names), list(info.class_names)),
+        "another input specification": (model.input_spec.to_dict(), info.input_spec.to_dict()),
+    }
+    for name, (ours, theirs) in pairs.items():
+        if _comparable(ours) != _comparable(theirs):
+            raise FERError(
+                f"The checkpoint was trained with {name}. Expected {ours}. Found in the checkpoint: {theirs}. "
+                "Leave the matching options away: they are read from the checkpoint."
+            )
+
+
+def check_same_weights(given: Mapping[str, Tensor], own: Mapping[str, Tensor], network: str) -> None:
+    """Compare names and shapes of weights.
+
+    Raises:
+        FERError: If they differ; it names the first that does.
+    """
+    theirs = {name: tuple(value.shape) for name, value in given.items()}
+    ours = {name: tuple(value.shape) for name, value in own.items()}
+    if theirs == ours:
+        return
+    order = list(ours) + list(theirs)
+    name = min(set(ours.items()) ^ set(theirs.items()), key=lambda item: order.index(item[0]))[0]
+    raise FERError(
+        f"The checkpoint holds the weights of another network than {network}: '{name}' is "
+        f"{theirs.get(name, 'missing')} in the checkpoint, {ours.get(name, 'missing')} here. Leave --model.* "
+        "options away: they are read from the checkpoint."
+    )
+
+
+def _comparable(value: Any) -> Any:
+    return {key: item for key, item in value.items() if key not in _FRAMING} if isinstance(value, dict) else value

@@ -1,0 +1,109 @@
+"""Start a network from weights that were trained for something else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from fer_lightning.checkpoints.reading import read_checkpoint
+from fer_lightning.checkpoints.weights import SUFFIX, weights_path
+from fer_lightning.errors import FERError
+
+
+def load_into(network: nn.Module, path: str | os.PathLike[str], class_names: Sequence[str] = ()) -> str:
+    """Start a network from a file: each tensor whose name and shape fit; the rest stays as it was.
+
+    A first layer for another number of channels is taken over too: for one channel its weights are summed, so that a
+    gray image gives what it gave with three equal channels, and for three they are divided evenly.
+
+    Args:
+        network: Changed in place.
+        path: A checkpoint of ours, a safetensors file, or a plain state dict, such as torchvision's.
+        class_names: Names of the network's outputs. Where they are known of the file as well and differ, its last layer
+            is taken class by class, and classes that it does not have stay as they were.
+
+    Returns:
+        What was loaded and what was not, in one sentence.
+
+    Raises:
+        FERError: If the file cannot be read or nothing in it fits.
+    """
+    file = weights_path(path, "--model.fine_tuning.weights")
+    given, known_classes = _read(file)
+    own = network.state_dict()
+    if not set(given) & set(own):  # a wrapper's name in front, as of TorchvisionModel
+        given = {f"model.{name}": value for name, value in given.items()}
+    shared: list[str] = []
+    if known_classes and class_names and known_classes != list(class_names):
+        shared = [label for label in class_names if label in known_classes]
+        for name in _layer(network, last=True) & set(given):
+            if given[name].shape[1:] == own[name].shape[1:]:
+                given[name] = _class_by_class(given[name], known_classes, own[name], class_names)
+        if not shared:
+            given = {name: value for name, value in given.items() if name not in _layer(network, last=True)}
+    adapted = [name for name in _layer(network, last=False) & set(given) if _other_channels(given[name], own[name])]
+    for name in adapted:
+        given[name] = _channels_changed(given[name], own[name].shape[1])
+    fitting = {name: value for name, value in given.items() if name in own and value.shape == own[name].shape}
+    if not fitting:
+        name = type(network).__name__
+        raise FERError(f"Nothing in '{path}' fits the network {name}: no tensor has its name and shape.")
+    network.load_state_dict(fitting, strict=False)
+    said = f"{len(fitting)} of {len(own)} tensors from {path}"
+    if adapted:
+        said += f"; its first layer changed to {own[adapted[0]].shape[1]} channels"
+    if shared:
+        said += f"; of its last layer the classes {', '.join(shared)}"
+    missing = [name for name in own if name not in fitting]
+    if missing:
+        said += f"; not in it or of another shape, so left as they start: {', '.join(missing)}"
+    return said
+
+
+def _read(file: Path) -> tuple[dict[str, Tensor], list[str]]:
+    """The network's weights in a file of any of the known kinds, and its class names if it says them."""
+    if file.suffix in (SUFFIX, ".ckpt"):
+        try:
+            info, state = read_checkpoint(file)
+            return state, list(info.class_names)
+        except FERError:
+            if file.suffix == SUFFIX:
+                raise
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever unpickling raises for a file that is none
+        raise FERError(f"Cannot read the weights '{file}': {type(error).__name__}: {error}.") from None
+    state = content.get("state_dict", content) if isinstance(content, dict) else {}
+    return {name: value for name, value in state.items() if isinstance(value, Tensor)}, []
+
+
+def _layer(network: nn.Module, last: bool) -> set[str]:
+    """The names of the tensors of the first convolution, or of the last layer, whose rows are classes."""
+    kinds = nn.Linear | nn.Conv2d if last else nn.Conv2d
+    layers = [layer for layer in network.named_modules() if isinstance(layer[1], kinds)]
+    chosen = layers[-1:] if last else layers[:1]
+    return {f"{name}.{tensor}" for name, layer in chosen for tensor, _ in layer.named_parameters()}
+
+
+def _class_by_class(given: Tensor, known: Sequence[str], own: Tensor, class_names: Sequence[str]) -> Tensor:
+    """The rows of `given`, one for each of `known`, where `class_names` has them; elsewhere the own ones."""
+    rows = own.clone()
+    for row, label in enumerate(class_names):
+        if label in known:
+            rows[row] = given[known.index(label)]
+    return rows
+
+
+def _other_channels(given: Tensor, own: Tensor) -> bool:
+    """Whether two kernels differ in their number of input channels alone."""
+    same = given.ndim == own.ndim == 4 and given.shape[0] == own.shape[0] and given.shape[2:] == own.shape[2:]
+    return same and given.shape[1] != own.shape[1] and 1 in (given.shape[1], own.shape[1])
+
+
+def _channels_changed(kernel: Tensor, channels: int) -> Tensor:
+    """A kernel `(out, in, h, w)` for another number of channels that answers equal channels as before."""
+    return kernel.sum(1, keepdim=True).expand(-1, channels, -1, -1) / channels

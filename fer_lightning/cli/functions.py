@@ -1,0 +1,54 @@
+"""Verbs that are plain functions: their docstrings and types make the parser."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+from fer_lightning.cli.commands import Command
+from fer_lightning.cli.parser import OneMessage
+from fer_lightning.cli.words import take
+from fer_lightning.program import program
+
+
+def run(command: Command, words: Sequence[str]) -> None:
+    """Run a verb with the words behind it.
+
+    Raises:
+        FERError: After a user's mistake.
+        SystemExit: With status 1 if what it found is `failed`; after `--help_all`.
+    """
+    parser, function = parser_of(command)
+    if "--help_all" in words:
+        parser.print_help()
+        return
+    taken, words = take(words, *(f"--{old}" for old in command.renamed))
+    for old, values in taken.items():
+        new = command.renamed[old]
+        print(f"Note   --{old} is {'now --' + new if new else command.gone}.", file=sys.stderr)
+        words += [f"--{new}={value}" for value in values if new]
+    given: dict[str, Any] = {}
+    if command.rest:
+        own = [name.partition("=")[0] for name in parser._option_string_actions if name not in ("-h", "--help")]
+        taken, given[command.rest] = take(words, *own)
+        words = [f"--{name}={values[-1]}" for name, values in taken.items()]
+    parser.check_options(words)
+    found = function(**given, **vars(parser.instantiate_classes(parser.parse_args(words))))
+    if getattr(found, "failed", False):
+        raise SystemExit(1)
+
+
+def parser_of(command: Command) -> tuple[OneMessage, Callable[..., Any]]:
+    """The parser of a verb's options, and its function."""
+    module, _, name = command.entry.partition(":")
+    function: Callable[..., Any] = getattr(import_module(module), name)
+    about = inspect.cleandoc(function.__doc__ or "").partition("\nArgs:")[0]
+    parser = OneMessage(usage=f"{program()} {command.name} [options]", description=about)
+    parser.add_function_arguments(function, skip={command.several.removeprefix("--"), command.rest})
+    if command.several:
+        says = next((option.text for option in command.options if option.name == command.several), "")
+        parser.add_argument(command.several, nargs="+", action="extend", type=str, help=says)
+    return parser, function

@@ -1,0 +1,81 @@
+"""What a data set tells the training: classes, input, frequencies, where it is from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from fer_lightning.data.input_spec import InputSpec
+from fer_lightning.data.legend import EXPRESSIONS
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a network was trained on, in plain values; `c` classes.
+
+    Attributes:
+        names: The data sets' names, for people.
+        license: Under which license images and labels may be used; empty if nobody said.
+        class_counts: `c` numbers of training images.
+        target_prior: `c` mean training targets: the class frequencies, or those of the votes.
+        draws: `c` numbers: how often an image of the class is expected in an epoch; empty where all come once.
+        batch_size: Images in a training batch on each device; 0 if not known.
+        split: The rule by which images were divided.
+        split_fingerprint: Changes with every image, label and subset.
+        leakage_fingerprint: A sample of the training images, to find them again among those of a test.
+        validates_on_test: Whether the testing subset serves for validation too.
+    """
+
+    names: tuple[str, ...] = ()
+    license: str = ""
+    class_counts: tuple[int, ...] = ()
+    target_prior: tuple[float, ...] = ()
+    draws: tuple[float, ...] = ()
+    batch_size: int = 0
+    split: str = ""
+    split_fingerprint: str = ""
+    leakage_fingerprint: tuple[str, ...] = ()
+    validates_on_test: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """In the plain values that a checkpoint can hold."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainingData:
+        """What `to_dict` gave."""
+        given: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in values.items()}
+        return cls(**given)
+
+
+@dataclass(frozen=True)
+class DataInfo:
+    """What a network has to know of its data.
+
+    Attributes:
+        class_names: Names of the classes, in the order of the network's outputs.
+        input_spec: How an image becomes the network's input.
+        training: What is trained on, where that is known; priors, logit adjustment and schedules need it.
+    """
+
+    class_names: tuple[str, ...] = EXPRESSIONS
+    input_spec: InputSpec = field(default_factory=InputSpec)
+    training: TrainingData = TrainingData()
+
+    def to_dict(self) -> dict[str, Any]:
+        """In plain values."""
+        return {
+            "class_names": list(self.class_names),
+            "input_spec": self.input_spec.to_dict(),
+            "training": self.training.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> DataInfo:
+        """What `to_dict` gave."""
+        return cls(
+            tuple(values["class_names"]),
+            InputSpec(**values["input_spec"]),
+            TrainingData.from_dict(values.get("training", {})),
+        )

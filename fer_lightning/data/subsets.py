@@ -1,0 +1,196 @@
+"""The subsets of a data set, from its sources to the samples in them; without Lightning."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from fer_lightning.data.batches import DecodeFiles, FaceSamples, ReadDecoded
+from fer_lightning.data.combine import split_and_combine
+from fer_lightning.data.decoded_cache import decoded
+from fer_lightning.data.image_checks import check_images
+from fer_lightning.data.input_spec import InputSpec
+from fer_lightning.data.label_overrides import override_labels, read_exclude, read_relabel
+from fer_lightning.data.legend import Conflicts, Legend
+from fer_lightning.data.sources import DataSource
+from fer_lightning.data.sources.legend_csv import LegendCsv
+from fer_lightning.data.sources.synthetic import SyntheticFaces
+from fer_lightning.data.splits import TESTING, TRAINING, VALIDATION, Split
+from fer_lightning.data.tree import build_tree, is_built, tree_path
+from fer_lightning.data.votes import vote_distribution
+from fer_lightning.errors import FERError
+
+
+class Subsets:
+    """Reads data sets at first use, splits them, and decodes what is asked for.
+
+    Args:
+        sources: The data sets; several are split each by itself and combined.
+        classes: The class list; None takes the labels that there are.
+        split_options: Arguments of `make_split`.
+        exclude: CSV file of images to leave out of training and validation.
+        relabel: CSV file of labels to use in training and validation instead.
+        soft_labels: Whether training samples have the distribution of the votes as targets.
+        input_spec: How an image becomes the network's input.
+        folder: Where decoded images and the tree are kept.
+        cache: Whether images are decoded once, and not each time they are loaded.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[DataSource],
+        classes: tuple[str, ...] | None,
+        split_options: dict[str, Any],
+        exclude: str | None,
+        relabel: str | None,
+        soft_labels: bool,
+        input_spec: InputSpec,
+        folder: str,
+        cache: bool,
+    ) -> None:
+        self.sources, self._classes, self._options = sources, classes, split_options
+        self._exclude, self._relabel, self._soft_labels = exclude, relabel, soft_labels
+        self.input_spec, self.folder, self.cache = input_spec, folder, cache
+        self._prepared: set[int | None] = set()
+        self._samples: dict[tuple[int, bool], FaceSamples] = {}
+
+    @cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """The class list, without reading anything if it is known without."""
+        known = self._classes or (self.sources[0].class_names if len(self.sources) == 1 else None)
+        return known or self.legend.class_names
+
+    @cached_property
+    def legends(self) -> list[Legend]:
+        """The legend of every data set."""
+        legends = [source.read() for source in self.sources]
+        if len(legends) == 1 and self._classes and self._classes != legends[0].class_names:
+            return [legends[0].with_classes(self._classes)]
+        return legends
+
+    @property
+    def legend(self) -> Legend:
+        """All images; those of several data sets combined."""
+        return self.legends[0] if len(self.legends) == 1 else self._whole.legend
+
+    @property
+    def names(self) -> list[str]:
+        """What people call the data sets."""
+        return [source.name or _folder_name(legend) for source, legend in zip(self.sources, self.legends, strict=True)]
+
+    @cached_property
+    def _whole(self) -> Split:
+        """The split before anything is excluded or relabelled."""
+        return split_and_combine(self.legends, self._classes, **self._options)
+
+    @cached_property
+    def split(self) -> Split:
+        """The subset of every image that is used.
+
+        Raises:
+            FERError: If a data set or list cannot be read, or a subset would be empty.
+        """
+        split = self._whole
+        if self._exclude or self._relabel:
+            relabel = read_relabel(self._relabel, self.class_names) if self._relabel else {}
+            split = override_labels(split, read_exclude(self._exclude) if self._exclude else (), relabel)
+        if self._options["val_fraction"] > 0 and split.counts[VALIDATION].sum() == 0:
+            raise FERError(
+                f"The validation subset is empty: {len(split.legend)} images are too few for --data.val_fraction "
+                f"{self._options['val_fraction']}. Raise it, or set 0 to validate on the testing images."
+            )
+        return split
+
+    @property
+    def validation(self) -> int:
+        """Which subset serves for validation: the testing one if there is no other."""
+        return VALIDATION if self.split.counts[VALIDATION].any() else TESTING
+
+    @property
+    def tree_path(self) -> Path:
+        """Where the image folders of the split stand, once they are built."""
+        return tree_path(self.split, self.folder, self._name)
+
+    @property
+    def _name(self) -> str:
+        return "-".join(map(_folder_name, self.legends)) or "data"
+
+    def prepare(self, subset: int | None = None) -> None:
+        """Decode or check the images of a subset; without one, all that are used, and build the tree. Once.
+
+        Raises:
+            FERError: If images are unreadable (all are listed), the disk is full or the folder cannot be written.
+        """
+        if not self._prepared.isdisjoint((subset, None)):
+            return
+        rows = np.arange(len(self.split.legend)) if subset is None else self.split.rows(subset)
+        if self.cache:
+            self._decoded(rows)
+        elif not is_built(self.tree_path, self.split):
+            check_images(self.split.legend, rows)
+        if subset is None:
+            build_tree(self.split, self.folder, self._name)
+        self._prepared.add(subset)
+
+    def samples(self, subset: int, repeated: bool = False) -> FaceSamples:
+        """A subset as a data set of whole batches, in the order of `Split.rows`; images are decoded if need be.
+
+        Args:
+            subset: 0 training, 1 validation, 2 testing.
+            repeated: Whether numbers beyond the last sample are repetitions, see `FaceSamples`.
+        """
+        if (subset, repeated) not in self._samples:
+            legend, rows = self.split.legend, self.split.rows(subset)
+            gather: Callable[[list[int]], Tensor]
+            if self.cache:
+                gather = ReadDecoded(*self._decoded(rows))
+            else:
+                self.input_spec.need_detector()
+                paths = [legend.image_dir / legend.images[row] for row in rows.tolist()]
+                gather = DecodeFiles(paths, self.input_spec.load)
+            targets = vote_distribution(legend, rows) if self._soft_labels and subset == TRAINING else None
+            self._samples[subset, repeated] = FaceSamples(legend.labels[rows], gather, targets, repeated)
+        return self._samples[subset, repeated]
+
+    def _decoded(self, rows: np.ndarray) -> tuple[Path, np.ndarray]:
+        """The cache with the images in these rows of the split decoded, and their rows in it."""
+        legend = self.legend  # the cache has room for all images, also those left out
+        places = legend.rows_of([self.split.legend.images[row] for row in rows.tolist()])
+        return decoded(legend, self.input_spec, self.folder, self._name, places), places
+
+
+def chosen_sources(
+    source: DataSource | None,
+    root: str | Sequence[str] | None,
+    legend: str | None,
+    images: str | None,
+    classes: Sequence[str] | None,
+    conflicts: Conflicts,
+) -> list[DataSource]:
+    """What the options for a data set mean; see `FERDataModule`.
+
+    Raises:
+        FERError: If they contradict each other.
+    """
+    if source is not None:
+        if root or legend or images:
+            raise FERError("--data.source is the data set: --data.root, legend and images do not go with it.")
+        return [source]
+    roots = [os.fspath(root)] if isinstance(root, str | os.PathLike) else root or []
+    if not roots and legend is None:
+        return [SyntheticFaces()]
+    if len(roots) > 1:
+        if legend or images:
+            raise FERError("--data.legend and --data.images go with one --data.root, not with a list.")
+        return [LegendCsv(one, conflicts=conflicts) for one in roots]  # not each need have all classes
+    return [LegendCsv(roots[0] if roots else ".", legend, images, list(classes) if classes else None, conflicts)]
+
+
+def _folder_name(legend: Legend) -> str:
+    return legend.image_dir.resolve().parent.name

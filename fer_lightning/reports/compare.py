@@ -1,0 +1,106 @@
+"""`compare`: which of several runs is better on the same test images, and is the difference more than luck?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fer_lightning.errors import FERError
+from fer_lightning.evaluation.bootstrap import described
+from fer_lightning.evaluation.compare import compared
+from fer_lightning.evaluation.measures import MEASURES
+from fer_lightning.evaluation.predictions import Predictions, read_predictions
+from fer_lightning.files import replace_text
+from fer_lightning.reports.figures import figure, span, without_nan
+
+
+def compare(runs: Sequence[str], runs_dir: str = "runs", output: str | None = None) -> dict[str, Any]:
+    """Compare runs with the first one on the same test images.
+
+    Args:
+        runs: Two or more runs that were tested: names, or paths of their folders.
+        runs_dir: Folder that holds the runs.
+        output: JSON file for the figures.
+
+    Returns:
+        For each run after the first: every measure of both, the difference with its 95 % interval from a bootstrap that
+        redraws the same people for both (None with one person only), and the p-value of McNemar's exact test.
+
+    Raises:
+        FERError: If a run is named twice or was not tested, or the runs were tested on different images, labels or
+            classes.
+    """
+    if len(runs) < 2:
+        raise FERError(f"compare needs two runs or more. Expected their names. Received: {list(runs)}.")
+    folders: dict[Path, str] = {}
+    for run in runs:
+        folder = _folder(run, runs_dir)
+        if (twin := folders.setdefault(folder.resolve(), run)) != run or runs.count(run) > 1:
+            raise FERError(
+                f"compare needs different runs. Received: '{twin}' and '{run}', which are both the folder "
+                f"'{folder.resolve()}'. Name each run once."
+            )
+    found = {run: _sorted(read_predictions(folder / "test" / "predictions.csv")) for folder, run in folders.items()}
+    first_name, *others = found
+    first = found[first_name]
+    content: dict[str, Any] = {
+        "first": first_name,
+        "images": len(first.images),
+        "intervals": described(first.identities),
+        "runs": {first_name: {"metrics": first.measures.values()}},
+    }
+    for name in others:
+        _check_same(first_name, first, name, found[name])
+        content["runs"][name] = compared(first, found[name])
+    content = without_nan(content)
+    print(_table(content))
+    if output is not None:
+        replace_text(output, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    return content
+
+
+def _folder(run: str, runs_dir: str) -> Path:
+    named = Path(runs_dir) / run
+    return named if named.is_dir() else Path(run)
+
+
+def _sorted(predictions: Predictions) -> Predictions:
+    keys = list(zip(predictions.images, predictions.labels.tolist(), strict=True))
+    return predictions.take(sorted(range(len(keys)), key=keys.__getitem__))
+
+
+def _check_same(first_name: str, first: Predictions, name: str, other: Predictions) -> None:
+    if first.class_names != other.class_names:
+        raise FERError(
+            f"'{first_name}' and '{name}' have different classes: {', '.join(first.class_names)} and "
+            f"{', '.join(other.class_names)}. Only runs with the same classes can be compared."
+        )
+    if first.images != other.images or first.labels.tolist() != other.labels.tolist():
+        both = len(set(first.images) & set(other.images))
+        raise FERError(
+            f"'{first_name}' and '{name}' were not tested on the same images: {len(first.images)} and "
+            f"{len(other.images)}, {both} of them in both. Give `test` the same --data options for both."
+        )
+
+
+def _table(content: dict[str, Any]) -> str:
+    (first_name, first), *others = content["runs"].items()
+    lines = [f"{content['images']:,} images, the same for all runs. Intervals: {content['intervals']}."]
+    for name, run in others:
+        lines += ["", f"{'':<26}{first_name[:12]:>12} {name[:12]:>12}   difference (95 % interval)"]
+        for measure, change in run["differences"].items():
+            low, high = change["low"], change["high"]
+            surely = "  *" if low is not None and (low > 0 or high < 0) else ""
+            lines.append(
+                f"{measure:<26}{figure(first['metrics'][measure], 4):>12} {figure(run['metrics'][measure], 4):>12}   "
+                f"{figure(change['value'], 4, '+')} ({span(low, high, 4, '+')}){surely}"
+            )
+        lines.append(
+            f"Right where the other is wrong: {first_name} {run['only_first_right']}, {name} {run['only_this_right']}; "
+            f"McNemar's exact test p = {run['mcnemar_p']:.3g}"
+        )
+    lower = sorted(name for name, measure in MEASURES.items() if measure.lower_is_better)
+    lines.append(f"* the interval does not contain 0. Lower is better for {', '.join(lower)}.")
+    return "\n".join(lines)

@@ -1,0 +1,42 @@
+"""How a result was obtained: command, versions, machine, commit."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from fer_lightning.version import __version__
+
+
+def how() -> dict[str, str]:
+    """How a result was obtained: command, versions, hardware, git commit."""
+    facts = {
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "fer_lightning": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": version("torchvision"),
+        "lightning": version("lightning"),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "accelerator": str(torch.accelerator.current_accelerator(check_available=True) or "none"),
+    }
+    try:
+        commit = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40"],  # noqa: S607 (whatever git the user has)
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+        facts["commit"] = commit.stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        pass
+    return facts

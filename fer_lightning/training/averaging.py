@@ -1,0 +1,33 @@
+"""The exponential moving average of a network's weights."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+    """Move an average of weights and buffers towards a network (arXiv 1703.01780, section 2).
+
+    Args:
+        average: Changed in place; a copy of the network's structure.
+        network: Where it moves to.
+        decay: What remains of the average; less in the first steps, and nothing in the first.
+        step: Number of the step that was just taken, from 0.
+    """
+    decay = min(decay, (1 + step) / (10 + step))
+    pairs = list(zip(_tensors(average), _tensors(network), strict=True))
+    floats = [pair for pair in pairs if pair[0].is_floating_point()]
+    if step and floats:
+        get_ema_multi_avg_fn(decay)([mean for mean, _ in floats], [now for _, now in floats], step)  # type: ignore[no-untyped-call]
+    for mean, now in pairs:
+        if not step or not mean.is_floating_point():
+            mean.copy_(now)
+
+
+def _tensors(network: nn.Module) -> chain[torch.Tensor]:
+    return chain(network.parameters(), network.buffers())

@@ -1,0 +1,107 @@
+"""RunSummary: what is trained on, what came out, how to go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+
+from fer_lightning.checkpoints.reading import read_checkpoint
+from fer_lightning.data.datamodule import FERDataModule
+from fer_lightning.data.splits import TESTING, VALIDATION
+from fer_lightning.files import replace_text
+from fer_lightning.program import program
+from fer_lightning.reports.model_card import model_card
+from fer_lightning.training.classifier import ExpressionClassifier
+
+
+class RunSummary(Callback):
+    """Says at the start what is trained on, and at the end what came out and how to go on.
+
+    Args:
+        folder: The run's folder.
+        chosen: Whether the precision was chosen by the machine and not by the user.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], chosen: bool = False) -> None:
+        self.folder, self.chosen = Path(folder), chosen
+        self._started = time.monotonic()
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say what is trained, and start the clock."""
+        classifier = pl_module if isinstance(pl_module, ExpressionClassifier) else None
+        network = classifier.trained_network if classifier else pl_module
+        weights = sum(parameter.numel() for parameter in network.parameters())
+        if trainer.is_global_zero:
+            device, precision = trainer.strategy.root_device.type, trainer.precision
+            threads = f", {torch.get_num_threads()} threads" if device == "cpu" else ""
+            print(f"Network {type(network).__name__}, {weights:,} parameters")
+            if classifier and classifier.loaded:
+                print(f"Weights {classifier.loaded}")
+            why = " (the fastest here; --trainer.precision decides otherwise)" if self.chosen else ""
+            print(f"Compute {trainer.world_size} x {device}{threads}, {precision}{why}", flush=True)
+        self._started = time.monotonic()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Close a fit that came to its end, after the progress bar is gone."""
+        ended = trainer.is_global_zero and not trainer.fast_dev_run  # type: ignore[attr-defined]
+        if stage == "fit" and ended and not trainer.interrupted:
+            self._close(trainer)
+
+    def _close(self, trainer: Trainer) -> None:
+        """Name the best checkpoint and the next command."""
+        seconds = round(time.monotonic() - self._started)
+        lines = [f"Trained {_epochs(trainer.current_epoch)} in {seconds // 60}:{seconds % 60:02d}; {_why(trainer)}."]
+        best = next((c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor), None)
+        found: dict[str, Any] = {"epochs": trainer.current_epoch, "seconds": seconds}
+        if best is not None and best.best_model_path and best.best_model_score is not None:
+            found |= {"monitor": best.monitor, "best": float(best.best_model_score)}
+            path = _short(best.best_model_path)
+            baseline = self._baseline(trainer) if best.monitor == "val_acc" else ""
+            lines.append(f"Best   {best.monitor} {best.best_model_score:.4f}{baseline}")
+            lines.append(f"       {path}")
+            lines.append(f"Next   {program()} test --ckpt_path {path}")
+            card = model_card(self.folder.name, read_checkpoint(best.best_model_path)[0])
+            replace_text(self.folder / "model_card.md", card)
+            lines.append(f"       model card in {self.folder / 'model_card.md'}")
+        elif best is not None:
+            lines.append(f"Best   none: the training ended before there was a {best.monitor}")
+        replace_text(self.folder / "summary.json", json.dumps(found) + "\n")
+        lines.append(f"       figures of every epoch in {self.folder / 'metrics.csv'}")
+        print("\n" + "\n".join(lines), flush=True)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Say how an interrupted run is continued."""
+        last = self.folder / "checkpoints" / "last.ckpt"
+        if trainer.is_global_zero and trainer.state.fn == "fit" and last.is_file():
+            print(f"\nInterrupted. Continue with: {program()} fit --ckpt_path {last}", flush=True)
+
+    def _baseline(self, trainer: Trainer) -> str:
+        data = getattr(trainer, "datamodule", None)
+        if not isinstance(data, FERDataModule):
+            return ""
+        label, frequency = data.majority(TESTING if data.validates_on_testing else VALIDATION)
+        return f"   (always answering '{label}': {frequency:.4f})"
+
+
+def _epochs(count: int) -> str:
+    return "1 epoch" if count == 1 else f"{count} epochs"
+
+
+def _why(trainer: Trainer) -> str:
+    for callback in trainer.early_stopping_callbacks:
+        if isinstance(callback, EarlyStopping) and callback.stopped_epoch:
+            return f"stopped early, as {callback.monitor} had not improved for {_epochs(callback.wait_count)}"
+    return "all that were asked for"
+
+
+def _short(path: str) -> str:
+    """The path as a user in this folder would type it."""
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative

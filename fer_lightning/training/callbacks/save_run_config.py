@@ -1,0 +1,34 @@
+"""SaveRunConfig: the run's configuration, in its folder and in every checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.cli import SaveConfigCallback
+
+from fer_lightning.files import replace_text
+from fer_lightning.training.classifier import ExpressionClassifier
+
+
+class SaveRunConfig(SaveConfigCallback):
+    """Saves the configuration as `config.yaml` in the run's folder, and tells the model, for its checkpoints."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Tell the model its configuration."""
+        if isinstance(pl_module, ExpressionClassifier):
+            pl_module.run_config = self._text()
+        super().setup(trainer, pl_module, stage)
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write the file when training starts; other verbs leave the run's configuration alone."""
+        if stage == "fit":
+            replace_text(Path(self.config.runs_dir) / self.config.name / "config.yaml", self._text())
+
+    def _text(self) -> str:
+        """The configuration without the checkpoint it was resumed from: repeated, it is a run from the start."""
+        config: Any = self.config.clone()
+        config["ckpt_path"] = None
+        text: str = self.parser.dump(config, skip_none=False, format="yaml")
+        return text

@@ -1,0 +1,32 @@
+"""The focal loss, which turns away from easy images."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from fer_lightning.training.losses.cross_entropy import CrossEntropy, check_range
+
+
+class FocalLoss(CrossEntropy):
+    """Cross-entropy times a power of how wrong the answer is (arXiv 1708.02002, equation 4).
+
+    Its answers are no estimates of probabilities, so which class frequencies a network learns from it is not known.
+
+    Args:
+        gamma: The exponent; 0 is cross-entropy.
+        label_smoothing: As in `CrossEntropy`.
+        logit_adjustment: As in `CrossEntropy`.
+    """
+
+    def __init__(self, gamma: float = 2.0, label_smoothing: float = 0.0, logit_adjustment: float = 0.0) -> None:
+        super().__init__(label_smoothing, logit_adjustment)
+        check_range("gamma", gamma, 10.0)
+        self.gamma = gamma
+
+    def weigh(self, terms: Tensor, log_probabilities: Tensor) -> Tensor:
+        """Terms times `(1 - p) ** gamma`."""
+        return terms * (1 - log_probabilities.exp()) ** self.gamma
+
+    def learned_prior(self) -> list[float]:
+        """Not known, but for an exponent of 0."""
+        return super().learned_prior() if self.gamma == 0 else []

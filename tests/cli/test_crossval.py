@@ -1,0 +1,45 @@
+"""Every image is tested once; an interrupted cross-validation goes on where it was."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+
+from tests.conftest import TINY, run_here
+
+
+@pytest.mark.slow
+def test_crossval_tests_every_image_once_and_goes_on_where_it_was(drawn, tmp_path, capsys):
+    words = ["crossval", "--folds", "2", "--data.root", drawn, *TINY, "--trainer.max_epochs", "1"]
+    run_here(*words, cwd=tmp_path)
+    folder = tmp_path / "runs" / "crossval"
+    together = list(csv.DictReader((folder / "test" / "predictions.csv").open()))
+    assert len({row["image"] for row in together}) == len(together) == 192
+    assert {row["seen"] for row in together} == {"no"}
+    content = json.loads((folder / "crossval.json").read_text())
+    values = [fold["metrics"]["accuracy"]["value"] for fold in content["each"]]
+    assert len(values) == 2
+    assert content["metrics"]["accuracy"]["mean"] == pytest.approx(sum(values) / 2)
+    assert content["metrics"]["accuracy"]["lowest"] == min(values)
+
+    (folder / "seed0-fold1" / "test" / "metrics.json").unlink()
+    kept = (folder / "seed0-fold0" / "checkpoints" / "last.ckpt").stat().st_mtime_ns
+    begun = (folder / "seed0-fold1" / "checkpoints" / "last.ckpt").stat().st_mtime_ns
+    run_here(*words, cwd=tmp_path)
+    assert (folder / "seed0-fold0" / "checkpoints" / "last.ckpt").stat().st_mtime_ns == kept
+    assert (folder / "seed0-fold1" / "checkpoints" / "last.ckpt").stat().st_mtime_ns == begun
+    assert json.loads((folder / "crossval.json").read_text())["metrics"] == content["metrics"]
+    run_here(*words, "--subset", "validation", cwd=tmp_path)
+    assert (folder / "seed0-fold0" / "checkpoints" / "last.ckpt").stat().st_mtime_ns == kept
+    reports = folder.glob("seed*/validate/metrics.json")
+    assert {json.loads(path.read_text())["subset"] for path in reports} == {"validation"}
+    assert json.loads((folder / "crossval-validation.json").read_text())["metrics"] != content["metrics"]
+    none = ["--name", "none", "--subset", "validation", "--data.val_fraction", "0"]
+    with pytest.raises(SystemExit, match="2"):
+        run_here(*words, *none, cwd=tmp_path)
+    assert "needs a validation subset: --data.val_fraction above 0" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        run_here(*words, "--data.color", "gray", cwd=tmp_path)
+    assert "other options" in capsys.readouterr().err

@@ -1,0 +1,78 @@
+"""Predictions survive their file."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fer_lightning import FERError
+from fer_lightning.evaluation.predictions import Predictions, joined, read_predictions
+from tests.evaluation.conftest import NAMES
+
+
+def same(one: Predictions, other: Predictions) -> bool:
+    assert one.labels.tolist() == other.labels.tolist()
+    assert one.seen.tolist() == other.seen.tolist()
+    np.testing.assert_allclose(one.probabilities, other.probabilities, rtol=1e-8)
+    names = ("images", "class_names", "identities", "users")
+    return all(getattr(one, name) == getattr(other, name) for name in names)
+
+
+def test_predictions_survive_the_file(predictions, tmp_path):
+    predictions.write_csv(tmp_path / "p.csv")
+    again = read_predictions(tmp_path / "p.csv")
+    assert again.class_names == NAMES
+    assert same(again, predictions)
+    assert len(joined([again, again]).images) == 120
+    assert same(again.take([3, 1]).take([1, 0]), again.take([1, 3]))
+
+
+@pytest.mark.parametrize(
+    "names", [("label", "seen", "image"), ("identity", "user.id", "seen"), ("a", "b", "predicted")]
+)
+def test_a_class_may_be_called_like_a_column(names, predictions, tmp_path):
+    called = replace(predictions, class_names=names)
+    called.write_csv(tmp_path / "p.csv")
+    assert same(read_predictions(tmp_path / "p.csv"), called)
+    last = next(csv.DictReader((tmp_path / "p.csv").open()))[names[1]]  # by name, a reader gets the probability
+    assert float(last) == pytest.approx(called.probabilities[0, 1])
+
+
+@pytest.mark.parametrize("names", [NAMES, ("label", "seen", "image")])
+def test_files_of_version_0_1_0_are_read(names, predictions, tmp_path):
+    called = replace(predictions, class_names=names)
+    called.write_csv(tmp_path / "p.csv")
+    rows = list(csv.reader((tmp_path / "p.csv").open()))
+    with (tmp_path / "old.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([*row[:4], *row[7:], *row[4:7]] for row in rows)
+    assert same(read_predictions(tmp_path / "old.csv"), called)
+
+
+HEAD = "image,label,predicted,confidence,identity,user.id,seen,joy,fear\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n1,2\n", r"not a predictions\.csv: expected columns image, label"),
+        ("", r"not a predictions\.csv"),
+        (HEAD, "holds no predictions"),
+        (HEAD + "a.png,joy,joy,0.9,a,me,no,0.9,0.1\na.png,joy\n", "is damaged: .* up to line 3"),
+        (HEAD + "a.png,anger,joy,0.9,a,me,no,0.9,0.1\n", "is damaged: .*anger"),
+        (HEAD + "a.png,joy,joy,0.9,a,me,no,0.9,high\n", "is damaged: .*high"),
+    ],
+)
+def test_what_is_wrong_with_the_file_is_said(text, message, tmp_path):
+    (tmp_path / "p.csv").write_text(text)
+    with pytest.raises(FERError, match=message):
+        read_predictions(tmp_path / "p.csv")
+    with pytest.raises(FERError, match="No predictions at"):
+        read_predictions(tmp_path / "none.csv")
+
+
+def test_other_classes_cannot_be_joined(predictions):
+    with pytest.raises(FERError, match="different classes cannot be joined"):
+        joined([predictions, replace(predictions, class_names=("a", "b", "c"))])

