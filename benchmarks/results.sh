@@ -42,7 +42,7 @@ tested fe_pretrained --ckpt_path pretrained --data.root "$data"
 row "the same, --model.class_prior uniform"
 tested fe_uniform --ckpt_path pretrained --data.root "$data" --model.class_prior uniform
 
-row "the same, class shares estimated by shares"
+row "the same, class frequencies estimated by shares"
 tested fe_estimated --ckpt_path pretrained --data.root "$data" --model.class_prior "$(estimated fe_pretrained)"
 
 row "configs/facial_expressions.yaml, five folds"
@@ -68,6 +68,6 @@ tested original_ferplus --ckpt_path runs/original/original.safetensors --data.ro
 row "pretrained with --data.faces whole, facial_expressions, sequential"
 tested sequential --ckpt_path pretrained --data.root "$data" --data.split sequential --data.faces whole
 
-row "the same, class shares estimated by shares"
+row "the same, class frequencies estimated by shares"
 tested sequential_estimated --ckpt_path pretrained --data.root "$data" --data.split sequential --data.faces whole \
     --model.class_prior "$(estimated sequential)"

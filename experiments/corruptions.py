@@ -13,14 +13,13 @@ import os
 import platform
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms import functional as F  # noqa: N812
 
-from fer_lightning.checkpoints.reading import find_checkpoint, load_classifier
+from fer_lightning.checkpoints.reading import load_model
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.evaluation.measures import Measures
 
@@ -67,9 +66,9 @@ CORRUPTIONS: dict[str, tuple[Callable[[Tensor, float], Tensor], list[float]]] = 
 
 def main(path: str, root: str, words: list[str]) -> None:
     """Measure and print."""
-    model = load_classifier(find_checkpoint(path, Path("runs/default")))
+    model = load_model(path)
     options = dict(zip([word.removeprefix("--") for word in words[::2]], words[1::2], strict=True))
-    data = FERDataModule(root, classes=list(model.class_names), **model.preprocessing.to_dict(), **options)  # type: ignore[arg-type]
+    data = FERDataModule(root, classes=list(model.class_names), **model.input_spec.to_dict(), **options)  # type: ignore[arg-type]
     samples = data.samples(2)
     images, labels, *_ = samples.__getitems__(list(range(len(samples))))
 

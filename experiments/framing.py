@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from fer_lightning.checkpoints.reading import find_checkpoint, load_classifier
+from fer_lightning.checkpoints.reading import load_model
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.decoded_cache import decoded, open_decoded
 from fer_lightning.data.splits import TRAINING, VALIDATION
@@ -70,7 +69,7 @@ def main() -> None:
     parser.add_argument("--weights", default="pretrained", help="a checkpoint or exported weights of CompactResNet")
     parser.add_argument("--adjustment", type=float, default=0.35, help="strength of the logit adjustment")
     options = parser.parse_args()
-    model = load_classifier(find_checkpoint(options.weights, Path("runs/default"))).eval()
+    model = load_model(options.weights)
     network: Any = model.network
     first, network.head[-1] = network.head[-1], nn.Identity()
     print(f"{platform.machine()}, {os.cpu_count()} cores; {options.weights} on {options.data}")
@@ -78,21 +77,20 @@ def main() -> None:
     heads = [f"{whose}: {name}" for whose in ("as it is", "new last layer") for name in names]
     rows = [f"| faces | pixels | {' | '.join(heads)} |", "| --- " * 8 + "|"]
     for framing in FRAMINGS:
-        contract = {**model.preprocessing.to_dict(), **framing}
-        words: dict[str, Any] = {"classes": list(model.class_names), "split": "grouped", **contract}
+        spec = {**model.input_spec.to_dict(), **framing}
+        words: dict[str, Any] = {"classes": list(model.class_names), "split": "grouped", **spec}
         data = FERDataModule(options.data, **words)
-        pixels = torch.from_numpy(
-            np.array(open_decoded(decoded(data.legend, data.input_spec, data.prepared_dir, "framing")))
-        )
+        everything = np.arange(len(data.legend))
+        cache = decoded(data.legend, data.input_spec, data.prepared_dir, "framing", everything)
+        pixels = torch.from_numpy(np.array(open_decoded(cache)))
         with torch.inference_mode():
             values = torch.cat([model(some) for some in pixels.split(256)]).clone()
         labels = torch.from_numpy(data.legend.labels).long()
         found = []
         for fold in range(FOLDS):
-            parts = torch.from_numpy(
-                np.array(FERDataModule(options.data, fold=fold, folds=FOLDS, **words).split.subsets)
-            )
-            fitted, held_out = parts == TRAINING, parts == VALIDATION
+            split = FERDataModule(options.data, fold=fold, folds=FOLDS, **words).split
+            subsets = torch.from_numpy(np.array(split.subsets))
+            fitted, held_out = subsets == TRAINING, subsets == VALIDATION
             layer = last_layer(values[fitted], labels[fitted], first, options.adjustment)
             with torch.no_grad():
                 answers = [each(values[held_out]) for each in (first, layer)]
