@@ -17,6 +17,7 @@ from torch import nn
 from torchvision.datasets import ImageFolder
 
 from fer_lightning import FERDataModule, FERError
+from fer_lightning.data.augmentation import Augmentation
 from fer_lightning.data.decoded_cache import open_decoded
 from fer_lightning.data.legend import SUBSETS, Legend
 from fer_lightning.data.legend_lists import make_legend
@@ -257,3 +258,36 @@ def test_only_the_data_module_needs_lightning():
     code = f"import sys\nimport {', '.join(modules)}\nprint(sorted({heavy} & {{*sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+class Sides(LightningModule):
+    """Notes the side of the images of every step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.sides = torch.nn.Parameter(torch.zeros(1)), []
+
+    def training_step(self, batch, batch_idx):
+        self.sides.append(batch.images.shape[-1])
+        return self.weight.sum()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({"max_epochs": 2}, [8, 8, 8, 16, 16, 16]),
+        ({"max_steps": 4}, [8, 8, 16, 16]),
+        ({"max_steps": 4, "max_epochs": 50}, [8, 8, 16, 16]),
+        ({"max_steps": 400, "max_epochs": 2}, [8, 8, 8, 16, 16, 16]),
+    ],
+)
+def test_small_images_come_first_whether_epochs_or_steps_end_the_training(drawn, tmp_path, limits, expected):
+    growing = Augmentation(progressive_sizes=[8, 16])
+    data = FERDataModule(str(drawn), prepared_dir=str(tmp_path), image_size=16, batch_size=48, augmentation=growing)
+    module = Sides()
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "limit_val_batches": 0}
+    Trainer(accelerator="cpu", enable_model_summary=False, **quiet, **limits).fit(module, data)
+    assert module.sides == expected

@@ -23,7 +23,7 @@ OPTIONS = [
     *("--model.lr_scheduler", "StepLR", "--model.lr_scheduler.step_size", "2", "--early_stopping.patience", "3"),
     *("--model.network.init_args.hidden", "64", "--model.network.init_args.dropout", "0.3"),
     *("--data.augmentation.rotation", "10", "--data.augmentation.flip", "true"),
-    *("--model.mixup", "0.2", "--model.ema_decay", "0.9", "--checkpoint_last.every_n_steps", "3"),
+    *("--data.augmentation.mixup", "0.2", "--model.ema_decay", "0.9", "--checkpoint_last.every_n_steps", "3"),
 ]
 
 
