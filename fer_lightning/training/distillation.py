@@ -18,7 +18,7 @@ from fer_lightning.model.expression_model import ExpressionModel
 class Distillation:
     """Blends targets with a trained model's answers to the same images.
 
-    Against doubtful labels (Li et al. 2017, arXiv 1703.02391), or to hand on what a larger network knows
+    Against noisy labels (Li et al. 2017, arXiv 1703.02391), or to hand on what a larger network knows
     (arXiv 1503.02531). Its answers are calibrated, and moved to the class frequencies of the new training.
 
     Args:
