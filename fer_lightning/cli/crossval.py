@@ -16,7 +16,7 @@ from fer_lightning.evaluation.measures import MEASURES
 from fer_lightning.evaluation.predictions import joined, read_predictions
 from fer_lightning.files import replace_text
 from fer_lightning.own_process import run_in_process
-from fer_lightning.reports.evaluation import Evaluation, evaluate
+from fer_lightning.reports.evaluation import evaluate
 
 
 def crossval(
@@ -127,7 +127,7 @@ def _combined_report(folder: Path, folds: int, content: dict[str, Any]) -> None:
     counts = np.bincount(together.labels, minlength=len(together.class_names))
     print(f"\nAll folds together, seed 0 ({config['data']['split']} folds)")
     about = {"subset": f"all {folds} folds'", "how": report["how"], "crossval": content}
-    evaluate(Evaluation(together, counts / counts.sum(), Path(report["image_dir"]), about), folder / "test")
+    evaluate(together, counts / counts.sum(), Path(report["image_dir"]), folder / "test", about)
 
 
 def _table(content: dict[str, Any]) -> str:

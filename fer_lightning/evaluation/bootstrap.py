@@ -42,9 +42,10 @@ def intervals(
         draw = measures.drawn(weights)
         values.append(draw.values())
         per_class.append(draw.per_class)  # worked out already, for the values
-    overall = {name: interval([each[name] for each in values]) for name in measures.values()}
+    whole = measures.drawn()
+    overall = {name: interval([each[name] for each in values]) for name in whole.values()}
     classes = {}
-    for name, column in measures.drawn().per_class.items():
+    for name, column in whole.per_class.items():
         table = np.array([each[name] for each in per_class]).reshape(-1, len(column))
         classes[name] = np.array([interval(one) for one in table.T]).T
     return overall, classes

@@ -14,92 +14,54 @@ MEASURABLE = 10
 ECE_BINS = 15
 
 
-@dataclass(frozen=True)
 class Measures:
     """What is known of `n` samples and `c` classes; what does not depend on weights is worked out once.
 
     Attributes:
         probabilities: float `(n, c)`, rows sum to 1.
         labels: int `(n,)`, the true classes.
+        predicted: int `(n,)`, the most probable classes.
+        confidence: float `(n,)`, their probabilities.
+        right: bool `(n,)`, whether the predicted class is the true one.
+        within_two: bool `(n,)`, whether the true class is one of the two most probable; of equal ones, the first.
+        log_loss: float `(n,)`, the negative natural logarithm of the true class's probability.
+        squared_error: float `(n,)`, 0..2, squared differences from the one-hot label, added up over the classes.
+        bins: int `(n,)`, in which of `ECE_BINS` equal bins of confidence a sample is.
+        enough: bool `(c,)`, whether a class has `MEASURABLE` samples.
     """
 
-    probabilities: np.ndarray
-    labels: np.ndarray
-
-    @cached_property
-    def predicted(self) -> np.ndarray:
-        """Int `(n,)`: the most probable class."""
-        return np.asarray(self.probabilities.argmax(1))
-
-    @cached_property
-    def confidence(self) -> np.ndarray:
-        """Float `(n,)`: the probability of the predicted class."""
-        return np.asarray(self.probabilities.max(1))
-
-    @cached_property
-    def right(self) -> np.ndarray:
-        """Bool `(n,)`: whether the predicted class is the true one."""
-        return np.asarray(self.predicted == self.labels)
-
-    @cached_property
-    def of_label(self) -> np.ndarray:
-        """Float `(n,)`: the probability of the true class."""
-        return np.asarray(self.probabilities[np.arange(len(self.labels)), self.labels])
-
-    @cached_property
-    def within_two(self) -> np.ndarray:
-        """Bool `(n,)`: whether the true class is one of the two most probable; of equal ones, the first come first."""
-        own = self.of_label[:, None]
-        ties = np.arange(self.probabilities.shape[1]) < self.labels[:, None]
-        return np.asarray(((self.probabilities > own) | ((self.probabilities == own) & ties)).sum(1) < 2)
-
-    @cached_property
-    def log_loss(self) -> np.ndarray:
-        """Float `(n,)`: the negative natural logarithm of the true class's probability."""
-        return np.asarray(-np.log(np.clip(self.of_label, 1e-12, 1)))
-
-    @cached_property
-    def squared_error(self) -> np.ndarray:
-        """Float `(n,)`, 0..2: squared differences from the one-hot label, added up over the classes."""
-        return np.asarray(((self.probabilities - np.eye(self.probabilities.shape[1])[self.labels]) ** 2).sum(1))
-
-    @cached_property
-    def bins(self) -> np.ndarray:
-        """Int `(n,)`: in which of `ECE_BINS` equal bins of confidence a sample is."""
-        return np.asarray(np.minimum((self.confidence * ECE_BINS).astype(int), ECE_BINS - 1))
-
-    @cached_property
-    def enough(self) -> np.ndarray:
-        """Bool `(c,)`: whether a class has `MEASURABLE` samples."""
-        return np.asarray(np.bincount(self.labels, minlength=self.probabilities.shape[1]) >= MEASURABLE)
+    def __init__(self, probabilities: np.ndarray, labels: np.ndarray) -> None:
+        classes = np.arange(probabilities.shape[1])
+        own = np.take_along_axis(probabilities, labels[:, None], 1)
+        ahead = (probabilities > own) | ((probabilities == own) & (classes < labels[:, None]))
+        self.probabilities, self.labels = probabilities, labels
+        self.predicted, self.confidence = probabilities.argmax(1), probabilities.max(1)
+        self.right = self.predicted == labels
+        self.within_two = ahead.sum(1) < 2
+        self.log_loss = -np.log(np.clip(own[:, 0], 1e-12, 1))
+        self.squared_error = ((probabilities - (classes == labels[:, None])) ** 2).sum(1)
+        self.bins = np.minimum((self.confidence * ECE_BINS).astype(int), ECE_BINS - 1)
+        self.enough = np.bincount(labels, minlength=len(classes)) >= MEASURABLE
 
     @cached_property
     def orders(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """For each class: samples by falling probability, and where each run of equal probabilities starts."""
-        orders = []
-        for scores in self.probabilities.T:
-            order = np.argsort(-scores, kind="stable")
-            starts = np.flatnonzero(np.r_[True, np.diff(scores[order]) != 0])
-            orders.append((order, starts))
-        return orders
+        orders = [np.argsort(-scores, kind="stable") for scores in self.probabilities.T]
+        runs = [np.diff(self.probabilities[order, label], prepend=np.nan) for label, order in enumerate(orders)]
+        return [(order, np.flatnonzero(steps)) for order, steps in zip(orders, runs, strict=True)]
 
     def drawn(self, weights: np.ndarray | None = None) -> Draw:
         """These samples, each counted as often as `weights`, float `(n,)`, says; None counts each once."""
         return Draw(self, np.ones(len(self.labels)) if weights is None else weights)
 
     def values(self, weights: np.ndarray | None = None) -> dict[str, float]:
-        """Every measure in `MEASURES`; NaN where it is undefined. `weights` as in `drawn`."""
+        """The values of `drawn(weights)`."""
         return self.drawn(weights).values()
 
 
 @dataclass(frozen=True)
 class Draw:
-    """Samples that count with weights: what one draw of a bootstrap is measured on.
-
-    Attributes:
-        samples: The samples.
-        weights: float `(n,)`, how often each counts.
-    """
+    """Samples that count as often as `weights`, float `(n,)`, say: what one draw of a bootstrap is measured on."""
 
     samples: Measures
     weights: np.ndarray
@@ -113,7 +75,7 @@ class Draw:
         """Float `(c, c)`: samples by true (row) and predicted (column) class."""
         classes = self.samples.probabilities.shape[1]
         cells = self.samples.labels * classes + self.samples.predicted
-        return np.asarray(np.bincount(cells, self.weights, minlength=classes**2).reshape(classes, classes), float)
+        return np.bincount(cells, self.weights, classes**2).reshape(classes, classes)
 
     @cached_property
     def per_class(self) -> dict[str, np.ndarray]:
@@ -154,13 +116,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class Measure:
-    """One measure of the whole.
-
-    Attributes:
-        says: What it says, in a few words for reports.
-        compute: Takes a `Draw` and gives the value; NaN where it is undefined.
-        lower_is_better: Whether small values are the good ones.
-    """
+    """One measure of the whole: what it says, in a few words for reports; its value, NaN where it is undefined."""
 
     says: str
     compute: Callable[[Draw], float]
@@ -176,8 +132,8 @@ def _mean_of(name: str, measurable: bool = False) -> Callable[[Draw], float]:
     """The mean over the classes for which a figure is defined."""
 
     def compute(draw: Draw) -> float:
-        values = draw.per_class[name][draw.samples.enough] if measurable else draw.per_class[name]
-        kept = values[~np.isnan(values)]
+        values = draw.per_class[name]
+        kept = values[~np.isnan(values) & (draw.samples.enough | (not measurable))]
         return float(kept.mean()) if len(kept) else float("nan")
 
     return compute

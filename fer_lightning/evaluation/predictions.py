@@ -7,7 +7,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from fer_lightning.evaluation.measures import Measures
 from fer_lightning.files import replacing
 
 _FIXED = ["image", "label", "predicted", "confidence", "identity", "user.id", "seen"]
+_COLUMNS = ("images", "labels", "probabilities", "identities", "users", "seen")
 
 
 @dataclass(frozen=True)
@@ -49,15 +52,11 @@ class Predictions:
     def take(self, rows: Sequence[int]) -> Predictions:
         """Some rows only, in the order of their numbers."""
         chosen = list(rows)
-        return replace(
-            self,
-            images=[self.images[row] for row in chosen],
-            labels=self.labels[chosen],
-            probabilities=self.probabilities[chosen],
-            identities=[self.identities[row] for row in chosen],
-            users=[self.users[row] for row in chosen],
-            seen=self.seen[chosen],
-        )
+        picked: dict[str, Any] = {}
+        for name in _COLUMNS:
+            column = getattr(self, name)
+            picked[name] = column[chosen] if isinstance(column, np.ndarray) else [column[row] for row in chosen]
+        return replace(self, **picked)
 
     def write_csv(self, path: str | os.PathLike[str]) -> None:
         """Write them: seven columns about the image, then a column of probabilities a class, whatever its name."""
@@ -98,16 +97,8 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
             raise FERError(f"'{path}' is damaged: {error!r}, up to line {reader.line_num}. Make it again.") from None
     if not rows:
         raise FERError(f"'{path}' holds no predictions: expected a row an image below the heading.")
-    columns = list(zip(*rows, strict=True))
-    return Predictions(
-        images=list(columns[0]),
-        labels=labels,
-        probabilities=probabilities,
-        class_names=tuple(names),
-        identities=list(columns[4]),
-        users=list(columns[5]),
-        seen=np.array(columns[6]) == "yes",
-    )
+    images, _, _, _, identities, users, seen = (list(column) for column in list(zip(*rows, strict=True))[:7])
+    return Predictions(images, labels, probabilities, tuple(names), identities, users, np.array(seen) == "yes")
 
 
 def of_split(split: Split, rows: np.ndarray, probabilities: np.ndarray) -> Predictions:
@@ -118,19 +109,11 @@ def of_split(split: Split, rows: np.ndarray, probabilities: np.ndarray) -> Predi
         rows: int64 `(n,)`, their rows in it; all of one subset.
         probabilities: float `(n, c)`.
     """
-    legend, chosen = split.legend, rows.tolist()
-    subset = int(split.subsets[rows].max())
-    known = {name for name, other in zip(split.identities, split.subsets.tolist(), strict=True) if other < subset}
-    identities = [split.identities[row] for row in chosen]
-    return Predictions(
-        images=[legend.images[row] for row in chosen],
-        labels=legend.labels[rows],
-        probabilities=probabilities,
-        class_names=legend.class_names,
-        identities=identities,
-        users=[legend.users[row] for row in chosen],
-        seen=np.array([name in known for name in identities]),
-    )
+    legend = split.legend.take(rows)
+    known = set(np.array(split.identities)[split.subsets < split.subsets[rows].max()].tolist())
+    identities = [split.identities[row] for row in rows.tolist()]
+    seen = np.array([name in known for name in identities])
+    return Predictions(legend.images, legend.labels, probabilities, legend.class_names, identities, legend.users, seen)
 
 
 def joined(several: Sequence[Predictions]) -> Predictions:
@@ -142,12 +125,8 @@ def joined(several: Sequence[Predictions]) -> Predictions:
     first = several[0]
     if any(one.class_names != first.class_names for one in several):
         raise FERError(f"Predictions with different classes cannot be joined: {[p.class_names for p in several]}.")
-    return replace(
-        first,
-        images=[image for one in several for image in one.images],
-        labels=np.concatenate([one.labels for one in several]),
-        probabilities=np.concatenate([one.probabilities for one in several]),
-        identities=[name for one in several for name in one.identities],
-        users=[user for one in several for user in one.users],
-        seen=np.concatenate([one.seen for one in several]),
-    )
+    together: dict[str, Any] = {}
+    for name in _COLUMNS:
+        columns = [getattr(one, name) for one in several]
+        together[name] = np.concatenate(columns) if isinstance(columns[0], np.ndarray) else [*chain(*columns)]
+    return replace(first, **together)

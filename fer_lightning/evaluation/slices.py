@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,12 +52,10 @@ def slices_of(predictions: Predictions, metadata: Sequence[ImageMetadata]) -> li
     }
     found = []
     for attribute, values in divisions.items():
-        array = np.array(values)
-        names, counts = np.unique(array, return_counts=True)
-        if len(names) > 1:
-            largest = names[np.argsort(-counts, kind="stable")][:10]
-            rows = {str(name): np.flatnonzero(array == name).tolist() for name in largest}
-            found += [_measured(predictions.take(chosen), attribute, name) for name, chosen in rows.items()]
+        for name, count in Counter(sorted(values)).most_common(10):
+            if count < len(values):
+                rows = [row for row, value in enumerate(values) if value == name]
+                found.append(_measured(predictions.take(rows), attribute, name))
     return found
 
 
@@ -66,32 +65,22 @@ def worst(slices: Sequence[Slice]) -> Slice | None:
     A slice that holds nearly all images is the average, not a slice. Slices differ in how hard they are: one with 98 %
     neutral images is easy. So each is held against its own majority.
     """
-    totals: dict[str, int] = {}
+    totals: Counter[str] = Counter()
     for one in slices:
-        totals[one.attribute] = totals.get(one.attribute, 0) + one.images
+        totals[one.attribute] += one.images
     whole = max(totals.values(), default=0)
     large = [one for one in slices if SMALLEST <= one.images <= 0.9 * whole]
     return min(large, key=lambda one: one.accuracy - one.majority, default=None)
 
 
 def _size(side: int) -> str:
-    for limit in (48, 100, 200, 400):
-        if side < limit:
-            return f"below {limit} px"
-    return "400 px or more"
+    return next((f"below {limit} px" for limit in (48, 100, 200, 400) if side < limit), "400 px or more")
 
 
 def _measured(chosen: Predictions, attribute: str, value: str) -> Slice:
     measures = chosen.measures
     values = measures.values()
     draws = [float(np.average(measures.right, weights=weights)) for weights in weights_of(chosen.identities, 300)]
-    return Slice(
-        attribute=attribute,
-        value=value,
-        images=len(chosen.images),
-        accuracy=values["accuracy"],
-        interval=interval(draws),
-        balanced_accuracy=values["balanced_accuracy"],
-        macro_f1=values["macro_f1"],
-        majority=float(np.bincount(measures.labels).max() / len(measures.labels)),
-    )
+    majority = float(np.bincount(measures.labels).max() / len(measures.labels))
+    accuracy, balanced, f1 = (values[name] for name in ("accuracy", "balanced_accuracy", "macro_f1"))
+    return Slice(attribute, value, len(chosen.images), accuracy, interval(draws), balanced, f1, majority)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from fer_lightning.evaluation.compare import compared
 from fer_lightning.evaluation.measures import MEASURES
 from fer_lightning.evaluation.predictions import Predictions, read_predictions
 from fer_lightning.files import replace_text
-from fer_lightning.reports.figures import figure, span, without_nan
+from fer_lightning.reports.page import filled, json_text, without_nan
 
 
 def compare(runs: Sequence[str], runs_dir: str = "runs", output: str | None = None) -> dict[str, Any]:
@@ -36,34 +35,24 @@ def compare(runs: Sequence[str], runs_dir: str = "runs", output: str | None = No
         raise FERError(f"compare needs two runs or more. Expected their names. Received: {list(runs)}.")
     folders: dict[Path, str] = {}
     for run in runs:
-        folder = _folder(run, runs_dir)
+        folder = Path(runs_dir) / run if (Path(runs_dir) / run).is_dir() else Path(run)
         if (twin := folders.setdefault(folder.resolve(), run)) != run or runs.count(run) > 1:
             raise FERError(
                 f"compare needs different runs. Received: '{twin}' and '{run}', which are both the folder "
                 f"'{folder.resolve()}'. Name each run once."
             )
     found = {run: _sorted(read_predictions(folder / "test" / "predictions.csv")) for folder, run in folders.items()}
-    first_name, *others = found
-    first = found[first_name]
-    content: dict[str, Any] = {
-        "first": first_name,
-        "images": len(first.images),
-        "intervals": described(first.identities),
-        "runs": {first_name: {"metrics": first.measures.values()}},
-    }
-    for name in others:
-        _check_same(first_name, first, name, found[name])
-        content["runs"][name] = compared(first, found[name])
-    content = without_nan(content)
-    print(_table(content))
+    first_name, first = next(iter(found.items()))
+    several: dict[str, Any] = {first_name: {"metrics": first.measures.values()}}
+    for name, other in list(found.items())[1:]:
+        _check_same(first_name, first, name, other)
+        several[name] = compared(first, other)
+    about = {"first": first_name, "images": len(first.images), "intervals": described(first.identities)}
+    content: dict[str, Any] = without_nan(about | {"runs": several})
+    print(filled("compare.txt", content=content, measures=MEASURES), end="")
     if output is not None:
-        replace_text(output, json.dumps(content, indent=2, allow_nan=False) + "\n")
+        replace_text(output, json_text(content))
     return content
-
-
-def _folder(run: str, runs_dir: str) -> Path:
-    named = Path(runs_dir) / run
-    return named if named.is_dir() else Path(run)
 
 
 def _sorted(predictions: Predictions) -> Predictions:
@@ -83,24 +72,3 @@ def _check_same(first_name: str, first: Predictions, name: str, other: Predictio
             f"'{first_name}' and '{name}' were not tested on the same images: {len(first.images)} and "
             f"{len(other.images)}, {both} of them in both. Give `test` the same --data options for both."
         )
-
-
-def _table(content: dict[str, Any]) -> str:
-    (first_name, first), *others = content["runs"].items()
-    lines = [f"{content['images']:,} images, the same for all runs. Intervals: {content['intervals']}."]
-    for name, run in others:
-        lines += ["", f"{'':<26}{first_name[:12]:>12} {name[:12]:>12}   difference (95 % interval)"]
-        for measure, change in run["differences"].items():
-            low, high = change["low"], change["high"]
-            surely = "  *" if low is not None and (low > 0 or high < 0) else ""
-            lines.append(
-                f"{measure:<26}{figure(first['metrics'][measure], 4):>12} {figure(run['metrics'][measure], 4):>12}   "
-                f"{figure(change['value'], 4, '+')} ({span(low, high, 4, '+')}){surely}"
-            )
-        lines.append(
-            f"Right where the other is wrong: {first_name} {run['only_first_right']}, {name} {run['only_this_right']}; "
-            f"McNemar's exact test p = {run['mcnemar_p']:.3g}"
-        )
-    lower = sorted(name for name, measure in MEASURES.items() if measure.lower_is_better)
-    lines.append(f"* the interval does not contain 0. Lower is better for {', '.join(lower)}.")
-    return "\n".join(lines)

@@ -48,18 +48,9 @@ def model_card(name: str, info: CheckpointInfo, file: str = "") -> str:
         file=file,
         program=program(),
         measures=MEASURES,
-        assumed=_assumed(info.measured.get("class_prior", "training")),
         training_images=[f"{label} {count:,}" for label, count in sorted(counts, key=lambda pair: -pair[1])],
         config=yaml.safe_dump(_without_empty(kept), sort_keys=False).rstrip() if "data" in kept else "",
     )
-
-
-def _assumed(prior: Any) -> str:
-    """What a test assumed about the classes' frequencies."""
-    if prior == "training":
-        return ""
-    known = f"those in training to the power of {prior:g}" if isinstance(prior, float | int) else prior
-    return f", class frequencies assumed to be {known}"
 
 
 def _without_empty(value: Any) -> Any:

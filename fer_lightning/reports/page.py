@@ -1,18 +1,20 @@
-"""Templates, filled: HTML pages that open offline, Markdown."""
+"""Templates, filled: HTML pages that open offline, Markdown, tables for the terminal."""
 
 from __future__ import annotations
 
 import base64
 import io
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 from PIL import Image
 
 from fer_lightning.data.input_spec import InputSpec, UnreadableImageError
-from fer_lightning.reports.figures import figure, percent, span
 
 
 def filled(template: str, **content: Any) -> str:
@@ -25,9 +27,39 @@ def filled(template: str, **content: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    pages.filters |= {"figure": figure, "percent": percent, "thousands": "{:,}".format}
-    pages.globals["span"] = span
+    pages.filters |= {"figure": _figure, "percent": _percent, "thousands": "{:,}".format}
+    pages.globals["span"] = _span
     return pages.get_template(template).render(**content)
+
+
+def _figure(value: float | None, digits: int = 3, sign: str = "") -> str:
+    """`0.813`, or `-` for what could not be measured; with `sign` "+", `+0.813`."""
+    return "-" if value is None else f"{value:{sign}.{digits}f}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def _span(low: float | None, high: float | None, digits: int = 3, sign: str = "") -> str:
+    """`0.790 to 0.831`, or `no interval`."""
+    return "no interval" if low is None else f"{_figure(low, digits, sign)} to {_figure(high, digits, sign)}"
+
+
+def without_nan(value: Any) -> Any:
+    """Plain values for JSON, which has no NaN: what could not be measured is None."""
+    if isinstance(value, Mapping):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(item) for item in value]
+    if isinstance(value, float | np.floating):
+        return None if np.isnan(value) else float(value)
+    return value
+
+
+def json_text(content: Any) -> str:
+    """Plain values as the text of a JSON file."""
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
 
 def thumbnail(path: str | os.PathLike[str], size: int = 96) -> str:
@@ -38,4 +70,9 @@ def thumbnail(path: str | os.PathLike[str], size: int = 96) -> str:
         image = Image.new("RGB", (size, size), "#e5e7eb")
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return data_uri("image/jpeg", buffer.getvalue())
+
+
+def data_uri(kind: str, content: bytes) -> str:
+    """A file of some media type as an address that needs no other file."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import numpy as np
 
 from fer_lightning.evaluation.measures import ECE_BINS, Measures
 from fer_lightning.model.calibration import risk_coverage
+from fer_lightning.reports.page import data_uri
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +31,7 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
 def _uri(figure: Figure) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return data_uri("image/svg+xml", buffer.getvalue())
 
 
 def confusion_matrix(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> str:

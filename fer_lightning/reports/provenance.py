@@ -7,6 +7,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,16 +28,10 @@ def how() -> dict[str, str]:
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "accelerator": str(torch.accelerator.current_accelerator(check_available=True) or "none"),
     }
-    try:
-        commit = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40"],  # noqa: S607 (whatever git the user has)
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
+    describe = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
+    with suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(  # noqa: S603 (whatever git the user has)
+            describe, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True
         )
-        facts["commit"] = commit.stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        pass
+        facts["commit"] = done.stdout.strip()
     return facts

@@ -11,7 +11,7 @@ from fer_lightning.checkpoints.info import CheckpointInfo
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.evaluation.measures import MEASURES, Measure
 from fer_lightning.reports.compare import compare
-from fer_lightning.reports.evaluation import Evaluation, evaluate
+from fer_lightning.reports.evaluation import evaluate
 from fer_lightning.reports.model_card import measured_in, model_card
 from tests.evaluation.conftest import NAMES
 
@@ -23,7 +23,7 @@ def test_one_entry_is_in_every_report(predictions, tmp_path, monkeypatch, capsys
         lower_is_better=True,
     )
     monkeypatch.setitem(MEASURES, "doubt", doubt)
-    evaluate(Evaluation(predictions, np.ones(3) / 3, tmp_path / "data_set" / "images"), tmp_path / "runs/one/test")
+    evaluate(predictions, np.ones(3) / 3, tmp_path / "data_set" / "images", tmp_path / "runs/one/test")
     assert "doubt   " in capsys.readouterr().out
 
     found = json.loads((tmp_path / "runs/one/test/metrics.json").read_text())["metrics"]["doubt"]

@@ -68,4 +68,4 @@ def test_the_costly_ranking_of_a_class_is_done_once_a_draw(monkeypatch):
     monkeypatch.setattr(Draw, "_ranking", lambda self, label: calls.append(label) or whole(self, label))
     measures = Measures(np.random.default_rng(0).dirichlet(np.ones(3), 30), np.arange(30) % 3)
     intervals(measures, [str(number) for number in range(30)], draws=10)
-    assert len(calls) == 3 * (10 + 2)  # ten draws, and the samples as they are for the names of values and classes
+    assert len(calls) == 3 * (10 + 1)  # ten draws, and the samples as they are

@@ -9,17 +9,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fer_lightning.reports.evaluation import Evaluation, evaluate
+from fer_lightning.reports.evaluation import evaluate
 
 
 def test_the_report_says_what_was_measured(predictions, tmp_path, capsys):
-    evaluation = Evaluation(
-        predictions,
-        np.array([0.5, 0.4, 0.1]),
-        tmp_path / "data_set" / "images",
-        {"subset": "testing", "how": {"command": "x"}},
-    )
-    content = evaluate(evaluation, tmp_path / "out")
+    about = {"subset": "testing", "how": {"command": "x"}}
+    prior = np.array([0.5, 0.4, 0.1])
+    content = evaluate(predictions, prior, tmp_path / "data_set" / "images", tmp_path / "out", about)
     assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == content
     accuracy = content["metrics"]["accuracy"]
     assert accuracy["value"] == pytest.approx(float(predictions.measures.right.mean()))
@@ -45,14 +41,14 @@ def test_the_report_says_what_was_measured(predictions, tmp_path, capsys):
 
 def test_text_from_files_cannot_become_markup(predictions, tmp_path):
     users = ["<script>alert(1)</script>"] * 40 + ["me"] * 20
-    evaluation = Evaluation(replace(predictions, users=users), np.ones(3) / 3, tmp_path / "data_set" / "images")
-    evaluate(evaluation, tmp_path / "out")
+    images = tmp_path / "data_set" / "images"
+    evaluate(replace(predictions, users=users), np.ones(3) / 3, images, tmp_path / "out")
     assert "<script>" not in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_one_person_gives_figures_without_intervals_and_the_reason(predictions, tmp_path, capsys):
     alone = replace(predictions, identities=["ann"] * 60)
-    content = evaluate(Evaluation(alone, np.ones(3) / 3, tmp_path / "data_set" / "images"), tmp_path / "out")
+    content = evaluate(alone, np.ones(3) / 3, tmp_path / "data_set" / "images", tmp_path / "out")
     reason = "none, as all 60 images are of one person and intervals come from redrawing people"
     assert content["intervals"] == reason
     assert content["metrics"]["accuracy"]["low"] is None
@@ -66,10 +62,10 @@ def test_one_person_gives_figures_without_intervals_and_the_reason(predictions, 
 
 
 def test_figures_of_an_earlier_test_do_not_stand_beside_new_predictions(predictions, tmp_path):
-    evaluation = Evaluation(predictions, np.ones(3) / 3, tmp_path / "data_set" / "images")
-    evaluate(evaluation, tmp_path / "out")
+    where = (tmp_path / "data_set" / "images", tmp_path / "out")
+    evaluate(predictions, np.ones(3) / 3, *where)
     (tmp_path / "out/report.html").unlink()
     (tmp_path / "out/report.html").mkdir()  # cannot be replaced by a file
     with pytest.raises(OSError, match="report"):
-        evaluate(evaluation, tmp_path / "out")
+        evaluate(predictions, np.ones(3) / 3, *where)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["predictions.csv", "report.html"]

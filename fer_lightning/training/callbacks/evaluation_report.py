@@ -17,7 +17,7 @@ from fer_lightning.data.sampling import IGNORE_INDEX
 from fer_lightning.data.splits import TESTING, TRAINING
 from fer_lightning.evaluation.predictions import of_split
 from fer_lightning.files import replace_text
-from fer_lightning.reports.evaluation import Evaluation, evaluate
+from fer_lightning.reports.evaluation import evaluate
 from fer_lightning.reports.model_card import measured_in, model_card
 from fer_lightning.reports.provenance import how
 from fer_lightning.training.classifier import ExpressionClassifier
@@ -74,10 +74,11 @@ class EvaluationReport(Callback):
         rows = data.split.rows(subset)[: len(self._labels)]  # fewer with --trainer.limit_test_batches
         model = pl_module.model.cpu()
         counts = data.split.counts[TRAINING]
-        evaluation = Evaluation(
+        evaluate(
             predictions=of_split(data.split, rows, model.calibrate(self._logits).double().numpy()),
             prior=counts / counts.sum(),
             image_dir=data.legend.image_dir,
+            folder=self.folder / ("test" if stage == "test" else "validate"),
             history=self.folder / "metrics.csv",
             uncalibrated=self._logits.double().softmax(1).numpy(),
             about={
@@ -95,7 +96,6 @@ class EvaluationReport(Callback):
                 "how": how(),
             },
         )
-        evaluate(evaluation, self.folder / ("test" if stage == "test" else "validate"))
         if stage == "test" and self._info:
             info = replace(self._info, measured=measured_in(self.folder))
             replace_text(self.folder / "model_card.md", model_card(self.folder.name, info))
