@@ -8,22 +8,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from fer_lightning.audit import (
-    classes,
-    color_by_class,
-    duplicates,
-    files,
-    identities,
-    label_issues,
-    rows,
-    shortcuts,
-    subsets,
-    unlabelled,
-)
+from fer_lightning.audit import duplicates, files, label_issues, labels, shortcuts
 from fer_lightning.audit.data_set import DataSet
 from fer_lightning.audit.findings import SEVERITIES, Finding
 from fer_lightning.audit.writing import summary, write_findings
@@ -37,22 +26,20 @@ from fer_lightning.evaluation.predictions import Predictions, joined, read_predi
 from fer_lightning.own_process import run_in_process
 
 CHECKS: list[Callable[[DataSet], Iterator[Finding]]] = [
-    rows.check,
-    unlabelled.check,
-    classes.check,
-    files.check,
-    identities.check,
-    subsets.check,
+    labels.rows,
+    files.unlabelled,
+    labels.classes,
+    files.formats,
+    labels.people,
     duplicates.check,
-    color_by_class.check,
+    files.colors,
     shortcuts.check,
     label_issues.check,
 ]
-"""All checks, in the order in which findings of one severity are shown: a new one is a file and an entry here."""
+"""All checks, in the order in which findings of one severity are shown: a new one is a function and an entry here."""
 
 
-@dataclass(frozen=True)
-class Audit:
+class Audit(NamedTuple):
     """What an audit found, and whether that is enough to fail."""
 
     findings: list[Finding]
@@ -129,12 +116,11 @@ def audit(
 
 def _splits(legend: Legend, data: DataOptions) -> dict[str, Split]:
     """The split under every rule that this legend allows; the chosen one must be among them."""
+    options = (data.train_fraction, data.val_fraction, data.split_seed, data.identity)
     splits = {}
     for rule in get_args(SplitRule):
         try:
-            splits[rule] = make_split(
-                legend, rule, data.train_fraction, data.val_fraction, data.split_seed, data.identity
-            )
+            splits[rule] = make_split(legend, rule, *options)
         except FERError:
             if rule == data.split:
                 raise
@@ -158,19 +144,15 @@ def _of_legend(several: Sequence[Predictions], legend: Legend) -> Predictions:
     names = legend.class_names
     if any(set(one.class_names) != set(names) for one in several):
         raise FERError(f"--predictions are of other classes than the legend. Expected {', '.join(names)}.")
-    ordered = [
-        replace(
-            one,
-            class_names=names,
-            labels=np.array([names.index(name) for name in one.class_names])[one.labels],
-            probabilities=one.probabilities[:, [one.class_names.index(name) for name in names]],
-        )
-        for one in several
-    ]
+    ordered = []
+    for one in several:
+        places = [one.class_names.index(name) for name in names]
+        labels, probabilities = np.argsort(places)[one.labels], one.probabilities[:, places]
+        ordered.append(replace(one, class_names=names, labels=labels, probabilities=probabilities))
     together = joined(ordered)
-    places = set(zip(legend.images, legend.labels.tolist(), strict=True))
+    there = set(zip(legend.images, legend.labels.tolist(), strict=True))
     found = zip(together.images, together.labels.tolist(), strict=True)
-    known = [row for row, place in enumerate(found) if place in places]
+    known = [row for row, pair in enumerate(found) if pair in there]
     if not known:
         raise FERError("--predictions are of other images or labels than the legend: none of them matches.")
     return together.take(known)

@@ -24,8 +24,7 @@ class DataSet:
         rule: The rule that `fit` would use.
         metadata: `n`, of the image files.
         image_size: Height and width in pixels of the network's input.
-        predictions: Of networks that were not trained on the images in question, with the legend's classes; None
-            without.
+        predictions: Of networks that were not trained on the images in question, with the legend's classes; or None.
     """
 
     legend: Legend

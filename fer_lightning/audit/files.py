@@ -1,4 +1,4 @@
-"""Check the image files: unreadable ones, wrong endings, formats, sizes."""
+"""Checks of the image files: labels, formats, sizes, colors."""
 
 from __future__ import annotations
 
@@ -6,16 +6,40 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 
+import numpy as np
+
 from fer_lightning.audit.data_set import DataSet
 from fer_lightning.audit.findings import Finding, many
+from fer_lightning.data.input_spec import IMAGE_SUFFIXES
 
 _SUFFIX_OF = {"JPEG": {".jpg", ".jpeg", ".jfif"}, "TIFF": {".tif", ".tiff"}, "PPM": {".pgm", ".ppm", ".pnm"}}
 
 
-def check(data: DataSet) -> Iterator[Finding]:
+def unlabelled(data: DataSet) -> Iterator[Finding]:
+    """Finding `unlabelled_images`."""
+    start = os.fspath(data.legend.image_dir)
+    found = {
+        os.path.relpath(os.path.join(folder, name), start).replace(os.sep, "/")
+        for folder, _, names in os.walk(start)
+        for name in names
+        if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+    }
+    if found := found.difference(data.legend.images, data.legend.conflicting):
+        yield Finding(
+            "unlabelled_images",
+            "info",
+            f"{many(len(found), 'image file')} without a label.",
+            "They are not used.",
+            "Label them, or let them be.",
+            ("image",),
+            [(image,) for image in sorted(found)],
+            {"images": len(found)},
+        )
+
+
+def formats(data: DataSet) -> Iterator[Finding]:
     """Findings `unreadable_images`, `mislabelled_formats`, `formats_and_sizes`, `small_images`."""
-    bad = [(image, one.error) for image, one in zip(data.legend.images, data.metadata, strict=True) if one.error]
-    if bad:
+    if bad := [(image, one.error) for image, one in zip(data.legend.images, data.metadata, strict=True) if one.error]:
         yield Finding(
             "unreadable_images",
             "serious",
@@ -26,12 +50,11 @@ def check(data: DataSet) -> Iterator[Finding]:
             bad,
             {"images": len(bad)},
         )
-    wrong = [
+    if wrong := [
         (image, one.format)
         for image, one in data.files
         if os.path.splitext(image)[1].lower() not in _SUFFIX_OF.get(one.format, {f".{one.format.lower()}"})
-    ]
-    if wrong:
+    ]:
         yield Finding(
             "mislabelled_formats",
             "info",
@@ -42,26 +65,6 @@ def check(data: DataSet) -> Iterator[Finding]:
             wrong,
             {"images": len(wrong)},
         )
-    yield _formats_and_sizes(data)
-    small = [
-        (image, f"{one.width} x {one.height}")
-        for image, one in data.files
-        if min(one.width, one.height) < data.image_size
-    ]
-    if small:
-        yield Finding(
-            "small_images",
-            "warning" if len(small) > 0.01 * len(data.files) else "info",
-            f"{many(len(small), 'image')} smaller than the network's input of {data.image_size} pixels.",
-            "They are enlarged, and blurred by it; blur can become a shortcut.",
-            "Choose a smaller --data.image_size, or leave them out with --data.exclude.",
-            ("image", "size"),
-            small,
-            {"images": len(small)},
-        )
-
-
-def _formats_and_sizes(data: DataSet) -> Finding:
     files = [one for _, one in data.files]
     kinds = Counter(
         f"{one.format}{', progressive' * one.progressive}, mode {one.mode}, {'color' if one.color else 'gray'}"
@@ -69,7 +72,7 @@ def _formats_and_sizes(data: DataSet) -> Finding:
     )
     sizes = Counter(f"{one.width} x {one.height}" for one in files)
     sides = sorted(min(one.width, one.height) for one in files) or [0]
-    return Finding(
+    yield Finding(
         "formats_and_sizes",
         "info",
         f"{many(len(kinds), 'kind')} of files, {many(len(sizes), 'size')}; shorter side from {sides[0]} to {sides[-1]} "
@@ -79,4 +82,40 @@ def _formats_and_sizes(data: DataSet) -> Finding:
         ("kind or size", "files"),
         [(kind, f"{count:,}") for kind, count in (*kinds.most_common(12), *sizes.most_common(8))],
         {"kinds": len(kinds), "sizes": len(sizes), "progressive": sum(one.progressive for one in files)},
+    )
+    small = [(image, one) for image, one in data.files if min(one.width, one.height) < data.image_size]
+    if small:
+        yield Finding(
+            "small_images",
+            "warning" if len(small) > 0.01 * len(files) else "info",
+            f"{many(len(small), 'image')} smaller than the network's input of {data.image_size} pixels.",
+            "They are enlarged, and blurred by it; blur can become a shortcut.",
+            "Choose a smaller --data.image_size, or leave them out with --data.exclude.",
+            ("image", "size"),
+            [(image, f"{one.width} x {one.height}") for image, one in small],
+            {"images": len(small)},
+        )
+
+
+def colors(data: DataSet) -> Iterator[Finding]:
+    """Finding `color_by_class`."""
+    names = data.legend.class_names
+    tally = np.zeros((len(names), 2), np.int64)
+    for label, one in zip(data.legend.labels.tolist(), data.metadata, strict=True):
+        tally[label, int(one.color)] += not one.error
+    overall = tally[:, 1].sum() / max(tally.sum(), 1)
+    if overall in (0, 1):
+        return
+    colored = tally[:, 1] / np.maximum(tally.sum(1), 1)
+    apart = int(np.abs(colored - overall).argmax())
+    yield Finding(
+        "color_by_class",
+        "info",
+        f"{overall:.1%} of the images are in color, but {colored[apart]:.1%} of '{names[apart]}' "
+        f"({tally[apart, 1]:,} of {tally[apart].sum():,}).",
+        "Where classes differ in this, color gives away the class.",
+        "",
+        ("class", "gray", "color", "in color"),
+        [(names[k], f"{tally[k, 0]:,}", f"{tally[k, 1]:,}", f"{colored[k]:.1%}") for k in range(len(names))],
+        {"colored": float(overall), "furthest": float(colored[apart])},
     )

@@ -15,12 +15,7 @@ know."""
 
 @dataclass(frozen=True)
 class Exhibit:
-    """Images to show beside a finding.
-
-    Attributes:
-        images: Their names.
-        caption: Lines beneath them.
-    """
+    """Images to show beside a finding, by their names, with the lines beneath them."""
 
     images: Sequence[str]
     caption: Sequence[str]

@@ -43,14 +43,14 @@ def near_duplicates(metadata: Sequence[ImageMetadata]) -> list[tuple[int, int, f
         pixels = np.frombuffer(metadata[number].thumbnail, np.uint8).astype(np.float32)
         pixels -= pixels.mean()
         thumbnails[number] = pixels / max(float(np.linalg.norm(pixels)), 1e-6)
-    found: dict[tuple[int, int], float] = {}
-    for one, other in set(_candidates(metadata, usable)):
+    found = []
+    for one, other in sorted(set(_candidates(metadata, usable))):
         close = (metadata[one].dhash ^ metadata[other].dhash).bit_count() <= DISTANCE
         if close and metadata[one].digest != metadata[other].digest:
             alike = float(thumbnails[one] @ thumbnails[other])
             if alike >= CORRELATION:
-                found[one, other] = alike
-    return [(one, other, alike) for (one, other), alike in sorted(found.items())]
+                found.append((one, other, alike))
+    return found
 
 
 def _candidates(metadata: Sequence[ImageMetadata], usable: list[int]) -> Iterator[tuple[int, int]]:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from fer_lightning.audit.data_set import DataSet
 from fer_lightning.audit.findings import Finding
-from fer_lightning.data.image_metadata import ImageMetadata
 from fer_lightning.data.legend import Legend
 
 _LEVELS = 12
 
 
-@dataclass(frozen=True)
-class Shortcut:
+class Shortcut(NamedTuple):
     """What one kind of metadata, or all together, says about the label.
 
     Attributes:
@@ -32,25 +30,21 @@ class Shortcut:
     balanced_accuracy: float
 
 
-def file_metadata(metadata: Sequence[ImageMetadata], users: Sequence[str]) -> dict[str, np.ndarray]:
-    """The metadata that should not matter, each as a whole number an image."""
-    areas = np.array([one.width * one.height for one in metadata], float)
-    return {
-        "color": np.array([one.color for one in metadata], np.int64),
-        "format and mode": _numbered([f"{one.format} {one.mode} {one.progressive}" for one in metadata]),
-        "width and height": _numbered([f"{one.width}x{one.height}" for one in metadata]),
-        "compression": _binned(np.array([one.compression for one in metadata])),
-        "bytes per pixel": _binned(np.array([one.size for one in metadata]) / np.maximum(areas, 1)),
-        "user.id": _numbered(users),
-    }
-
-
 def check(data: DataSet) -> Iterator[Finding]:
     """Finding `shortcuts`, if any image can be read."""
     if not data.files:
         return
-    legend = data.legend
-    found = shortcuts(file_metadata(data.metadata, legend.users), legend, data.split.identities)
+    legend, metadata = data.legend, data.metadata
+    pixels = np.array([max(one.width * one.height, 1) for one in metadata])
+    numbered = {
+        "color": np.array([one.color for one in metadata], np.int64),
+        "format and mode": _numbered([f"{one.format} {one.mode} {one.progressive}" for one in metadata]),
+        "width and height": _numbered([f"{one.width}x{one.height}" for one in metadata]),
+        "compression": _binned(np.array([one.compression for one in metadata])),
+        "bytes per pixel": _binned(np.array([one.size for one in metadata]) / pixels),
+        "user.id": _numbered(legend.users),
+    }
+    found = shortcuts(numbered, legend, data.split.identities)
     counts = np.bincount(legend.labels, minlength=len(legend.class_names))
     majority, chance = float(counts.max() / counts.sum()), 1 / int((counts > 0).sum())
     *each, whole = found
@@ -86,26 +80,26 @@ def shortcuts(
     """Measure each of the metadata, and all of them together (naive Bayes), on people they were not fitted to.
 
     Args:
-        metadata: As from `file_metadata`.
+        metadata: For each kind, its values as whole numbers from 0, int64 `(n,)`.
         legend: The labels.
         groups: `n` identities; all images of one are in one fold.
         folds: Number of folds of the cross-validation.
     """
-    labels, classes = legend.labels, len(legend.class_names)
+    labels = legend.labels
     codes = np.unique(np.asarray(groups), return_inverse=True)[1]
     fold = np.random.default_rng(0).permutation(int(codes.max()) + 1)[codes] % folds
-    found = []
-    for name, columns in [*((n, [v]) for n, v in metadata.items()), ("all together", list(metadata.values()))]:
-        accuracy, balanced = _predict(columns, labels, classes, fold, folds)
-        found.append(Shortcut(name, _cramers_v(columns[0], labels) if len(columns) == 1 else 0.0, accuracy, balanced))
-    return found
+    each = [
+        Shortcut(name, _cramers_v(values, labels), *_predict([values], labels, fold))
+        for name, values in metadata.items()
+    ]
+    return [*each, Shortcut("all together", 0.0, *_predict(list(metadata.values()), labels, fold))]
 
 
-def _predict(
-    columns: list[np.ndarray], labels: np.ndarray, classes: int, fold: np.ndarray, folds: int
-) -> tuple[float, float]:
+def _predict(columns: list[np.ndarray], labels: np.ndarray, fold: np.ndarray) -> tuple[float, float]:
+    """Accuracy with the classes' frequencies, and balanced accuracy without."""
+    classes = int(labels.max()) + 1
     likely, likelier = np.zeros_like(labels), np.zeros_like(labels)
-    for number in range(folds):
+    for number in range(int(fold.max()) + 1):
         held, used = fold == number, fold != number
         prior = np.bincount(labels[used], minlength=classes) + 1e-9
         scores = np.zeros((int(held.sum()), classes))
@@ -115,9 +109,8 @@ def _predict(
             scores += np.log(frequencies)[values[held]]
         likely[held] = (scores + np.log(prior / prior.sum())).argmax(1)
         likelier[held] = scores.argmax(1)
-    present = [label for label in range(classes) if (labels == label).any()]
-    balanced = float(np.mean([(likelier[labels == label] == label).mean() for label in present]))
-    return float((likely == labels).mean()), balanced
+    recalls = [(likelier[labels == label] == label).mean() for label in np.unique(labels)]
+    return float((likely == labels).mean()), float(np.mean(recalls))
 
 
 def _cramers_v(values: np.ndarray, labels: np.ndarray) -> float:

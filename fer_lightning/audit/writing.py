@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,8 +11,9 @@ from fer_lightning.audit.data_set import DataSet
 from fer_lightning.audit.duplicates import copies
 from fer_lightning.audit.findings import SEVERITIES, Finding, many
 from fer_lightning.audit.label_issues import listed
+from fer_lightning.data.image_metadata import ImageMetadata
 from fer_lightning.files import replace_text, replacing
-from fer_lightning.reports.page import filled, thumbnail
+from fer_lightning.reports.page import filled, json_text, thumbnail
 
 _SHOWN = 20
 
@@ -35,25 +35,12 @@ def write_findings(folder: Path, data: DataSet, findings: Sequence[Finding], sec
     for one in findings:
         rows.append((one.name, one.severity, one.title, ""))
         rows += [(one.name, one.severity, "", " | ".join(row)) for row in one.rows]
-    _write_csv(folder / "findings.csv", ("finding", "severity", "title", "detail"), rows)
-    _write_csv(folder / "duplicates.csv", ("image",), ((image,) for image in copies(data)))
+    _write_csv(folder / "findings.csv", "finding severity title detail", rows)
+    _write_csv(folder / "duplicates.csv", "image", ((image,) for image in copies(data)))
     if data.predictions is not None:
-        _write_csv(folder / "label_issues.csv", ("image", "label", "suggested", "issue_score"), listed(data))
-    columns = ("error", "format", "mode", "width", "height", "size")
-    _write_csv(
-        folder / "images.csv",
-        ("image", *columns[:-1], "bytes", "color", "progressive", "dhash"),
-        (
-            [
-                image,
-                *(getattr(one, name) for name in columns),
-                _yes(one.color),
-                _yes(one.progressive),
-                f"{one.dhash:016x}",
-            ]
-            for image, one in zip(legend.images, data.metadata, strict=True)
-        ),
-    )
+        _write_csv(folder / "label_issues.csv", "image label suggested issue_score", listed(data.predictions))
+    columns = "image error format mode width height bytes color progressive dhash"
+    _write_csv(folder / "images.csv", columns, map(_described, legend.images, data.metadata))
     data.split.write_csv(folder / "split.csv")
     content = {
         "legend": str(legend.path.resolve()),
@@ -62,7 +49,7 @@ def write_findings(folder: Path, data: DataSet, findings: Sequence[Finding], sec
         "seconds": round(seconds, 1),
         "findings": [asdict(finding) for finding in findings],
     }
-    replace_text(folder / "findings.json", json.dumps(content, indent=2) + "\n")
+    replace_text(folder / "findings.json", json_text(content))
     shown = {image for finding in findings for exhibit in finding.exhibits for image in exhibit.images}
     thumbnails = {image: thumbnail(legend.image_dir / image) for image in shown}
     page = filled("audit.html", content=content, thumbnails=thumbnails, shown=_SHOWN)
@@ -81,10 +68,11 @@ def summary(data: DataSet, findings: Sequence[Finding]) -> str:
     return "\n".join([*lines, "", ", ".join(counts)])
 
 
-def _yes(value: bool) -> str:
-    return "yes" if value else "no"
+def _described(image: str, one: ImageMetadata) -> list[object]:
+    said = ["yes" if value else "no" for value in (one.color, one.progressive)]
+    return [image, one.error, one.format, one.mode, one.width, one.height, one.size, *said, f"{one.dhash:016x}"]
 
 
-def _write_csv(path: Path, heading: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def _write_csv(path: Path, heading: str, rows: Iterable[Sequence[object]]) -> None:
     with replacing(path, newline="", errors="backslashreplace") as stream:
-        csv.writer(stream).writerows([heading, *rows])
+        csv.writer(stream).writerows([heading.split(), *rows])
