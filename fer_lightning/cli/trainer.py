@@ -184,7 +184,7 @@ class FERCommandLine(LightningCLI):
         for size in getattr(getattr(self.datamodule, "augmentation", None), "progressive_sizes", ()):
             model.check_network(size)
         if self.model.distillation:
-            self.model.distillation.open(model.class_names, model.input_spec)
+            self.model.distillation.prepare(self.model.data_info)
         self.model.make_optimizer()
         self._prepare()
         if not config.trainer.fast_dev_run:

@@ -19,15 +19,11 @@ def update_average(average: nn.Module, network: nn.Module, decay: float, step: i
         decay: What remains of the average; less in the first steps, and nothing in the first.
         step: Number of the step that was just taken, from 0.
     """
-    decay = min(decay, (1 + step) / (10 + step))
-    pairs = list(zip(_tensors(average), _tensors(network), strict=True))
-    floats = [pair for pair in pairs if pair[0].is_floating_point()]
-    if step and floats:
-        get_ema_multi_avg_fn(decay)([mean for mean, _ in floats], [now for _, now in floats], step)  # type: ignore[no-untyped-call]
-    for mean, now in pairs:
+    means, values = ([*chain(module.parameters(), module.buffers())] for module in (average, network))
+    pairs = list(zip(means, values, strict=True))
+    if floats := [pair for pair in pairs if step and pair[0].is_floating_point()]:
+        move = get_ema_multi_avg_fn(min(decay, (1 + step) / (10 + step)))  # type: ignore[no-untyped-call]
+        move(*map(list, zip(*floats, strict=True)), step)
+    for mean, value in pairs:
         if not step or not mean.is_floating_point():
-            mean.copy_(now)
-
-
-def _tensors(network: nn.Module) -> chain[torch.Tensor]:
-    return chain(network.parameters(), network.buffers())
+            mean.copy_(value)

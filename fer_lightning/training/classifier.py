@@ -131,8 +131,7 @@ class ExpressionClassifier(LightningModule):
         self.model.learned_prior = tuple(learned()) if learned is not None else ()
         _ = self.model.effective_prior  # refused now rather than after an epoch
         if self.distillation:
-            self.distillation.open(self.model.class_names, self.model.input_spec)
-            self.distillation.start(self.data_info.training.target_prior, self.device)
+            self.distillation.prepare(self.data_info, self.device)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Loss of one batch."""
@@ -151,13 +150,13 @@ class ExpressionClassifier(LightningModule):
             self._so_far.reset()
         return loss
 
-    def validation_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
-        """Loss of one validation batch; returns its logits and labels."""
-        return self._evaluate(batch, "val")
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Loss of one validation batch."""
+        self._evaluate(batch, "val")
 
-    def test_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
-        """Loss of one test batch; returns its logits and labels."""
-        return self._evaluate(batch, "test")
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        """Loss of one test batch."""
+        self._evaluate(batch, "test")
 
     def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Calibrated probabilities, float `(n, classes)`, of a batch; what only pads it is left out."""
@@ -173,30 +172,37 @@ class ExpressionClassifier(LightningModule):
         """
         fitting = self.trainer.state.fn == "fit" and not self.trainer.sanity_checking
         if fitting and self._evaluated and not self.data_info.training.validates_on_test:
-            columns = [torch.cat(column) for column in zip(*self._evaluated, strict=True)]
-            logits, labels = (torch.as_tensor(self.all_gather(part)).flatten(0, -part.ndim) for part in columns)
-            real = labels != IGNORE_INDEX
-            if real.any():
-                logits, labels = logits[real].float(), labels[real]
+            logits, labels = self.evaluated()
+            if len(labels):
                 self.model.temperature.fill_(fit_temperature(logits, labels))
                 confidence, predicted = self.model.calibrate(logits).max(1)
-                self.model.risk_curve = stored_curve(
-                    confidence.cpu().double().numpy(), (predicted == labels).cpu().numpy()
-                )
+                right = (predicted == labels).cpu().numpy()
+                self.model.risk_curve = stored_curve(confidence.cpu().double().numpy(), right)
         self._measure("val")
 
     def on_test_epoch_end(self) -> None:
         """Measure."""
         self._measure("test")
 
-    def _evaluate(self, batch: Any, subset: str) -> dict[str, Tensor]:
+    def evaluated(self) -> tuple[Tensor, Tensor]:
+        """Logits, float `(n, classes)`, and labels, int64 `(n,)`, of an evaluation that ends now, from every device.
+
+        They are in the order of the files; what only pads a batch is left out.
+        """
+        columns = [torch.cat(column) for column in zip(*self._evaluated, strict=True)]
+        if self.trainer.world_size > 1:
+            columns = [torch.as_tensor(self.all_gather(part)).transpose(0, 1).flatten(0, 1) for part in columns]
+        logits, labels = columns
+        real = labels != IGNORE_INDEX
+        return logits[real].float(), labels[real]
+
+    def _evaluate(self, batch: Any, subset: str) -> None:
         images, labels, _ = labeled(batch)
         logits = self(images)
         real = int((labels != IGNORE_INDEX).sum())
         loss = cross_entropy(logits, labels, ignore_index=IGNORE_INDEX, reduction="sum") / max(real, 1)
         self.log(f"{subset}_loss", loss, on_epoch=True, sync_dist=True, batch_size=real)
         self._evaluated.append((logits.detach(), labels))
-        return {"logits": logits.detach(), "labels": labels}
 
     def _measure(self, subset: str) -> None:
         metrics = self.val_metrics if subset == "val" else self.test_metrics
@@ -229,17 +235,17 @@ class ExpressionClassifier(LightningModule):
         Raises:
             FERError: If it does not take its values.
         """
-        groups = parameter_groups(self.trained_network, self._layer_decay)
         try:
-            return self._optimizer(groups)
+            optimizer = self._optimizer(parameter_groups(self.trained_network, self._layer_decay))
         except (ValueError, TypeError) as error:
             raise FERError(f"--model.optimizer does not work with these values: {error}.") from None
+        for group in optimizer.param_groups:
+            group["lr"] *= group.pop("factor", 1.0)
+        return optimizer
 
     def configure_optimizers(self) -> Any:
         """The optimizer, with the scheduler if there is one."""
         optimizer = self.make_optimizer()
-        for group in optimizer.param_groups:
-            group["lr"] *= group.pop("factor", 1.0)
         if self._lr_scheduler is None:
             return optimizer
         scheduler = self._lr_scheduler(optimizer)
@@ -265,15 +271,10 @@ class ExpressionClassifier(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what a checkpoint says about its model, and the training figures of the epoch so far."""
         checkpoint[KEY] = self.info().to_dict()
-        checkpoint["training_figures"] = self._of_all_devices()
-
-    def _of_all_devices(self) -> list[list[float]]:
-        """The training figures of the epoch so far, one row a device."""
-        mine = self._so_far.state()
-        if getattr(self, "_trainer", None) is None or self.trainer.world_size == 1:
-            return [mine.tolist()]
-        rows: list[list[float]] = torch.as_tensor(self.all_gather(mine)).tolist()
-        return rows
+        figures = self._so_far.state()
+        several = getattr(self, "_trainer", None) is not None and self.trainer.world_size > 1
+        rows = torch.as_tensor(self.all_gather(figures)) if several else figures[None]
+        checkpoint["training_figures"] = rows.tolist()  # a row for each device
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take what a checkpoint says, of this or an earlier version; refuse weights that are for something else.

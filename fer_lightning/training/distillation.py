@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from fer_lightning.checkpoints.reading import load_model
 from fer_lightning.checkpoints.weights import weights_path
-from fer_lightning.data.input_spec import InputSpec
+from fer_lightning.data.data_info import DataInfo
 from fer_lightning.errors import FERError
 from fer_lightning.model.expression_model import ExpressionModel
 
@@ -40,51 +39,37 @@ class Distillation:
         """The teacher's name, for people."""
         return Path(self.teacher).name
 
-    def open(self, class_names: Sequence[str], spec: InputSpec) -> ExpressionModel:
-        """Read the teacher's file, once.
-
-        Args:
-            class_names: Names of the classes; the teacher's have to be the same.
-            spec: How images are prepared; the teacher's has to be the same in size, color and normalization.
+    def prepare(self, data: DataInfo, device: torch.device | str = "cpu") -> None:
+        """Read the teacher's file, once, and get ready for these data: the teacher takes on their class frequencies.
 
         Raises:
             FERError: If the file cannot be used as a teacher here.
         """
-        if self._model is not None:
-            return self._model
-        model = load_model(weights_path(self.teacher, "--model.distillation.teacher"))
-        if model.class_names != tuple(class_names):
+        model = self._model or load_model(weights_path(self.teacher, "--model.distillation.teacher"))
+        if model.class_names != data.class_names:
             raise FERError(
-                f"The teacher '{self.teacher}' knows other classes. Expected {', '.join(class_names)}. Received: "
+                f"The teacher '{self.teacher}' knows other classes. Expected {', '.join(data.class_names)}. Received: "
                 f"{', '.join(model.class_names)}. To do without: --model.distillation null."
             )
         for name in ("image_size", "color", "mean", "std"):
-            if getattr(model.input_spec, name) != getattr(spec, name):
+            theirs, ours = getattr(model.input_spec, name), getattr(data.input_spec, name)
+            if theirs != ours:
                 raise FERError(
-                    f"The teacher '{self.teacher}' takes other images: --data.{name} has to be "
-                    f"{getattr(model.input_spec, name)}. Received: {getattr(spec, name)}."
+                    f"The teacher '{self.teacher}' takes other images: --data.{name} has to be {theirs}. "
+                    f"Received: {ours}."
                 )
         if not model.learned_prior:
             raise FERError(f"The teacher '{self.teacher}' does not know the class frequencies it has learned.")
-        self._model = model
-        return model
-
-    def start(self, target_prior: Sequence[float], device: torch.device) -> None:
-        """Get ready for a training with these class frequencies (empty: the teacher's own) on a device."""
-        assert self._model is not None, "open it first"  # noqa: S101
-        here = [max(value, 1e-6) for value in target_prior]
-        self._model = self._model.with_prior(here or "training").to(device)
+        here = [max(value, 1e-6) for value in data.training.target_prior]
+        self._model = model.with_prior(here or "training").to(device)
 
     def __call__(self, images: Tensor, targets: Tensor) -> Tensor:
-        """The blended targets.
+        """The blended targets, float `(n, classes)`, rows that add up to 1.
 
         Args:
             images: uint8 or float `(n, channels, size, size)`, 0..255, as the network is about to get them.
             targets: float `(n, classes)`, rows that add up to 1.
-
-        Returns:
-            float `(n, classes)`, rows that add up to 1.
         """
-        assert self._model is not None, "open it first"  # noqa: S101
+        assert self._model is not None, "prepare it first"  # noqa: S101
         with torch.no_grad():
             return targets.lerp(self._model.probabilities(images).to(targets), self.weight)

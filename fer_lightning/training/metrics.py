@@ -11,10 +11,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionM
 
 from fer_lightning.data.sampling import IGNORE_INDEX
 
-LOGGED = (
-    *("train_loss", "train_acc"),
-    *("val_loss", "val_acc", "val_balanced_acc", "val_macro_f1"),
-)
+LOGGED = ("train_loss", "train_acc", "val_loss", "val_acc", "val_balanced_acc", "val_macro_f1")
 """What is logged during `fit`, and can be monitored."""
 
 RUNNING_LOSS = "loss"
@@ -44,10 +41,6 @@ def expression_metrics(num_classes: int, prefix: str) -> MetricCollection:
 
     They take predicted and true classes, int64 `(n,)`, leave out samples labelled `IGNORE_INDEX` and add up over
     devices. Macro-F1 is the mean over the classes that occur among labels or predictions.
-
-    Args:
-        num_classes: Number of classes.
-        prefix: Start of every name, such as `val_`.
     """
     return MetricCollection(
         {
@@ -67,24 +60,22 @@ class EpochFigures:
     """
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Start anew."""
         self._loss, self._hits_and_seen = torch.zeros(()), torch.zeros(2, dtype=torch.int64)
 
     def update(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Add a batch: its mean loss, a float scalar; logits, float `(n, classes)`; and labels, int64 `(n,)`."""
-        if self._loss.device != loss.device:
-            self._loss, self._hits_and_seen = self._loss.to(loss.device), self._hits_and_seen.to(loss.device)
-        self._loss += loss * len(labels)
-        self._hits_and_seen += torch.stack([(logits.argmax(1) == labels).sum(), labels.new_tensor(len(labels))])
+        seen = torch.stack([(logits.argmax(1) == labels).sum(), labels.new_tensor(len(labels))])
+        self._loss = self._loss.to(loss.device) + loss * len(labels)
+        self._hits_and_seen = self._hits_and_seen.to(loss.device) + seen
 
     def compute(self) -> dict[str, Tensor]:
         """`train_loss` and `train_acc`, float scalars."""
         hits, seen = self._hits_and_seen
         return {"train_loss": self._loss / seen, "train_acc": hits / seen}
-
-    def reset(self) -> None:
-        """Start anew."""
-        self._loss.zero_()
-        self._hits_and_seen.zero_()
 
     def state(self) -> Tensor:
         """Sum of the losses, hits and images so far, double `(3,)` on the CPU."""
@@ -92,5 +83,4 @@ class EpochFigures:
 
     def load(self, state: Sequence[float]) -> None:
         """Go on from a `state`."""
-        self._loss.fill_(state[0])
-        self._hits_and_seen.copy_(torch.tensor(state[1:]))
+        self._loss, self._hits_and_seen = torch.tensor(state[0]), torch.tensor(state[1:], dtype=torch.int64)

@@ -10,22 +10,23 @@ import torch
 
 from fer_lightning.checkpoints.reading import load_model, read_checkpoint
 from fer_lightning.checkpoints.weights import PRETRAINED
+from fer_lightning.data.data_info import DataInfo, TrainingData
 from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.errors import FERError
 from fer_lightning.training.distillation import Distillation
 from tests.conftest import run_here
 
 
-def opened(teacher: str = "pretrained", names=EXPRESSIONS, **changes) -> Distillation:
+def prepared(teacher: str = "pretrained", names=EXPRESSIONS, prior=(), **changes) -> Distillation:
     distillation = Distillation(teacher, 0.25)
-    distillation.open(names, replace(read_checkpoint(PRETRAINED)[0].input_spec, **changes))
+    spec = replace(read_checkpoint(PRETRAINED)[0].input_spec, **changes)
+    distillation.prepare(DataInfo(tuple(names), spec, TrainingData(target_prior=tuple(prior))))
     return distillation
 
 
 def test_targets_are_blended_with_answers_for_the_new_class_frequencies():
     prior = torch.tensor([0.3, 0.0, 0.1, 0.1, 0.1, 0.2, 0.1, 0.1])
-    distillation = opened()
-    distillation.start(prior.tolist(), torch.device("cpu"))
+    distillation = prepared(prior=prior.tolist())
     images = torch.randint(0, 256, (5, 1, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     targets = torch.eye(8)[[0, 1, 2, 3, 4]]
     model = load_model(PRETRAINED)
@@ -37,12 +38,12 @@ def test_targets_are_blended_with_answers_for_the_new_class_frequencies():
 
 def test_a_teacher_that_does_not_fit_is_refused():
     with pytest.raises(FERError, match=r"knows other classes. Expected happiness, anger. Received: anger, contempt"):
-        opened(names=["happiness", "anger"])
+        prepared(names=["happiness", "anger"])
     with pytest.raises(FERError, match=r"--data.image_size has to be 48. Received: 64"):
-        opened(image_size=64)
+        prepared(image_size=64)
     expected = r"--model.distillation.teacher. Expected pretrained or a file, found nothing at 'gone.ckpt'"
     with pytest.raises(FERError, match=expected):
-        opened("gone.ckpt")
+        prepared("gone.ckpt")
     with pytest.raises(FERError, match=r"--model.distillation.weight. Expected 0 to 1. Received: 3"):
         Distillation("pretrained", 3)
 

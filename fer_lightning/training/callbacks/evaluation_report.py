@@ -1,4 +1,4 @@
-"""EvaluationReport: gathers what `test` and `validate` predict, from every device, and has the report written."""
+"""EvaluationReport: has the report of what `test` and `validate` predict written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from fer_lightning.checkpoints.info import KEY, CheckpointInfo
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.legend import SUBSETS
-from fer_lightning.data.sampling import IGNORE_INDEX
 from fer_lightning.data.splits import TESTING, TRAINING
 from fer_lightning.evaluation.predictions import of_split
 from fer_lightning.files import replace_text
@@ -32,50 +31,33 @@ class EvaluationReport(Callback):
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
-        self._outputs: list[dict[str, torch.Tensor]] = []
-        self._logits, self._labels = torch.empty(0), torch.empty(0)
+        self._logits = torch.empty(0)
         self._info: CheckpointInfo | None = None
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Keep what the checkpoint says for the report."""
         self._info = CheckpointInfo.from_dict(checkpoint[KEY], "The checkpoint")
 
-    def on_test_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
-        """Keep the batch's logits."""
-        self._outputs.append({name: value.cpu() for name, value in outputs.items()})
-
-    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
-        """Keep the batch's logits."""
-        self.on_test_batch_end(trainer, pl_module, outputs)
-
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Bring the logits of all devices into the order of the files; padding comes last and is cut off."""
-        columns = {name: torch.cat([part[name] for part in self._outputs]) for name in ("logits", "labels")}
-        self._outputs.clear()
-        device = pl_module.device
-        gathered = {name: trainer.strategy.all_gather(column.to(device)) for name, column in columns.items()}
-        if trainer.world_size > 1:
-            gathered = {name: column.transpose(0, 1).flatten(0, 1) for name, column in gathered.items()}
-        real = gathered["labels"] != IGNORE_INDEX
-        self._logits, self._labels = gathered["logits"][real].cpu(), gathered["labels"][real].cpu()
+        """Keep the logits of all devices."""
+        if isinstance(pl_module, ExpressionClassifier):
+            self._logits = pl_module.evaluated()[0].cpu()
 
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Bring the logits of all devices into the order of the files."""
-        self.on_test_epoch_end(trainer, pl_module)
+    on_validation_epoch_end = on_test_epoch_end
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Measure and write, after the progress bar is gone."""
         data = getattr(trainer, "datamodule", None)
-        if stage not in ("test", "validate") or not trainer.is_global_zero or not len(self._labels):
+        if stage not in ("test", "validate") or not trainer.is_global_zero or not len(self._logits):
             return
         if not (isinstance(data, FERDataModule) and isinstance(pl_module, ExpressionClassifier)):
             return
         subset = TESTING if stage == "test" else data.subsets.validation
-        rows = data.split.rows(subset)[: len(self._labels)]  # fewer with --trainer.limit_test_batches
+        rows = data.split.rows(subset)[: len(self._logits)]  # fewer with --trainer.limit_test_batches
         model = pl_module.model.cpu()
         counts = data.split.counts[TRAINING]
         evaluate(
-            predictions=of_split(data.split, rows, model.calibrate(self._logits).double().numpy()),
+            of_split(data.split, rows, model.calibrate(self._logits).double().numpy()),
             prior=counts / counts.sum(),
             image_dir=data.legend.image_dir,
             folder=self.folder / ("test" if stage == "test" else "validate"),

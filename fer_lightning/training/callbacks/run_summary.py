@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from fer_lightning.checkpoints.reading import read_checkpoint
 from fer_lightning.data.datamodule import FERDataModule
@@ -18,6 +17,7 @@ from fer_lightning.data.splits import TESTING, VALIDATION
 from fer_lightning.files import replace_text
 from fer_lightning.program import program
 from fer_lightning.reports.model_card import model_card
+from fer_lightning.reports.page import filled, json_text
 from fer_lightning.training.classifier import ExpressionClassifier
 
 
@@ -56,49 +56,26 @@ class RunSummary(Callback):
 
     def _close(self, trainer: Trainer) -> None:
         """Name the best checkpoint and the next command."""
-        seconds = round(time.monotonic() - self._started)
-        lines = [f"Trained {_epochs(trainer.current_epoch)} in {seconds // 60}:{seconds % 60:02d}; {_why(trainer)}."]
         best = next((c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor), None)
-        found: dict[str, Any] = {"epochs": trainer.current_epoch, "seconds": seconds}
+        found: dict[str, Any] = {"epochs": trainer.current_epoch}
+        found["seconds"] = round(time.monotonic() - self._started)
+        path, data, baseline = "", getattr(trainer, "datamodule", None), None
         if best is not None and best.best_model_path and best.best_model_score is not None:
-            found |= {"monitor": best.monitor, "best": float(best.best_model_score)}
             path = _short(best.best_model_path)
-            baseline = self._baseline(trainer) if best.monitor == "val_acc" else ""
-            lines.append(f"Best   {best.monitor} {best.best_model_score:.4f}{baseline}")
-            lines.append(f"       {path}")
-            lines.append(f"Next   {program()} test --ckpt_path {path}")
-            card = model_card(self.folder.name, read_checkpoint(best.best_model_path)[0])
-            replace_text(self.folder / "model_card.md", card)
-            lines.append(f"       model card in {self.folder / 'model_card.md'}")
-        elif best is not None:
-            lines.append(f"Best   none: the training ended before there was a {best.monitor}")
-        replace_text(self.folder / "summary.json", json.dumps(found) + "\n")
-        lines.append(f"       figures of every epoch in {self.folder / 'metrics.csv'}")
-        print("\n" + "\n".join(lines), flush=True)
+            found |= {"monitor": best.monitor, "best": float(best.best_model_score)}
+            replace_text(self.folder / "model_card.md", model_card(self.folder.name, read_checkpoint(path)[0]))
+            if best.monitor == "val_acc" and isinstance(data, FERDataModule):
+                baseline = data.majority(TESTING if data.validates_on_testing else VALIDATION)
+        replace_text(self.folder / "summary.json", json_text(found))
+        early = next((c for c in trainer.early_stopping_callbacks if getattr(c, "stopped_epoch", 0)), None)
+        about = {"found": found, "best": best, "path": path, "baseline": baseline, "early": early}
+        print(filled("fit.txt", folder=self.folder, program=program(), **about), end="", flush=True)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Say how an interrupted run is continued."""
         last = self.folder / "checkpoints" / "last.ckpt"
         if trainer.is_global_zero and trainer.state.fn == "fit" and last.is_file():
             print(f"\nInterrupted. Continue with: {program()} fit --ckpt_path {last}", flush=True)
-
-    def _baseline(self, trainer: Trainer) -> str:
-        data = getattr(trainer, "datamodule", None)
-        if not isinstance(data, FERDataModule):
-            return ""
-        label, frequency = data.majority(TESTING if data.validates_on_testing else VALIDATION)
-        return f"   (always answering '{label}': {frequency:.4f})"
-
-
-def _epochs(count: int) -> str:
-    return "1 epoch" if count == 1 else f"{count} epochs"
-
-
-def _why(trainer: Trainer) -> str:
-    for callback in trainer.early_stopping_callbacks:
-        if isinstance(callback, EarlyStopping) and callback.stopped_epoch:
-            return f"stopped early, as {callback.monitor} had not improved for {_epochs(callback.wait_count)}"
-    return "all that were asked for"
 
 
 def _short(path: str) -> str:

@@ -86,10 +86,9 @@ class CrossEntropy(nn.Module):
         if not self._target_prior:
             return []
         prior, counts = self.weighted_prior(torch.tensor(self._target_prior)), self.counts.cpu()
-        if not counts.numel():
-            return [float(value) for value in prior / prior.sum()]
-        least = 0.5 / counts.sum()
-        prior = prior.clamp(min=least) / (counts / counts.sum()).clamp(min=least) ** self.logit_adjustment
+        if counts.numel():
+            least = 0.5 / counts.sum()
+            prior = prior.clamp(min=least) / (counts / counts.sum()).clamp(min=least) ** self.logit_adjustment
         found: list[float] = (prior / prior.sum()).tolist()
         return found
 
@@ -99,10 +98,6 @@ class CrossEntropy(nn.Module):
 
 
 def check_range(name: str, value: float, top: float) -> None:
-    """Refuse a value below 0 or above `top`.
-
-    Raises:
-        FERError: If it is.
-    """
+    """Raise an FERError if a value is below 0 or above `top`."""
     if not 0 <= value <= top:
         raise FERError(f"Invalid value for --model.loss.{name}. Expected 0 to {top:g}. Received: {value}.")
