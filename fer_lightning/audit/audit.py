@@ -13,8 +13,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 
 from fer_lightning.audit import duplicates, files, label_issues, labels, shortcuts
-from fer_lightning.audit.data_set import DataSet
-from fer_lightning.audit.findings import SEVERITIES, Finding
+from fer_lightning.audit.findings import SEVERITIES, DataSet, Finding
 from fer_lightning.audit.writing import summary, write_findings
 from fer_lightning.data.image_metadata import read_metadata
 from fer_lightning.data.legend import Legend, locate_legend

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fer_lightning.audit.data_set import DataSet
-from fer_lightning.audit.findings import Finding, many
+from fer_lightning.audit.findings import DataSet, Finding, many
 from fer_lightning.data.input_spec import IMAGE_SUFFIXES
 
 _SUFFIX_OF = {"JPEG": {".jpg", ".jpeg", ".jfif"}, "TIFF": {".tif", ".tiff"}, "PPM": {".pgm", ".ppm", ".pnm"}}

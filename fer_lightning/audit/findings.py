@@ -1,16 +1,46 @@
-"""What a check finds, with its meaning and its remedy."""
+"""The two ends of a check: the data set that it looks at, the findings that it makes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
+
+from fer_lightning.data.image_metadata import ImageMetadata
+from fer_lightning.data.legend import Legend
+from fer_lightning.data.splits import Split
+from fer_lightning.evaluation.predictions import Predictions
 
 Severity = Literal["serious", "warning", "info"]
 
 SEVERITIES: tuple[Severity, ...] = ("serious", "warning", "info")
 """The gravest first: `serious` makes results wrong, `warning` makes them worse or harder to read, `info` is good to
 know."""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set as an audit sees it; `n` images."""
+
+    legend: Legend  # its usable rows
+    problems: Sequence[tuple[int, str]]  # line and message of every row that cannot be used
+    splits: Mapping[str, Split]  # under every rule that the legend allows
+    rule: str  # the one that `fit` would use
+    metadata: Sequence[ImageMetadata]  # `n`, of the image files
+    image_size: int  # height and width in pixels of the network's input
+    predictions: Predictions | None  # of networks that were not trained on these images, with the legend's classes
+
+    @property
+    def split(self) -> Split:
+        """The split under the rule that `fit` would use."""
+        return self.splits[self.rule]
+
+    @cached_property
+    def files(self) -> list[tuple[str, ImageMetadata]]:
+        """Name and metadata of every image that can be decoded."""
+        pairs = zip(self.legend.images, self.metadata, strict=True)
+        return [(image, metadata) for image, metadata in pairs if not metadata.error]
 
 
 @dataclass(frozen=True)
@@ -23,29 +53,18 @@ class Exhibit:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to know about a data set.
+    """One thing to know about a data set."""
 
-    Attributes:
-        name: Short name, stable for programs.
-        severity: One of `SEVERITIES`.
-        title: What was found, in one sentence with its figures.
-        meaning: What that means for training and measuring.
-        remedy: What to do.
-        columns: Headings of `rows`.
-        rows: The details.
-        figures: The numbers in it, for programs.
-        exhibits: Images that show it.
-    """
-
-    name: str
+    name: str  # stable, for programs
     severity: Severity
-    title: str
-    meaning: str = ""
-    remedy: str = ""
-    columns: tuple[str, ...] = ()
-    rows: Sequence[tuple[str, ...]] = ()
-    figures: dict[str, float] = field(default_factory=dict)
+    title: str  # what was found, in one sentence with its figures
+    meaning: str = ""  # for training and measuring
+    remedy: str = ""  # what to do
+    columns: tuple[str, ...] = ()  # headings of `rows`
+    rows: Sequence[tuple[str, ...]] = ()  # the details
+    figures: dict[str, float] = field(default_factory=dict)  # the numbers in it, for programs
     exhibits: Sequence[Exhibit] = ()
+    copies: Sequence[str] = ()  # images that training can do without, for duplicates.csv
 
 
 def many(count: int, one: str, more: str | None = None) -> str:

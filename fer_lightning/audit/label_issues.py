@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import permutations
+from typing import NamedTuple
 
 import numpy as np
 
-from fer_lightning.audit.data_set import DataSet
-from fer_lightning.audit.findings import Exhibit, Finding, many
+from fer_lightning.audit.findings import DataSet, Exhibit, Finding, many
 from fer_lightning.evaluation.predictions import Predictions
 
 _SHOWN = 40
@@ -53,21 +52,13 @@ def listed(predictions: Predictions) -> list[tuple[str, str, str, str]]:
     ]
 
 
-@dataclass(frozen=True)
-class LabelIssues:
-    """What confident learning says.
+class LabelIssues(NamedTuple):
+    """What confident learning says of `n` images and `c` classes."""
 
-    Attributes:
-        joint: float `(c, c)`: estimated fraction of images with given label (row) and true label (column); sums to 1.
-        rows: Numbers of the images whose label is in doubt, the most doubtful first.
-        suggested: int64 `(n,)`: the label each image looks like.
-        issue_score: float `(n,)`: probability of the suggested label minus that of the given one, -1..1.
-    """
-
-    joint: np.ndarray
-    rows: np.ndarray
-    suggested: np.ndarray
-    issue_score: np.ndarray
+    joint: np.ndarray  # float `(c, c)`, estimated fraction with given label (row) and true label (column); sums to 1
+    rows: np.ndarray  # numbers of the images whose label is in doubt, the most doubtful first
+    suggested: np.ndarray  # int64 `(n,)`, the label each image looks like
+    issue_score: np.ndarray  # float `(n,)`, probability of the suggested label minus that of the given one, -1..1
 
 
 def confident_learning(labels: np.ndarray, probabilities: np.ndarray) -> LabelIssues:

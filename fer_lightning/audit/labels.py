@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fer_lightning.audit.data_set import DataSet
-from fer_lightning.audit.findings import Finding, many
+from fer_lightning.audit.findings import DataSet, Finding, many
 from fer_lightning.data.splits import TRAINING
 
 _RARE = 50

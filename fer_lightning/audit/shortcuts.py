@@ -7,27 +7,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fer_lightning.audit.data_set import DataSet
-from fer_lightning.audit.findings import Finding
+from fer_lightning.audit.findings import DataSet, Finding
 from fer_lightning.data.legend import Legend
 
 _LEVELS = 12
 
 
 class Shortcut(NamedTuple):
-    """What one kind of metadata, or all together, says about the label.
-
-    Attributes:
-        name: Its name.
-        cramers_v: Association with the label, 0 (none) to 1, corrected for chance (Bergsma 2013).
-        accuracy: Cross-validated accuracy of answering each value's most frequent label.
-        balanced_accuracy: The same, of answering the label that a value makes most likelier than usual.
-    """
+    """What one kind of metadata, or all together, says about the label."""
 
     name: str
-    cramers_v: float
-    accuracy: float
-    balanced_accuracy: float
+    cramers_v: float  # association with the label, 0 (none) to 1, corrected for chance (Bergsma 2013)
+    accuracy: float  # cross-validated, of answering each value's most frequent label
+    balanced_accuracy: float  # the same, of answering the label that a value makes most likelier than usual
 
 
 def check(data: DataSet) -> Iterator[Finding]:

@@ -7,9 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from fer_lightning.audit.data_set import DataSet
-from fer_lightning.audit.duplicates import copies
-from fer_lightning.audit.findings import SEVERITIES, Finding, many
+from fer_lightning.audit.findings import SEVERITIES, DataSet, Finding, many
 from fer_lightning.audit.label_issues import listed
 from fer_lightning.data.image_metadata import ImageMetadata
 from fer_lightning.files import replace_text, replacing
@@ -21,13 +19,7 @@ _SHOWN = 20
 def write_findings(folder: Path, data: DataSet, findings: Sequence[Finding], seconds: float) -> None:
     """Write report.html, findings.json, findings.csv, images.csv, split.csv, duplicates.csv, label_issues.csv.
 
-    The last one is there only if there were predictions.
-
-    Args:
-        folder: Where to.
-        data: What was examined.
-        findings: In the order to show them.
-        seconds: How long it took.
+    The last one is there only if there were predictions. Findings are shown in their order.
     """
     legend = data.legend
     folder.mkdir(parents=True, exist_ok=True)
@@ -36,7 +28,8 @@ def write_findings(folder: Path, data: DataSet, findings: Sequence[Finding], sec
         rows.append((one.name, one.severity, one.title, ""))
         rows += [(one.name, one.severity, "", " | ".join(row)) for row in one.rows]
     _write_csv(folder / "findings.csv", "finding severity title detail", rows)
-    _write_csv(folder / "duplicates.csv", "image", ((image,) for image in copies(data)))
+    copies = {image for finding in findings for image in finding.copies}
+    _write_csv(folder / "duplicates.csv", "image", [(image,) for image in legend.images if image in copies])
     if data.predictions is not None:
         _write_csv(folder / "label_issues.csv", "image label suggested issue_score", listed(data.predictions))
     columns = "image error format mode width height bytes color progressive dhash"

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from fer_lightning.audit.look_alikes import exact_duplicates, near_duplicates
+from fer_lightning.audit.duplicates import exact_duplicates, near_duplicates
 from fer_lightning.data.image_metadata import read_metadata
 from fer_lightning.data.sources.synthetic import draw_face
 
