@@ -14,7 +14,7 @@ import numpy as np
 
 from fer_lightning.audit import duplicates, files, label_issues, labels, shortcuts
 from fer_lightning.audit.findings import SEVERITIES, DataSet, Finding
-from fer_lightning.audit.writing import summary, write_findings
+from fer_lightning.audit.writing import write_findings
 from fer_lightning.data.image_metadata import read_metadata
 from fer_lightning.data.legend import Legend, locate_legend
 from fer_lightning.data.sources.legend_csv import inspect_legend
@@ -108,7 +108,6 @@ def audit(
     findings = [finding for check in CHECKS for finding in check(examined)]
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     write_findings(Path(output), examined, findings, time.monotonic() - started)
-    print(summary(examined, findings), f"Written to {Path(output) / 'report.html'}", sep="\n", flush=True)
     grave = SEVERITIES[: SEVERITIES.index(fail_on) + 1] if fail_on != "never" else ()
     return Audit(findings, any(finding.severity in grave for finding in findings))
 

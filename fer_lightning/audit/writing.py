@@ -1,4 +1,4 @@
-"""Write what an audit found: a page, tables, lists for `fit`, a summary."""
+"""Write what an audit found: a page, tables, lists for `fit`, lines in the terminal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from fer_lightning.audit.findings import SEVERITIES, DataSet, Finding, many
+from fer_lightning.audit.findings import SEVERITIES, DataSet, Finding
 from fer_lightning.audit.label_issues import listed
 from fer_lightning.data.image_metadata import ImageMetadata
 from fer_lightning.files import replace_text, replacing
@@ -19,7 +19,7 @@ _SHOWN = 20
 def write_findings(folder: Path, data: DataSet, findings: Sequence[Finding], seconds: float) -> None:
     """Write report.html, findings.json, findings.csv, images.csv, split.csv, duplicates.csv, label_issues.csv.
 
-    The last one is there only if there were predictions. Findings are shown in their order.
+    The last one is there only if there were predictions. Findings are shown in their order, also in the terminal.
     """
     legend = data.legend
     folder.mkdir(parents=True, exist_ok=True)
@@ -45,20 +45,10 @@ def write_findings(folder: Path, data: DataSet, findings: Sequence[Finding], sec
     replace_text(folder / "findings.json", json_text(content))
     shown = {image for finding in findings for exhibit in finding.exhibits for image in exhibit.images}
     thumbnails = {image: thumbnail(legend.image_dir / image) for image in shown}
-    page = filled("audit.html", content=content, thumbnails=thumbnails, shown=_SHOWN)
-    replace_text(folder / "report.html", page)
-
-
-def summary(data: DataSet, findings: Sequence[Finding]) -> str:
-    """The findings for the terminal, a line or two each."""
-    legend = data.legend
-    lines = [f"{legend.path}: {many(len(legend), 'image')}, {len(legend.class_names)} classes", ""]
-    for finding in findings:
-        lines.append(f"{finding.severity:<8} {finding.title}")
-        if finding.severity != "info" and finding.remedy:
-            lines.append(f"{'':<8} -> {finding.remedy}")
-    counts = [f"{sum(finding.severity == severity for finding in findings)} {severity}" for severity in SEVERITIES]
-    return "\n".join([*lines, "", ", ".join(counts)])
+    page = folder / "report.html"
+    replace_text(page, filled("audit.html", content=content, thumbnails=thumbnails, shown=_SHOWN))
+    said = filled("audit.txt", content=content, legend=legend.path, severities=SEVERITIES, path=page)
+    print(said, end="", flush=True)
 
 
 def _described(image: str, one: ImageMetadata) -> list[object]:

@@ -24,25 +24,15 @@ _COLUMNS = ("images", "labels", "probabilities", "identities", "users", "seen")
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a network said about `n` images with `c` classes.
+    """What a network said about `n` images with `c` classes."""
 
-    Attributes:
-        images: Image names, relative to the image folder.
-        labels: int64 `(n,)`.
-        probabilities: float64 `(n, c)`.
-        class_names: Names of the classes.
-        identities: Who is in each image.
-        users: Who labelled each image.
-        seen: bool `(n,)`, whether the identity is also in training (or validation, for images of the testing subset).
-    """
-
-    images: list[str]
-    labels: np.ndarray
-    probabilities: np.ndarray
+    images: list[str]  # `n` names, relative to the image folder
+    labels: np.ndarray  # int64 `(n,)`
+    probabilities: np.ndarray  # float64 `(n, c)`
     class_names: tuple[str, ...]
-    identities: list[str]
-    users: list[str]
-    seen: np.ndarray
+    identities: list[str]  # who is in each image
+    users: list[str]  # who labelled each image
+    seen: np.ndarray  # bool `(n,)`, whether the identity is also in training (or validation, for a testing image)
 
     @cached_property
     def measures(self) -> Measures:

@@ -18,27 +18,16 @@ SMALLEST = 30
 
 @dataclass(frozen=True)
 class Slice:
-    """Test images that have something in common.
+    """Test images that have something in common."""
 
-    Attributes:
-        attribute: What the images were divided by.
-        value: What these have in common.
-        images: How many they are.
-        accuracy: Fraction of right answers.
-        interval: 95 % interval of the accuracy; NaN with one person only.
-        balanced_accuracy: Mean recall of the classes that occur.
-        macro_f1: Mean F1 of the classes that occur or are predicted.
-        majority: Accuracy of always answering the slice's own most frequent class.
-    """
-
-    attribute: str
-    value: str
-    images: int
+    attribute: str  # what the images were divided by
+    value: str  # what these have in common
+    images: int  # how many they are
     accuracy: float
-    interval: tuple[float, float]
+    interval: tuple[float, float]  # 95 %, of the accuracy; NaN with one person only
     balanced_accuracy: float
     macro_f1: float
-    majority: float
+    majority: float  # accuracy of always answering the slice's own most frequent class
 
 
 def slices_of(predictions: Predictions, metadata: Sequence[ImageMetadata]) -> list[Slice]:

@@ -101,7 +101,7 @@ class ExpressionClassifier(LightningModule):
         self._optimizer, self._lr_scheduler = optimizer, lr_scheduler
         self._layer_decay, self._ema_decay, self.distillation = fine_tuning.layer_decay, ema_decay, distillation
         self.started_from = Path(fine_tuning.weights).name if fine_tuning.weights else ""
-        self.taught_by = distillation.name if distillation else ""
+        self.taught_by = Path(distillation.teacher).name if distillation else ""
         self.run_config = ""
         self._so_far = EpochFigures()
         self.val_metrics = expression_metrics(len(names), "val_")
@@ -115,11 +115,9 @@ class ExpressionClassifier(LightningModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, float `(n, classes)`, of images, uint8 `(n, channels, h, w)`; in training, of what is trained."""
-        if self.training:
-            logits: Tensor = self.trained_network(self.model.normalize(images))
-            return logits
-        found: Tensor = self.model(images)
-        return found
+        trained = self.training
+        logits: Tensor = self.trained_network(self.model.normalize(images)) if trained else self.model(images)
+        return logits
 
     def on_fit_start(self) -> None:
         """Tell the loss what is trained on, and the model what it learns of the class frequencies."""
@@ -127,8 +125,7 @@ class ExpressionClassifier(LightningModule):
             module.eval()  # Lightning keeps this through validation
         if (prepare := getattr(self.loss, "prepare", None)) is not None:
             prepare(self.data_info.training)
-        learned = getattr(self.loss, "learned_prior", None)
-        self.model.learned_prior = tuple(learned()) if learned is not None else ()
+        self.model.learned_prior = tuple(getattr(self.loss, "learned_prior", tuple)())
         _ = self.model.effective_prior  # refused now rather than after an epoch
         if self.distillation:
             self.distillation.prepare(self.data_info, self.device)
@@ -252,25 +249,13 @@ class ExpressionClassifier(LightningModule):
         if isinstance(scheduler, WarmupCosine):
             scheduler.set_length(total_steps(self.trainer, self.data_info.training))
         settings = {"scheduler": scheduler, "interval": interval_of(scheduler)}
-        if (monitor := getattr(scheduler, "monitor", None)) is not None:
-            settings["monitor"] = monitor
-        return {"optimizer": optimizer, "lr_scheduler": settings}
-
-    def info(self) -> CheckpointInfo:
-        """What a checkpoint says about the model as it is now."""
-        named = yaml.safe_load(self.run_config)["model"] if self.run_config else {}
-        return info_of(
-            self.model,
-            named.get("network"),
-            training=self.data_info.training,
-            started_from=self.started_from,
-            teacher=self.taught_by,
-            config=self.run_config,
-        )
+        return {"optimizer": optimizer, "lr_scheduler": settings | {"monitor": getattr(scheduler, "monitor", None)}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what a checkpoint says about its model, and the training figures of the epoch so far."""
-        checkpoint[KEY] = self.info().to_dict()
+        named = yaml.safe_load(self.run_config)["model"].get("network") if self.run_config else None
+        origin = {"started_from": self.started_from, "teacher": self.taught_by, "config": self.run_config}
+        checkpoint[KEY] = info_of(self.model, named, training=self.data_info.training, **origin).to_dict()
         figures = self._so_far.state()
         several = getattr(self, "_trainer", None) is not None and self.trainer.world_size > 1
         rows = torch.as_tensor(self.all_gather(figures)) if several else figures[None]

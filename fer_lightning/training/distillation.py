@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
@@ -33,11 +31,6 @@ class Distillation:
             raise FERError(f"Invalid value for --model.distillation.weight. Expected 0 to 1. Received: {weight}.")
         self.teacher, self.weight = teacher, weight
         self._model: ExpressionModel | None = None
-
-    @property
-    def name(self) -> str:
-        """The teacher's name, for people."""
-        return Path(self.teacher).name
 
     def prepare(self, data: DataInfo, device: torch.device | str = "cpu") -> None:
         """Read the teacher's file, once, and get ready for these data: the teacher takes on their class frequencies.

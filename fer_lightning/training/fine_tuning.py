@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,11 +33,7 @@ class FineTuning:
 
 
 def freeze(network: nn.Module, starts: Sequence[str]) -> list[nn.Module]:
-    """Take parameters out of the training by the start of their names.
-
-    Args:
-        network: Changed in place.
-        starts: Such as `stem` or `stages.0`.
+    """Take parameters out of the training by the start of their names, such as `stem` or `stages.0`.
 
     Returns:
         The modules that hold them, to be kept in evaluation.
@@ -67,23 +64,18 @@ def parts(network: nn.Module) -> dict[str, list[nn.Parameter]]:
     A part is a first level of their names, such as `conv1`, or one of a numbered row, such as `stages.0`; the name of a
     wrapper, as in `model.conv1`, is no level.
     """
-    found: dict[str, list[nn.Parameter]] = {}
+    found: dict[str, list[nn.Parameter]] = defaultdict(list)
     wrapped = int(len(list(network.children())) == 1)
     for name, value in network.named_parameters():
         if value.requires_grad:
             levels = name.split(".")
             numbered = "".join(levels[wrapped + 1 : wrapped + 2]).isdigit()
-            found.setdefault(".".join(levels[: wrapped + 1 + numbered]), []).append(value)
+            found[".".join(levels[: wrapped + 1 + numbered])].append(value)
     return found
 
 
 def parameter_groups(network: nn.Module, layer_decay: float) -> list[dict[str, Any]]:
-    """The trained parameters for an optimiser: in one group, or one for each part with its `factor` of the rate.
-
-    Args:
-        network: Whose parameters.
-        layer_decay: The rate of each part as a fraction of that of the next one towards the output; 1 for all the same.
-    """
+    """The trained parameters for an optimizer: in one group, or one for each part with its `factor` of the rate."""
     if layer_decay == 1:
         return [{"params": [value for value in network.parameters() if value.requires_grad]}]
     groups = list(parts(network).values())

@@ -60,17 +60,10 @@ def interval_of(scheduler: Any) -> Literal["epoch", "step"]:
 
 
 def total_steps(trainer: Trainer, training: TrainingData) -> int:
-    """Steps of a whole training.
+    """Steps of a whole training; an FERError if it has no end.
 
     Lightning's own figure would make the first epoch's batches too early to resume within an epoch; it is asked where
     the data do not say how many batches there are.
-
-    Args:
-        trainer: It knows epochs, devices and limits.
-        training: It may know images and batch size.
-
-    Raises:
-        FERError: If the training has no end.
     """
     epochs, limit = trainer.max_epochs or 0, trainer.limit_train_batches
     if epochs < 1 and trainer.max_steps < 1:

@@ -35,16 +35,13 @@ class CrossEntropy(nn.Module):
         check_range("label_smoothing", label_smoothing, 0.999)
         check_range("logit_adjustment", logit_adjustment, 10.0)
         self.label_smoothing, self.logit_adjustment = label_smoothing, logit_adjustment
+        self.needs_counts = logit_adjustment > 0
         self._target_prior: list[float] = []
         for name in ("counts", "draws"):
             self.register_buffer(name, torch.zeros(0), persistent=False)
 
     def prepare(self, training: TrainingData) -> None:
-        """Get to know what is trained on.
-
-        Raises:
-            FERError: If the number of images of each class is needed and not known.
-        """
+        """Get to know what is trained on; an FERError if the images of each class are not counted but needed."""
         self.counts, self.draws = (self.counts.new_tensor(each) for each in (training.class_counts, training.draws))
         self._target_prior = list(training.target_prior)
         if self.needs_counts and not self.counts.numel():
@@ -52,11 +49,6 @@ class CrossEntropy(nn.Module):
                 f"--model.loss {type(self).__name__} with these values needs the number of training images of each "
                 "class: train with FERDataModule, or give ExpressionClassifier a DataInfo with class_counts."
             )
-
-    @property
-    def needs_counts(self) -> bool:
-        """Whether it needs the number of images of each class."""
-        return self.logit_adjustment > 0
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The mean loss of a batch, a float scalar.

@@ -27,12 +27,7 @@ class WeightedCrossEntropy(CrossEntropy):
         logit_adjustment: float = 0.0,
     ) -> None:
         super().__init__(label_smoothing, logit_adjustment)
-        self.weighting = weighting
-
-    @property
-    def needs_counts(self) -> bool:
-        """It always does."""
-        return True
+        self.weighting, self.needs_counts = weighting, True
 
     @property
     def class_weights(self) -> Tensor:
