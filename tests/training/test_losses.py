@@ -86,7 +86,10 @@ def test_a_value_out_of_range_is_refused():
         FocalLoss(gamma=-1)
 
 
-@pytest.mark.parametrize("loss", [CrossEntropy(logit_adjustment=1), WeightedCrossEntropy(), FocalLoss(2, 0, 1)])
+NEEDING = [CrossEntropy(logit_adjustment=1), WeightedCrossEntropy(), FocalLoss(logit_adjustment=1)]
+
+
+@pytest.mark.parametrize("loss", NEEDING)
 def test_class_counts_that_are_needed_and_not_there_are_no_silent_matter(loss):
     with pytest.raises(FERError, match="needs the number of training images of each class"):
         loss.prepare(TrainingData())

@@ -71,20 +71,10 @@ class LastCheckpoint(Checkpoint):
         stop = self._asked_to_stop or (trainer.world_size == 1 and trainer.received_sigterm)
         if stop or (self.every_n_steps and batches % self.every_n_steps == 0) or self._is_time(trainer, batches):
             self._save(trainer)
-        if self._asked_to_stop:
-            raise KeyboardInterrupt
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write after the epoch."""
-        same = trainer.strategy.broadcast(self._written_just_now(trainer))  # other machines may not see the file
-        if same is None:
-            self._save(trainer)
-        else:
-            if trainer.is_global_zero:
-                put_same(same, self._path(trainer))
-            self._saved = time.monotonic()
-        if self._asked_to_stop:
-            raise KeyboardInterrupt
+        self._save(trainer, trainer.strategy.broadcast(self._written_just_now(trainer)))
 
     def _written_just_now(self, trainer: Trainer) -> Path | None:
         """A whole checkpoint that another callback wrote at this step: writing it again would take as long."""
@@ -102,10 +92,13 @@ class LastCheckpoint(Checkpoint):
         over = time.monotonic() - self._saved >= self.every_n_minutes * 60
         return bool(trainer.strategy.broadcast(over)) if trainer.world_size > 1 else over
 
-    def _save(self, trainer: Trainer) -> None:
-        if not trainer.fast_dev_run:  # type: ignore[attr-defined]
-            trainer.save_checkpoint(self._path(trainer), weights_only=False)
+    def _save(self, trainer: Trainer, same: Path | None = None) -> None:
+        """Write, or link a file with the same content, which other machines may not see; then stop if asked to."""
+        path = Path(self.dirpath or trainer.default_root_dir) / "last.ckpt"
+        if same is None and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            trainer.save_checkpoint(path, weights_only=False)
+        elif same is not None and trainer.is_global_zero:
+            put_same(same, path)
         self._saved = time.monotonic()
-
-    def _path(self, trainer: Trainer) -> Path:
-        return Path(self.dirpath or trainer.default_root_dir) / "last.ckpt"
+        if self._asked_to_stop:
+            raise KeyboardInterrupt

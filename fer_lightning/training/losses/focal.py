@@ -14,12 +14,11 @@ class FocalLoss(CrossEntropy):
 
     Args:
         gamma: The exponent; 0 is cross-entropy.
-        label_smoothing: As in `CrossEntropy`.
-        logit_adjustment: As in `CrossEntropy`.
+        options: Those of `CrossEntropy`.
     """
 
-    def __init__(self, gamma: float = 2.0, label_smoothing: float = 0.0, logit_adjustment: float = 0.0) -> None:
-        super().__init__(label_smoothing, logit_adjustment)
+    def __init__(self, gamma: float = 2.0, **options: float) -> None:
+        super().__init__(**options)
         check_range("gamma", gamma, 10.0)
         self.gamma = gamma
 

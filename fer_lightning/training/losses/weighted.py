@@ -16,17 +16,11 @@ class WeightedCrossEntropy(CrossEntropy):
     Args:
         weighting: `inverse`, of the number of images of the class; or `effective`, of its effective number with beta
             0.999 (arXiv 1901.05555, equation 2).
-        label_smoothing: As in `CrossEntropy`.
-        logit_adjustment: As in `CrossEntropy`.
+        options: Those of `CrossEntropy`.
     """
 
-    def __init__(
-        self,
-        weighting: Literal["inverse", "effective"] = "inverse",
-        label_smoothing: float = 0.0,
-        logit_adjustment: float = 0.0,
-    ) -> None:
-        super().__init__(label_smoothing, logit_adjustment)
+    def __init__(self, weighting: Literal["inverse", "effective"] = "inverse", **options: float) -> None:
+        super().__init__(**options)
         self.weighting, self.needs_counts = weighting, True
 
     @property
