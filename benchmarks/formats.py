@@ -21,15 +21,16 @@ import torch
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.splits import TESTING
 from fer_lightning.export.export import CalibrationData, export
-from fer_lightning.inference.model import Model, open_model
+from fer_lightning.inference.model import open_model
+from fer_lightning.model.expression_model import ExpressionModel
 
 
-def latency(model: Model, pixels: torch.Tensor, calls: int) -> float:
+def latency(model: ExpressionModel, pixels: torch.Tensor, calls: int) -> float:
     """Median milliseconds of a call."""
     times = []
     for call in range(calls + 5):
         start = time.perf_counter()
-        model(pixels)
+        model.probabilities(pixels)
         if call >= 5:
             times.append((time.perf_counter() - start) * 1000)
     return statistics.median(times)
@@ -43,7 +44,7 @@ def main(given: str, root: str, words: list[str]) -> None:
     data = FERDataModule(root, classes=list(original.class_names), **spec, **options)  # type: ignore[arg-type]
     samples = data.samples(TESTING)
     batch = samples.__getitems__(list(range(min(1000, len(samples)))))
-    expected = torch.cat([original(some) for some in batch.images.split(100)])
+    expected = torch.cat([original.probabilities(some) for some in batch.images.split(100)])
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads; {len(batch.labels)} images"
     )
@@ -67,7 +68,7 @@ def main(given: str, root: str, words: list[str]) -> None:
                 export(given, str(path), quantize=quantize, data=more)  # type: ignore[arg-type]
                 sys.stdout = stdout
             model = open_model(path, device="cpu") if file else original
-            found = torch.cat([model(some) for some in batch.images.split(100)])
+            found = torch.cat([model.probabilities(some) for some in batch.images.split(100)])
             one, many = latency(model, batch.images[:1], 50), latency(model, batch.images[:64], 20)
             accuracy = float((found.argmax(1) == batch.labels).float().mean())
             same = float((found.argmax(1) == expected.argmax(1)).float().mean())

@@ -52,7 +52,7 @@ def at_work() -> Image.Image:
     (seen,) = recognizer.answer([how.at(Image.fromarray(skimage.data.astronaut()), photograph)])
     answers = recognizer.recognition(seen).faces
     best = torch.tensor([names.index(answers[0].label)])
-    heat = grad_cam(recognizer.model.module, torch.from_numpy(seen.pixels), best)[0]
+    heat = grad_cam(recognizer.model, torch.from_numpy(seen.pixels), best)[0]
     timeline = Timeline(str(Path(tempfile.mkdtemp()) / "timeline.png"), names)
     acts = ("neutral", "happiness", "surprise", "neutral", "anger")
     for number in range(100):

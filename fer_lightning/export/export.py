@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import warnings
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import torch
-
-from fer_lightning.checkpoints.info import KEY, CheckpointInfo
+from fer_lightning.checkpoints.info import CheckpointInfo
 from fer_lightning.checkpoints.reading import find_checkpoint, load_model, read_checkpoint, saved_settings
 from fer_lightning.checkpoints.weights import SUFFIX, save_weights
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.splits import SplitRule
 from fer_lightning.errors import FERError
-from fer_lightning.export.graph import DeployedModel
+from fer_lightning.export.graph import write_graph
 from fer_lightning.export.parity import check_parity
 from fer_lightning.export.quantization import quantize_int8
 from fer_lightning.files import replace_text, replacing_path
 from fer_lightning.inference.model import EXPORTED, ONNX
-from fer_lightning.model.expression_model import ExpressionModel
 from fer_lightning.reports.model_card import measured_in, model_card
 
 _ENDINGS = (SUFFIX, ONNX, EXPORTED)
@@ -105,7 +100,7 @@ def export(
         if target.suffix == SUFFIX:
             save_weights(info, state, aside, half)
         else:
-            _write_graph(model, info, aside)
+            write_graph(model, info, aside)
         if quantize:
             lines.append(quantize_int8(aside, _calibration_data(path, info, data, trusted)))
         else:
@@ -114,50 +109,6 @@ def export(
     card = target.with_name(target.name + ".md")
     replace_text(card, model_card(target.stem, info, f"{target.name}: {'; '.join(lines)}."))
     print("\n".join([f"Written {target}: {lines[0]}", *lines[1:], f"Model card in {card}"]))
-
-
-def _write_graph(model: ExpressionModel, info: CheckpointInfo, path: Path) -> None:
-    """Write a .pt2 or .onnx file. What it says is that its answers are for the prior that they are moved to."""
-    deployed = DeployedModel(model)
-    said = replace(info.portable(), learned_prior=tuple(model.effective_prior), class_prior="training")
-    about = json.dumps(said.to_dict())
-    side = model.input_spec.image_size
-    example = (torch.zeros(2, side + 5, side + 9, 3, dtype=torch.uint8),)
-    shapes = {"image": {place: torch.export.Dim(name) for place, name in enumerate(("n", "height", "width"))}}
-    if path.suffix == EXPORTED:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="No complete tensor found")
-            program = torch.export.export(deployed, example, dynamic_shapes=shapes)
-            torch.export.save(program, path, extra_files={KEY: about})
-        return
-    license = (info.training and info.training.license) or "not stated"
-    entries = {KEY: about, "class_names": json.dumps(info.class_names), "license_of_the_training_data": license}
-    _write_onnx(deployed, example, shapes, entries, path)
-
-
-def _write_onnx(deployed: DeployedModel, example: Any, shapes: Any, entries: dict[str, str], path: Path) -> None:
-    try:
-        import onnx
-        import onnxruntime  # noqa: F401 (for the comparison)
-        import onnxscript  # noqa: F401 (torch's exporter)
-    except ImportError as error:
-        raise FERError(f"ONNX files need {error.name}: pip install onnx onnxscript onnxruntime.") from None
-    program = torch.onnx.export(
-        deployed,
-        example,
-        dynamo=True,
-        opset_version=18,  # the first in which Resize can antialias
-        input_names=["image"],
-        output_names=["probabilities"],
-        dynamic_shapes=shapes,
-        verbose=False,
-    )
-    if program is None:
-        raise FERError("torch could not turn this network into an ONNX graph.")
-    model = program.model_proto
-    for key, value in entries.items():
-        model.metadata_props.add(key=key, value=value)
-    onnx.save(model, path)
 
 
 def _calibration_data(path: Path, info: CheckpointInfo, data: CalibrationData, trusted: list[str]) -> FERDataModule:

@@ -1,11 +1,19 @@
-"""A model with everything around it, as one graph: images of faces in, probabilities out."""
+"""Graphs for programs without fer_lightning: images of faces in, probabilities out."""
 
 from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from fer_lightning.checkpoints.info import KEY, CheckpointInfo
+from fer_lightning.errors import FERError
+from fer_lightning.inference.model import EXPORTED
 from fer_lightning.model.expression_model import ExpressionModel
 
 _LUMA = (0.299, 0.587, 0.114)
@@ -44,3 +52,46 @@ class DeployedModel(nn.Module):
         else:
             pixels = interpolate(pixels, size, mode=spec.interpolation, align_corners=False, antialias=True)
         return self.model.probabilities(pixels.round().clamp(0, 255))
+
+
+def write_graph(model: ExpressionModel, info: CheckpointInfo, path: Path) -> None:
+    """Write a .pt2 or .onnx file. What it says is that its answers are for the prior that they are moved to.
+
+    Raises:
+        FERError: If a package for ONNX is missing, or torch cannot make a graph of the network.
+    """
+    deployed = DeployedModel(model)
+    said = replace(info.portable(), learned_prior=tuple(model.effective_prior), class_prior="training")
+    about = json.dumps(said.to_dict())
+    side = model.input_spec.image_size
+    example = (torch.zeros(2, side + 5, side + 9, 3, dtype=torch.uint8),)
+    shapes = {"image": {place: torch.export.Dim(name) for place, name in enumerate(("n", "height", "width"))}}
+    if path.suffix == EXPORTED:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="No complete tensor found")
+            program = torch.export.export(deployed, example, dynamic_shapes=shapes)
+            torch.export.save(program, path, extra_files={KEY: about})
+        return
+    try:
+        import onnx
+        import onnxruntime  # noqa: F401 (for the comparison)
+        import onnxscript  # noqa: F401 (torch's exporter)
+    except ImportError as error:
+        raise FERError(f"ONNX files need {error.name}: pip install onnx onnxscript onnxruntime.") from None
+    made = torch.onnx.export(
+        deployed,
+        example,
+        dynamo=True,
+        opset_version=18,  # the first in which Resize can antialias
+        input_names=["image"],
+        output_names=["probabilities"],
+        dynamic_shapes=shapes,
+        verbose=False,
+    )
+    if made is None:
+        raise FERError("torch could not turn this network into an ONNX graph.")
+    license = (info.training and info.training.license) or "not stated"
+    entries = {KEY: about, "class_names": json.dumps(info.class_names), "license_of_the_training_data": license}
+    graph = made.model_proto
+    onnx.helper.set_model_props(graph, entries)
+    onnx.save(graph, path)

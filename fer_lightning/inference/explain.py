@@ -15,7 +15,7 @@ from torch.nn.functional import interpolate
 
 from fer_lightning.errors import FERError
 from fer_lightning.inference.frames import Frame
-from fer_lightning.inference.model import Model
+from fer_lightning.inference.model import GraphModel
 from fer_lightning.inference.recognizer import Expression
 from fer_lightning.inference.rows import name_of
 from fer_lightning.model.expression_model import ExpressionModel
@@ -85,13 +85,13 @@ class Explanations:
         FERError: If the model's format has no gradients.
     """
 
-    def __init__(self, folder: str, model: Model) -> None:
-        if model.module is None:
+    def __init__(self, folder: str, model: ExpressionModel) -> None:
+        if isinstance(model, GraphModel):
             raise FERError(
                 "--explain needs gradients, which an exported graph does not have: give a checkpoint or a .safetensors "
                 "file as --ckpt_path."
             )
-        self.folder, self.module, self.names = Path(folder).expanduser(), model.module, model.class_names
+        self.folder, self.model, self.names = Path(folder).expanduser(), model, model.class_names
         self.written = 0
 
     def add(self, frame: Frame, expressions: Sequence[Expression]) -> None:
@@ -100,7 +100,7 @@ class Explanations:
             return
         pixels = torch.from_numpy(frame.pixels)
         best = [max(said.probabilities, key=said.probabilities.__getitem__) for said in expressions]
-        where = grad_cam(self.module, pixels, torch.tensor([self.names.index(name) for name in best]))
+        where = grad_cam(self.model, pixels, torch.tensor([self.names.index(name) for name in best]))
         for number, name, face, heat in zip(frame.numbers, best, pixels, where, strict=True):
             place = "" if frame.frame is None else f"_{frame.frame:06d}"
             target = self.folder / f"{name_of(frame.source.name)}{place}_{number}_{name}.png"

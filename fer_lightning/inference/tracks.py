@@ -9,6 +9,7 @@ import numpy as np
 
 from fer_lightning.data.face_crop import Face
 from fer_lightning.inference.frames import Frame
+from fer_lightning.inference.sources import Source
 
 _SAME = 0.3
 """Boxes that overlap by this fraction of their union are taken for the same face."""
@@ -28,7 +29,7 @@ class _Track:
 
 
 class Tracks:
-    """The faces of one video.
+    """The faces of videos, one video after the other.
 
     Each face takes the number of the track whose last box it overlaps most, best pairs first; a face without one starts
     a new track. A track that was not seen for a while is over.
@@ -39,47 +40,39 @@ class Tracks:
 
     def __init__(self, smooth: float = 0.0) -> None:
         self.smooth = smooth
-        self._tracks: list[_Track] = []
-        self._next = 0
+        self._video: Source | None = None
 
     def follow(self, frame: Frame) -> None:
-        """Number the faces of the next frame, and smooth its probabilities; frames come in order."""
+        """Number the faces of the next frame of a video, and smooth its probabilities."""
+        if frame.source != self._video:
+            self._video, self._next = frame.source, 0
+            self._tracks: list[_Track] = []
         now = frame.seconds or 0.0
         self._tracks = [track for track in self._tracks if now - track.seen <= _FORGOTTEN]
         boxes = [face or _WHOLE for face in frame.faces]
-        pairs = sorted(
-            ((overlap(face, track.face), place, track) for place, face in enumerate(boxes) for track in self._tracks),
-            key=lambda pair: -pair[0],
-        )
+        pairs = [(overlap(box, track.face), place, track) for place, box in enumerate(boxes) for track in self._tracks]
         taken: dict[int, _Track] = {}
-        for shared, place, known in pairs:
-            if shared >= _SAME and place not in taken and known not in taken.values():
-                taken[place] = known
-        frame.numbers = [-1] * len(frame.faces)
-        for place, face in enumerate(boxes):
-            fresh = frame.probabilities[place]
-            if (track := taken.get(place)) is None:
-                track = _Track(self._next, face, now, fresh)
+        for shared, place, track in sorted(pairs, key=lambda pair: -pair[0]):
+            if shared >= _SAME and place not in taken and track not in taken.values():
+                taken[place] = track
+        for place, (box, fresh) in enumerate(zip(boxes, frame.probabilities, strict=True)):
+            if place not in taken:
+                taken[place] = _Track(self._next, box, now, fresh)
                 self._next += 1
-                self._tracks.append(track)
-            elif self.smooth > 0:
+                self._tracks.append(taken[place])
+            track = taken[place]
+            if self.smooth > 0:
                 weight = 1 - math.exp(-max(now - track.seen, 0.0) / self.smooth)
-                track.smoothed = track.smoothed + weight * (fresh - track.smoothed)
-            else:
-                track.smoothed = fresh
-            track.face, track.seen = face, now
-            frame.numbers[place] = track.number
-        if frame.faces:
-            frame.probabilities = np.stack(
-                [next(track.smoothed for track in self._tracks if track.number == number) for number in frame.numbers]
-            )
+                fresh = track.smoothed + weight * (fresh - track.smoothed)
+            track.face, track.seen, track.smoothed = box, now, fresh
+        frame.numbers = [taken[place].number for place in range(len(boxes))]
+        if boxes:
+            frame.probabilities = np.stack([taken[place].smoothed for place in range(len(boxes))])
 
 
 def overlap(one: Face, other: Face) -> float:
     """Intersection over union of two boxes."""
     across = min(one.left + one.width, other.left + other.width) - max(one.left, other.left)
     down = min(one.top + one.height, other.top + other.height) - max(one.top, other.top)
-    if across <= 0 or down <= 0:
-        return 0.0
-    shared = across * down
+    shared = max(across, 0.0) * max(down, 0.0)
     return shared / (one.width * one.height + other.width * other.height - shared)

@@ -92,10 +92,10 @@ def test_every_format_knows_which_prior_its_answers_are_for(exported):
     """And moves on from there: a graph, whose answers cannot be taken back, states it as what it has learned."""
     powers = np.sqrt(PRIOR) / np.sqrt(PRIOR).sum()
     images = torch.randint(0, 256, (16, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    expected = open_model(exported / "model.safetensors").with_prior("uniform")(images)
+    expected = open_model(exported / "model.safetensors").with_prior("uniform").probabilities(images)
     for name in ("a.onnx", "a.pt2", "a.safetensors"):
         assert trained_prior(info_of_file(exported / name)) == pytest.approx(powers.tolist())
-        found = open_model(exported / name).with_prior("uniform")(images)
+        found = open_model(exported / name).with_prior("uniform").probabilities(images)
         torch.testing.assert_close(found, expected, atol=0.01 if name.endswith("safetensors") else 1e-5, rtol=0)
     weights, graph = info_of_file(exported / "a.safetensors"), info_of_file(exported / "a.onnx")
     assert (weights.learned_prior, weights.class_prior) == (PRIOR, 0.5)
@@ -141,7 +141,7 @@ def test_an_onnx_file_needs_nothing_of_ours(exported, drawn):
     for path in sorted((drawn / "images").iterdir())[:5]:
         image = Image.open(path).convert("RGB")
         (found,) = session.run(None, {"image": np.asarray(image)[None]})
-        expected = model(model.input_spec.prepare(image)[None])
+        expected = model.probabilities(model.input_spec.prepare(image)[None])
         assert torch.from_numpy(found).sub(expected).abs().max() < 0.02  # PIL rounds once more, and half precision
 
 
@@ -150,7 +150,7 @@ def test_int8_is_smaller_and_says_what_it_costs(exported, quantized):
     assert "int8: accuracy on" in quantized.with_name("int8.onnx.md").read_text()
     plain, coarse = open_model(exported / "a.onnx"), open_model(quantized)
     pixels = torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    assert 0 < (plain(pixels) - coarse(pixels)).abs().max() < 0.3
+    assert 0 < (plain.probabilities(pixels) - coarse.probabilities(pixels)).abs().max() < 0.3
 
 
 def test_int8_takes_the_images_of_the_training(run):

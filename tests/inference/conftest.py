@@ -10,7 +10,8 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from fer_lightning.inference.model import Model, open_model
+from fer_lightning.inference.model import open_model
+from fer_lightning.model.expression_model import ExpressionModel
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +21,7 @@ def photograph() -> Image.Image:
 
 
 @pytest.fixture(scope="session")
-def pretrained() -> Model:
+def pretrained() -> ExpressionModel:
     """The model that comes with the package."""
     return open_model("pretrained", device="cpu")
 

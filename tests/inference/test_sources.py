@@ -16,8 +16,8 @@ def folder(tmp_path):
     return tmp_path
 
 
-def found(inputs, folder, stdin=None):
-    return [(source.name.removeprefix(f"{folder}/"), source.kind) for source in list_sources(inputs, stdin)]
+def found(inputs, folder):
+    return [(source.name.removeprefix(f"{folder}/"), source.kind) for source in list_sources(inputs)]
 
 
 def test_folders_are_searched_and_files_taken_as_named(folder):
@@ -26,11 +26,11 @@ def test_folders_are_searched_and_files_taken_as_named(folder):
     assert found([folder / "notes.txt", folder, folder], folder) == [("notes.txt", "image"), *inside]
 
 
-def test_patterns_lists_and_cameras(folder):
+def test_patterns_lists_and_cameras(folder, monkeypatch):
     assert found([f"{folder}/*.*"], folder) == [("a.png", "image"), ("b.JPG", "image"), ("notes.txt", "image")]
     assert found([f"{folder}/**/*.webp"], folder) == [("deep/c.webp", "image")]
-    lines = io.StringIO(f"{folder}/a.png\n\n{folder}/gone.jpg\r\n")
-    assert found(["-"], folder, lines) == [("a.png", "image"), ("gone.jpg", "image")]
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{folder}/a.png\n\n{folder}/gone.jpg\r\n"))
+    assert found(["-"], folder) == [("a.png", "image"), ("gone.jpg", "image")]
     assert list_sources(["0"]) == [Source("0", "camera")]
 
 
