@@ -80,9 +80,7 @@ def export(
         endings = ", ".join(_ENDINGS)
         raise FERError(f"Invalid value for --output. Expected a file ending in {endings}. Received: {output}.")
     if quantize and target.suffix != ONNX:
-        raise FERError(
-            f"--quantize int8 makes an ONNX file: expected an --output ending in {ONNX}. Received: {output}."
-        )
+        raise FERError(f"--quantize int8 makes an ONNX file: expected --output ending in {ONNX}. Received: {output}.")
     if data != CalibrationData() and not quantize:
         raise FERError("--data options are for --quantize int8, which needs images.")
     path = find_checkpoint(ckpt_path, Path(runs_dir) / name)
@@ -95,17 +93,17 @@ def export(
         info = replace(info, input_spec=replace(info.input_spec, faces=faces))
     if path.parent.name == "checkpoints":
         info = replace(info, measured=measured_in(path.parent.parent))
-    lines = [f"{sum(value.numel() for value in state.values()):,} numbers"]
     with replacing_path(target) as aside:
         if target.suffix == SUFFIX:
             save_weights(info, state, aside, half)
         else:
             write_graph(model, info, aside)
         if quantize:
-            lines.append(quantize_int8(aside, _calibration_data(path, info, data, trusted)))
+            said = quantize_int8(aside, _calibration_data(path, info, data, trusted))
         else:
-            lines.append(check_parity(model, aside, half and target.suffix == SUFFIX, network))
-    lines.insert(0, f"{target.stat().st_size / 1e6:.2f} MB")
+            said = check_parity(model, aside, half and target.suffix == SUFFIX, trusted)
+    numbers = sum(value.numel() for value in state.values())
+    lines = [f"{target.stat().st_size / 1e6:.2f} MB", f"{numbers:,} numbers", said]
     card = target.with_name(target.name + ".md")
     replace_text(card, model_card(target.stem, info, f"{target.name}: {'; '.join(lines)}."))
     print("\n".join([f"Written {target}: {lines[0]}", *lines[1:], f"Model card in {card}"]))

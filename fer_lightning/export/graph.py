@@ -16,9 +16,6 @@ from fer_lightning.errors import FERError
 from fer_lightning.inference.model import EXPORTED
 from fer_lightning.model.expression_model import ExpressionModel
 
-_LUMA = (0.299, 0.587, 0.114)
-"""ITU-R BT.601, as PIL's."""
-
 
 class DeployedModel(nn.Module):
     """Color, size and an ExpressionModel in one module, for export.
@@ -26,10 +23,7 @@ class DeployedModel(nn.Module):
     Input: uint8 `(n, height, width, 3)`, RGB, face crops of any size. Output: float `(n, classes)`, probabilities.
 
     Pixels are rounded where PIL rounds them; PIL also rounds between resizing rows and columns, so a value may differ
-    by one of 255 from what the training saw.
-
-    Args:
-        model: The trained model; it is shared, not copied, and set to answer.
+    by one of 255 from what the training saw. The model is shared, not copied, and set to answer.
     """
 
     luma: Tensor
@@ -37,7 +31,7 @@ class DeployedModel(nn.Module):
     def __init__(self, model: ExpressionModel) -> None:
         super().__init__()
         self.model = model
-        self.register_buffer("luma", torch.tensor(_LUMA).view(1, 3, 1, 1))
+        self.register_buffer("luma", torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1))  # ITU-R BT.601, as PIL's
         self.eval().requires_grad_(False)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -55,11 +49,7 @@ class DeployedModel(nn.Module):
 
 
 def write_graph(model: ExpressionModel, info: CheckpointInfo, path: Path) -> None:
-    """Write a .pt2 or .onnx file. What it says is that its answers are for the prior that they are moved to.
-
-    Raises:
-        FERError: If a package for ONNX is missing, or torch cannot make a graph of the network.
-    """
+    """Write a .pt2 or .onnx file. What it says is that its answers are for the prior that they are moved to."""
     deployed = DeployedModel(model)
     said = replace(info.portable(), learned_prior=tuple(model.effective_prior), class_prior="training")
     about = json.dumps(said.to_dict())

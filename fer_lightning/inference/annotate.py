@@ -2,62 +2,45 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont, ImageOps
 
 from fer_lightning.errors import FERError
 from fer_lightning.inference.frames import Frame
 from fer_lightning.inference.recognizer import Expression
-from fer_lightning.inference.rows import name_of
 from fer_lightning.inference.sources import VIDEO_SUFFIXES
 
 COLORS = ("#d9483b", "#8c6bb1", "#5b8c3e", "#e08e2b", "#f2c230", "#8a9299", "#3f78b5", "#2fa4a0")
 """Colors of the classes, in their order; told apart by color-blind people as far as eight can be."""
 
-OTHER = "#555555"
-
 
 def annotated(image: np.ndarray, expressions: Sequence[Expression], class_names: Sequence[str]) -> Image.Image:
-    """The image with a box round each face, its label and confidence, and the three most probable classes as bars.
-
-    Args:
-        image: uint8 `(height, width, 3)`, RGB.
-        expressions: The answers for the faces in it.
-        class_names: Names of the classes, which settle the colors.
-    """
+    """The image, uint8 `(height, width, 3)`, RGB, with a box round each face and its most probable classes as bars."""
     canvas = Image.fromarray(image)
     if max(canvas.size) < 360:  # letters need room
-        times = -(-360 // max(canvas.size))
-        canvas = canvas.resize((canvas.width * times, canvas.height * times), Image.Resampling.BICUBIC)
+        canvas = ImageOps.scale(canvas, -(-360 // max(canvas.size)))
     times = canvas.width / image.shape[1]
+    colors = dict(zip(class_names, cycle(COLORS), strict=False))
     draw = ImageDraw.Draw(canvas, "RGBA")
     for said in expressions:
-        color = COLORS[class_names.index(said.label) % len(COLORS)] if said.label in class_names else OTHER
-        size = min(max(canvas.height // 36, 11), 40)
         box = [0.0, 0.0, canvas.width - 1.0, canvas.height - 1.0]
-        if said.face is not None:
-            face = said.face
+        if (face := said.face) is not None:
             box = [v * times for v in (face.left, face.top, face.left + face.width, face.top + face.height)]
-        draw.rectangle(box, outline=color, width=max(2, size // 6))
-        _label(draw, said, class_names, box, color, size, canvas.size)
+        _draw_answer(draw, said, box, colors)
     return canvas
 
 
-def _label(
-    draw: ImageDraw.ImageDraw,
-    said: Expression,
-    class_names: Sequence[str],
-    box: list[float],
-    color: str,
-    size: int,
-    canvas: tuple[int, int],
-) -> None:
-    """A tag above the box, or below where there is no room, with bars of the three largest probabilities."""
+def _draw_answer(draw: ImageDraw.ImageDraw, said: Expression, box: list[float], colors: Mapping[str, str]) -> None:
+    """A box with a tag above, or below where there is no room, with bars of the three largest probabilities."""
+    across, down = draw.im.size
+    size = min(max(down // 36, 11), 40)
+    color = colors.get(said.label, "#555555")
+    draw.rectangle(box, outline=color, width=max(2, size // 6))
     font, small = ImageFont.load_default(size), ImageFont.load_default(max(10, round(size * 0.72)))
     text = f"{said.label} {said.confidence:.0%}"
     top = sorted(said.probabilities.items(), key=lambda pair: -pair[1])[:3]
@@ -65,46 +48,30 @@ def _label(
     names = max(draw.textlength(name, small) for name, _ in top)
     width = max(draw.textlength(text, font) + 2 * pad, names + 4 * size + 3 * pad, min(box[2] - box[0], 9 * size))
     height = size * 1.4 + line * len(top) + pad
-    left = min(max(box[0], 0), max(canvas[0] - width, 0))
-    above = box[1] - height
-    under = box[3] if box[3] + height <= canvas[1] else canvas[1] - height
-    start = above if above >= 0 else under
+    left = min(max(box[0], 0), max(across - width, 0))
+    start = box[1] - height if box[1] >= height else min(box[3], down - height)
     draw.rectangle([left, start, left + width, start + height], fill=(20, 20, 24, 190))
     draw.rectangle([left, start, left + width, start + size * 1.4], fill=color)
-    dark = sum(int(color[at : at + 2], 16) * weight for at, weight in ((1, 0.3), (3, 0.59), (5, 0.11))) > 150
-    draw.text((left + pad, start + size * 0.08), text, fill="black" if dark else "white", font=font)
+    bright = np.dot(ImageColor.getrgb(color), (0.3, 0.59, 0.11)) > 150
+    draw.text((left + pad, start + size * 0.08), text, fill="black" if bright else "white", font=font)
+    first, end = left + 2 * pad + names, left + width - pad
     for place, (name, value) in enumerate(top):
         row = start + size * 1.55 + place * line
         draw.text((left + pad, row), name, fill="white", font=small)
-        first = left + 2 * pad + names
-        room = left + width - pad - first
-        bar = COLORS[class_names.index(name) % len(COLORS)]
-        draw.rectangle([first, row + line * 0.25, first + room, row + line * 0.75], fill=(255, 255, 255, 50))
-        draw.rectangle([first, row + line * 0.25, first + max(room * value, 1), row + line * 0.75], fill=bar)
+        draw.rectangle([first, row + line * 0.25, end, row + line * 0.75], fill=(255, 255, 255, 50))
+        filled = first + max((end - first) * value, 1)
+        draw.rectangle([first, row + line * 0.25, filled, row + line * 0.75], fill=colors[name])
 
 
 class Annotations:
-    """Writes annotated images: into a folder, or, for one video or camera, as a video.
+    """Writes annotated images: into a folder, or, for one video or camera, as an .mp4 of `fps` frames a second."""
 
-    Args:
-        output: A folder, or a file ending in .mp4.
-        class_names: Names of the classes.
-        fps: Frames a second of a written video.
-
-    Raises:
-        FERError: If the ending is another video's, which is not written.
-    """
-
-    def __init__(self, output: str, class_names: Sequence[str], fps: float = 25.0) -> None:
+    def __init__(self, output: str, class_names: Sequence[str], fps: float) -> None:
         self.path, self.class_names, self.fps = Path(output).expanduser(), tuple(class_names), fps
-        suffix = self.path.suffix.lower()
-        self.is_video = suffix == ".mp4"
-        if suffix in VIDEO_SUFFIXES - {".mp4"}:
-            raise FERError(
-                f"Invalid value for --annotate. Expected a folder or a file ending in .mp4. Received: {output}."
-            )
+        self.is_video = self.path.suffix.lower() == ".mp4"
+        if not self.is_video and self.path.suffix.lower() in VIDEO_SUFFIXES:
+            raise FERError(f"Invalid value for --annotate. Expected a folder or an .mp4 file. Received: {output}.")
         self._writer: Any = None
-        self._size = (0, 0)
         self.written = 0
 
     def add(self, frame: Frame, expressions: Sequence[Expression]) -> None:
@@ -114,11 +81,8 @@ class Annotations:
         drawn = annotated(frame.image, expressions, self.class_names)
         self.written += 1
         if self.is_video:
-            self._write_frame(drawn)
-            return
-        name = name_of(frame.source.name)
-        if frame.frame is not None:
-            name = f"{name}/{frame.frame:06d}"
+            return self._write_frame(drawn)
+        name = frame.source.file_name + ("" if frame.frame is None else f"/{frame.frame:06d}")
         target = self.path / (name if name.endswith(".jpg") else f"{name}.jpg")
         target.parent.mkdir(parents=True, exist_ok=True)
         drawn.save(target, quality=92)
@@ -144,55 +108,48 @@ class Annotations:
 
 
 class Timeline:
-    """How probable each expression is over the time of a video, in one plot.
-
-    Args:
-        output: The PNG or SVG file to write.
-        class_names: Names of the classes.
-    """
+    """How probable each expression is over the time of a video, in one plot (PNG, SVG or PDF)."""
 
     def __init__(self, output: str, class_names: Sequence[str]) -> None:
         self.path, self.class_names = Path(output).expanduser(), tuple(class_names)
         if self.path.suffix.lower() not in (".png", ".svg", ".pdf"):
             raise FERError(f"Invalid value for --timeline. Expected a .png, .svg or .pdf file. Received: {output}.")
-        self._sums: dict[int, np.ndarray] = defaultdict(lambda: np.zeros(len(self.class_names) + 1))
-        self._step = 0.25
+        self._cells = np.zeros((2_000, len(self.class_names) + 1))  # sums of probabilities, and of frames
+        self._step = 0.25  # seconds of a cell
 
     def add(self, frame: Frame, expressions: Sequence[Expression]) -> None:
         """Take in one frame; its faces divide its weight."""
         if frame.seconds is None or frame.error:
             return
-        cell = self._sums[int(frame.seconds / self._step)]
+        while frame.seconds >= self._step * len(self._cells):  # flat memory however long the video: cells twice as wide
+            halves = self._cells.reshape(len(self._cells) // 2, 2, -1).sum(1)
+            self._cells, self._step = np.concatenate([halves, np.zeros_like(halves)]), self._step * 2
+        cell = self._cells[int(frame.seconds / self._step)]
         for said in expressions:
             cell[:-1] += np.array(list(said.probabilities.values())) / len(expressions)
         cell[-1] += 1
-        if len(self._sums) > 2_000:  # flat memory however long the video: half as many cells, twice as wide
-            self._step *= 2
-            halved: dict[int, np.ndarray] = defaultdict(lambda: np.zeros(len(self.class_names) + 1))
-            for place, values in self._sums.items():
-                halved[place // 2] += values
-            self._sums = halved
 
     def close(self) -> str:
         """Draw it; what was written."""
-        if not self._sums:
+        filled = np.flatnonzero(self._cells[:, -1])
+        if not len(filled):
             return "No timeline, as no video was read"
         import matplotlib.pyplot as plt
 
-        last = max(self._sums)
-        means = np.array([self._sums[place][:-1] / max(self._sums[place][-1], 1) for place in range(last + 1)])
-        times = np.arange(last + 1) * self._step
-        figure, axes = plt.subplots(figsize=(10, 3.6), layout="constrained")
+        cells = self._cells[: filled[-1] + 1]
+        means = cells[:, :-1] / np.maximum(cells[:, -1:], 1)
+        edges = np.arange(len(means) + 1) * self._step
         order = np.argsort(-means.sum(0), kind="stable")
+        figure, axes = plt.subplots(figsize=(10, 3.6), layout="constrained")
         axes.stackplot(
-            np.append(times, times[-1] + self._step),
+            edges,
             np.vstack([means, means[-1:]])[:, order].T,
             step="post",
             colors=[COLORS[place % len(COLORS)] for place in order],
             labels=[self.class_names[place] for place in order],
             linewidth=0,
         )
-        axes.set(xlim=(0, times[-1] + self._step), ylim=(0, 1), xlabel="seconds", ylabel="mean probability")
+        axes.set(xlim=(0, edges[-1]), ylim=(0, 1), xlabel="seconds", ylabel="mean probability")
         axes.set_title("Expressions over time (white: no face)", loc="left", fontsize=11)
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, reverse=True)
         axes.spines[["top", "right"]].set_visible(False)

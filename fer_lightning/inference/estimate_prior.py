@@ -14,11 +14,8 @@ from fer_lightning.checkpoints.reading import find_checkpoint
 from fer_lightning.errors import FERError
 from fer_lightning.inference.model import info_of_file, trained_prior
 
-FEW = 200
-"""Faces below which the estimate is called doubtful."""
 
-
-def fit_prior(probabilities: np.ndarray, learned: np.ndarray, steps: int = 1000) -> np.ndarray:
+def fit_prior(probabilities: np.ndarray, learned: np.ndarray) -> np.ndarray:
     """The class frequencies under which a set of images is most likely (Saerens et al. 2002, equation 2.9).
 
     Expectation maximisation: images are answered for the frequencies assumed so far, and the mean answer is the next
@@ -28,13 +25,12 @@ def fit_prior(probabilities: np.ndarray, learned: np.ndarray, steps: int = 1000)
     Args:
         probabilities: float `(n, classes)`, answers for the frequencies in training.
         learned: float `(classes,)`, the frequencies in training, above 0.
-        steps: Upper limit; it ends earlier when none changes by more than a millionth.
 
     Returns:
         float `(classes,)`, adding up to 1.
     """
     prior = np.asarray(learned, np.float64)
-    for _ in range(steps):
+    for _ in range(1000):  # as a rule far fewer
         answers = probabilities * (prior / learned)
         before, prior = prior, (answers / answers.sum(1, keepdims=True)).mean(0)
         if np.abs(prior - before).max() < 1e-6:
@@ -68,7 +64,7 @@ def estimate_prior(rows: str, ckpt_path: str | None = None) -> None:
     if not answers:
         raise FERError(f"There are no faces in '{rows}'.")
     found = fit_prior(np.array(answers), np.array(learned))
-    print(f"{len(answers):,} faces" + (": too few for a firm estimate" if len(answers) < FEW else ""))
+    print(f"{len(answers):,} faces" + (": too few for a firm estimate" if len(answers) < 200 else ""))
     width = max(map(len, info.class_names))
     print(" " * width + "      assumed    here")
     for name, before, now in zip(info.class_names, learned, found, strict=True):
@@ -78,13 +74,13 @@ def estimate_prior(rows: str, ckpt_path: str | None = None) -> None:
 
 def _made_with(rows: str) -> dict[str, Any]:
     """What the file beside rows says: the settings of predict or the figures of test."""
-    of_test = [Path(rows).with_name("metrics.json")] if Path(rows).name == "predictions.csv" else []
-    for beside in (Path(f"{rows}.settings.json"), *of_test):
-        try:
-            return dict(json.loads(beside.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            continue
-    return {}
+    beside = Path(f"{rows}.settings.json")
+    if Path(rows).name == "predictions.csv" and not beside.is_file():
+        beside = beside.with_name("metrics.json")
+    try:
+        return dict(json.loads(beside.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 def _answers(path: Path, class_names: tuple[str, ...]) -> Iterator[list[float]]:

@@ -17,7 +17,6 @@ from fer_lightning.errors import FERError
 from fer_lightning.inference.frames import Frame
 from fer_lightning.inference.model import GraphModel
 from fer_lightning.inference.recognizer import Expression
-from fer_lightning.inference.rows import name_of
 from fer_lightning.model.expression_model import ExpressionModel
 
 
@@ -25,7 +24,7 @@ def grad_cam(model: ExpressionModel, images: Tensor, classes: Tensor) -> Tensor:
     """Grad-CAM (Selvaraju et al. 2017, equations 1 and 2) at the last layer that still has places.
 
     Args:
-        model: The model.
+        model: A model that is set to answer.
         images: uint8 `(n, channels, size, size)`.
         classes: int64 `(n,)`, the class to explain for each face.
 
@@ -75,15 +74,7 @@ def grad_cam(model: ExpressionModel, images: Tensor, classes: Tensor) -> Tensor:
 
 
 class Explanations:
-    """Writes, for each face, the prepared face beside the same with its Grad-CAM laid over it.
-
-    Args:
-        folder: Where to write.
-        model: The model.
-
-    Raises:
-        FERError: If the model's format has no gradients.
-    """
+    """Writes, for each face, the prepared face beside the same with its Grad-CAM laid over it."""
 
     def __init__(self, folder: str, model: ExpressionModel) -> None:
         if isinstance(model, GraphModel):
@@ -103,7 +94,7 @@ class Explanations:
         where = grad_cam(self.model, pixels, torch.tensor([self.names.index(name) for name in best]))
         for number, name, face, heat in zip(frame.numbers, best, pixels, where, strict=True):
             place = "" if frame.frame is None else f"_{frame.frame:06d}"
-            target = self.folder / f"{name_of(frame.source.name)}{place}_{number}_{name}.png"
+            target = self.folder / f"{frame.source.file_name}{place}_{number}_{name}.png"
             target.parent.mkdir(parents=True, exist_ok=True)
             overlay(face, heat).save(target)
             self.written += 1
@@ -117,14 +108,10 @@ def overlay(pixels: Tensor, heat: Tensor, side: int = 240) -> Image.Image:
     """A prepared face, uint8 `(channels, h, w)`, beside itself with a heat map, float `(h, w)`, 0..1, laid over it."""
     from matplotlib import colormaps
 
-    face = Image.fromarray(pixels.expand(3, -1, -1).permute(1, 2, 0).numpy()).resize(
-        (side, side), Image.Resampling.BICUBIC
-    )
-    strength = Image.fromarray((heat.numpy() * 255).astype(np.uint8)).resize((side, side), Image.Resampling.BICUBIC)
-    weight = np.asarray(strength, np.float32)[:, :, None] / 255
-    colors = colormaps["inferno"](weight[:, :, 0])[:, :, :3] * 255
-    mixed = np.asarray(face, np.float32) * (1 - 0.65 * weight) + colors * 0.65 * weight
+    shown = pixels.expand(3, -1, -1).permute(1, 2, 0).numpy(), (heat * 255).to(torch.uint8).numpy()
+    face, strength = (Image.fromarray(each).resize((side, side), Image.Resampling.BICUBIC) for each in shown)
+    colors = Image.fromarray(colormaps["inferno"](np.asarray(strength), bytes=True)[:, :, :3].copy())
     both = Image.new("RGB", (2 * side + 8, side), "white")
     both.paste(face, (0, 0))
-    both.paste(Image.fromarray(mixed.round().clip(0, 255).astype(np.uint8)), (side + 8, 0))
+    both.paste(Image.composite(colors, face, strength.point(lambda value: 0.65 * value)), (side + 8, 0))
     return both

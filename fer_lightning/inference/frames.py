@@ -92,15 +92,9 @@ class Look:
 
 
 def look(sources: Sequence[Source], how: Look, workers: int) -> Iterator[Frame]:
-    """Look at all sources in order, with processes that run ahead; each video is shared among them.
+    """Look at all sources in order, with processes that run ahead (0: in this one); each video is shared among them.
 
-    Args:
-        sources: What to look at.
-        how: How to.
-        workers: Processes; 0 does it all in this one.
-
-    Yields:
-        Every image and every chosen frame. What cannot be read is a frame with an error, and ends its video.
+    What cannot be read is a frame with an error, and ends its video.
     """
     for kind, group in groupby(sources, key=lambda source: source.kind):
         if kind == "image":
@@ -128,11 +122,12 @@ def _processes(count: int, ahead: int) -> dict[str, Any]:
     return {"num_workers": count, "prefetch_factor": ahead, "worker_init_fn": ignore_sigint}
 
 
+@dataclass(eq=False)
 class _Frames(IterableDataset[Frame]):
     """The chosen frames of a video; of several processes, each takes every n-th of them."""
 
-    def __init__(self, source: Source, how: Look) -> None:
-        self.source, self.how = source, how
+    source: Source
+    how: Look
 
     def __iter__(self) -> Iterator[Frame]:
         info = get_worker_info()
@@ -164,11 +159,7 @@ class _Frames(IterableDataset[Frame]):
 
 
 def open_video(source: Source, how: Look) -> tuple[Any, float, int]:
-    """An opened video or camera, its frames a second, and every how-manieth of them is taken.
-
-    Raises:
-        FERError: If OpenCV is not installed or cannot open it.
-    """
+    """An opened video or camera, its frames a second, and every how-manieth of them is taken."""
     try:
         import cv2
     except ImportError:
@@ -185,8 +176,7 @@ def open_video(source: Source, how: Look) -> tuple[Any, float, int]:
 def expected(source: Source, how: Look) -> tuple[float, float]:
     """How many frames `look` will give of a video (infinitely many of a camera), and how many of them are a second.
 
-    Raises:
-        FERError: If there is no OpenCV or no such camera; a video that cannot be opened is one frame, with an error.
+    Without OpenCV or such a camera there are none: FERError. A video that cannot be opened is one frame, with an error.
     """
     try:
         video, rate, stride = open_video(source, how)

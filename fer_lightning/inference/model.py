@@ -24,11 +24,9 @@ ONNX, EXPORTED = ".onnx", ".pt2"
 
 
 class GraphModel(ExpressionModel):
-    """An exported graph, which answers on the CPU with calibrated probabilities: its logits are their logarithms.
+    """An exported graph: on the CPU, `answer` turns uint8 `(n, h, w, 3)`, RGB, into probabilities, float `(n, c)`.
 
-    Args:
-        answer: Takes uint8 `(n, h, w, 3)`, RGB; gives probabilities, float `(n, c)`.
-        info: What its file says.
+    They are calibrated already, so that their logarithms are its logits, and its temperature is 1.
     """
 
     def __init__(self, answer: Callable[[Tensor], Tensor], info: CheckpointInfo) -> None:
@@ -37,8 +35,7 @@ class GraphModel(ExpressionModel):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, float `(n, c)`, of images, uint8 `(n, channels, h, w)`, 0..255."""
-        with torch.no_grad():
-            return self.answer(rgb_images(images.cpu())).log().to(images.device)
+        return self.answer(rgb_images(images.cpu())).log().to(images.device)
 
     def check_network(self, size: int | None = None) -> None:
         """Nothing: a graph was compared with its original when it was written."""
@@ -63,11 +60,7 @@ def open_model(given: str | os.PathLike[str], device: str = "auto", trusted: Col
 
 
 def info_of_file(path: Path) -> CheckpointInfo:
-    """What a file says about its model, in any of the formats; its network is not made.
-
-    Raises:
-        FERError: If it cannot be read, or a package for its format is missing.
-    """
+    """What a file says about its model, in any of the formats."""
     return _open_graph(path)[1] if path.suffix in (ONNX, EXPORTED) else read_checkpoint(path)[0]
 
 
@@ -82,11 +75,7 @@ def rgb_images(images: Tensor) -> Tensor:
 
 
 def find_device(name: str) -> torch.device:
-    """A device as torch names it; `auto` is the machine's accelerator if it has one, else the CPU.
-
-    Raises:
-        FERError: If there is no such device.
-    """
+    """A device as torch names it; `auto` is the machine's accelerator if it has one, else the CPU."""
     if name == "auto":
         return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     try:

@@ -98,7 +98,7 @@ def predict(
     path = find_checkpoint(ckpt_path, Path(runs_dir) / name)
     trusted = [network] if network else []
     recognizer = ExpressionRecognizer(
-        path, faces, class_prior, target_risk, detector, batch_size, device=device, trusted=trusted
+        path, faces, class_prior, target_risk, detector, batch_size, workers, device, trusted
     )
     spec, names = recognizer.input_spec, recognizer.model.class_names
     video_spec = replace(spec, faces="detect") if videos and faces == "auto" else spec

@@ -24,7 +24,6 @@ from fer_lightning.model.calibration import threshold_for_risk
 from fer_lightning.model.class_prior import ClassPrior, prior_probabilities
 from fer_lightning.model.expression_model import ExpressionModel
 
-FacesOption = Literal["auto", "whole", "detect"]
 ImageLike = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
 
 _HELD = 256_000_000
@@ -87,7 +86,7 @@ class ExpressionRecognizer:
     def __init__(
         self,
         model: str | os.PathLike[str] | ExpressionModel | ExpressionRecognizer = "pretrained",
-        faces: FacesOption = "auto",
+        faces: Literal["auto", "whole", "detect"] = "auto",
         class_prior: ClassPrior = "training",
         target_risk: float | None = None,
         detector: str | None = None,
@@ -113,11 +112,8 @@ class ExpressionRecognizer:
         self.model = trained.with_prior(prior) if moved else trained
         self.threshold = 0.0 if target_risk is None else self._threshold(target_risk, moved)
         spec = trained.input_spec
-        self.input_spec = replace(
-            spec,
-            faces=spec.faces if faces == "auto" else faces,
-            detector=spec.detector if detector is None else detector,
-        )
+        framing = spec.faces if faces == "auto" else faces
+        self.input_spec = replace(spec, faces=framing, detector=spec.detector if detector is None else detector)
         self.input_spec.need_detector()
         if batch_size < 1:
             raise FERError(f"Invalid value for --batch_size. Expected 1 or more. Received: {batch_size}.")
@@ -130,9 +126,7 @@ class ExpressionRecognizer:
         if not self.model.risk_curve:
             raise FERError("--target_risk needs a checkpoint that was trained with a validation subset of its own.")
         if moved:
-            raise FERError(
-                "--target_risk was measured for the class prior that the training set up: omit --class_prior."
-            )
+            raise FERError("--target_risk was measured for the class prior of the training: omit --class_prior.")
         return threshold_for_risk(self.model.risk_curve, target_risk)
 
     @overload
@@ -207,11 +201,7 @@ class ExpressionRecognizer:
 
 
 def as_image(given: Image.Image | np.ndarray | Tensor, channels: str = "RGB") -> Image.Image:
-    """An image in memory as PIL's; see `ExpressionRecognizer.predict`.
-
-    Raises:
-        FERError: If it has another shape or type.
-    """
+    """An image in memory as PIL's; see `ExpressionRecognizer.predict`."""
     if isinstance(given, Image.Image):
         return eight_bits(upright(given))
     if not isinstance(given, np.ndarray | Tensor):

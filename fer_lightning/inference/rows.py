@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import io
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
 from fer_lightning.errors import FERError
 from fer_lightning.files import replace_text, replacing_path
@@ -28,19 +26,10 @@ def columns(class_names: Sequence[str]) -> list[str]:
 
 
 def rows_of(frame: Frame, expressions: Sequence[Expression], class_names: Sequence[str]) -> list[dict[str, Any]]:
-    """One row a face; a frame without one, or one that cannot be read, is a row as well.
-
-    Args:
-        frame: An image or a frame of a video that has its answers.
-        expressions: An answer for each of its faces.
-        class_names: Names of the probabilities.
-
-    Returns:
-        Rows with all of `columns`; None where there is nothing to say.
-    """
-    place: dict[str, Any] = {"source": frame.source.name, "frame": frame.frame}
-    place["seconds"] = None if frame.seconds is None else round(frame.seconds, 3)
-    empty = dict.fromkeys(columns(class_names)) | place
+    """One row a face, with all of `columns`; a frame without one, or one that cannot be read, is a row as well."""
+    seconds = None if frame.seconds is None else round(frame.seconds, 3)
+    empty: dict[str, Any] = dict.fromkeys(columns(class_names))
+    empty |= {"source": frame.source.name, "frame": frame.frame, "seconds": seconds}
     if frame.error:
         return [empty | {"label": "error", "error": frame.error}]
     if not frame.faces:
@@ -70,33 +59,21 @@ class RowWriter:
     """
 
     def __init__(self, output: str, class_names: Sequence[str], settings: dict[str, Any]) -> None:
-        self.path = Path(output).expanduser()
-        self.columns = columns(class_names)
+        self.path, self.columns = Path(output).expanduser(), columns(class_names)
         self.suffix = ".csv" if output == "-" else self.path.suffix.lower()
+        self.resumable = output != "-" and self.suffix != ".parquet"
         self.done: set[str] = set()
-        self._standard = output == "-"
         self._settings = json.dumps(settings, indent=2, default=str) + "\n"
-        self._stream: TextIO = sys.stdout
+        self._beside = self.path.with_name(self.path.name + ".settings.json")
         self._opened = contextlib.ExitStack()
-        self._parquet: Any = None
-        self._waiting: list[dict[str, Any]] = []  # of a Parquet file, whose rows go in groups
         if self.suffix not in SUFFIXES:
             raise FERError(f"Invalid value for --output. Expected {', '.join(SUFFIXES)} or -. Received: {output}.")
         if self.suffix == ".parquet":
             _pyarrow()
-        elif not self._standard and self.path.exists():
-            self._take_up(settings)
+        elif self.resumable and self.path.exists():
+            self._take_up()
 
-    @property
-    def resumable(self) -> bool:
-        """Whether a second run goes on after the rows of this one."""
-        return not self._standard and self.suffix != ".parquet"
-
-    @property
-    def _beside(self) -> Path:
-        return self.path.with_name(self.path.name + ".settings.json")
-
-    def _take_up(self, settings: dict[str, Any]) -> None:
+    def _take_up(self) -> None:
         """Find the sources that are done; the last one is done anew, as it may have been interrupted."""
         try:
             before = json.loads(self._beside.read_text(encoding="utf-8"))
@@ -110,102 +87,83 @@ class RowWriter:
                 "--output, or remove it."
             )
         last, start_of_last, length = "", 0, 0
-        with open(self.path, encoding="utf-8", newline="", errors="surrogateescape") as stream:
-            for text, source in _records(stream, self.suffix):
-                if source is not None and source != last:
-                    self.done |= {last} if last else set()
-                    last, start_of_last = source, length
-                length += len(text.encode("utf-8", "surrogateescape"))
+        for record, source in self._records():
+            if source is not None and source != last:
+                self.done |= {last} if last else set()
+                last, start_of_last = source, length
+            length += len(record)
         os.truncate(self.path, start_of_last)
 
-    def __enter__(self) -> RowWriter:
-        if self._standard:
-            self._start(sys.stdout)
-            return self
-        if self.suffix == ".parquet":
-            self._aside = self._opened.enter_context(replacing_path(self.path))
-            self._opened.push(self._end_parquet)
-            return self
-        replace_text(self._beside, self._settings)
-        stream = open(self.path, "a", encoding="utf-8", newline="", errors="backslashreplace")
-        self._start(self._opened.enter_context(stream))
-        return self
+    def _records(self) -> Iterator[tuple[bytes, str | None]]:
+        """The records of a begun file with their sources (None for the header), without a cut one at its end."""
+        record = b""
+        with open(self.path, "rb") as stream:
+            for line in stream:
+                record += line
+                if not line.endswith(b"\n"):
+                    return
+                if self.suffix == ".jsonl":
+                    try:
+                        yield record, str(json.loads(record)["source"])
+                    except (ValueError, KeyError):
+                        return
+                elif record.count(b'"') % 2:
+                    continue  # a quoted field with a line break
+                else:
+                    fields = next(csv.reader([record.decode("utf-8", "surrogateescape")]))
+                    yield record, None if fields[:2] == self.columns[:2] else fields[0]
+                record = b""
 
-    def _start(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._csv = csv.DictWriter(stream, self.columns)
-        if self.suffix == ".csv" and (self._standard or stream.tell() == 0):
+    def __enter__(self) -> Self:
+        if self.suffix == ".parquet":
+            arrow = _pyarrow()
+            text, whole = {"source", "label", "error"}, {"frame", "face"}
+            kinds = {name: arrow.string() if name in text else arrow.float64() for name in self.columns}
+            kinds |= dict.fromkeys(whole, arrow.int64())
+            schema = arrow.schema(list(kinds.items()), metadata={"fer_lightning": self._settings})
+            aside = self._opened.enter_context(replacing_path(self.path))
+            self._parquet = self._opened.enter_context(arrow.parquet.ParquetWriter(aside, schema))
+            self._opened.push(self._write_last)
+            self._waiting: list[dict[str, Any]] = []  # rows go in groups
+            return self
+        self._stream: TextIO = sys.stdout
+        if self.resumable:
+            replace_text(self._beside, self._settings)
+            stream = open(self.path, "a", encoding="utf-8", newline="", errors="backslashreplace")
+            self._stream = self._opened.enter_context(stream)
+        self._csv = csv.DictWriter(self._stream, self.columns)
+        if self.suffix == ".csv" and not (self.resumable and self._stream.tell()):
             self._csv.writeheader()
+        return self
 
     def write(self, rows: list[dict[str, Any]]) -> None:
         """Write the rows of one frame; they are in the file when this returns (Parquet: at the end)."""
-        if self.suffix == ".csv":
-            self._csv.writerows(rows)
-            self._stream.flush()
-        elif self.suffix == ".jsonl":
-            self._stream.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-            self._stream.flush()
-        else:
+        if self.suffix == ".parquet":
             self._waiting += rows
             if len(self._waiting) >= 10_000:
                 self._write_group()
+            return
+        if self.suffix == ".csv":
+            self._csv.writerows(rows)
+        else:
+            self._stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        self._stream.flush()
 
     def _write_group(self) -> None:
-        arrow, parquet = _pyarrow()
-        text, whole = {"source", "label", "error"}, {"frame", "face"}
-        kinds = {
-            name: arrow.string() if name in text else arrow.int64() if name in whole else arrow.float64()
-            for name in self.columns
-        }
-        schema = arrow.schema(list(kinds.items()), metadata={"fer_lightning": self._settings})
-        if self._parquet is None:
-            self._parquet = parquet.ParquetWriter(self._aside, schema)
-        self._parquet.write_table(arrow.Table.from_pylist(self._waiting, schema))
+        self._parquet.write_table(_pyarrow().Table.from_pylist(self._waiting, self._parquet.schema))
         self._waiting = []
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._opened.__exit__(kind, error, trace)
-
-    def _end_parquet(self, kind: type[BaseException] | None, *_: object) -> None:
+    def _write_last(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self._write_group()
-            self._parquet.close()
-        elif self._parquet is not None:
-            with contextlib.suppress(OSError):  # as of a full disk, which is known already
-                self._parquet.close()
+
+    def __exit__(self, *error: Any) -> None:
+        self._opened.__exit__(*error)
 
 
-def _records(stream: TextIO, suffix: str) -> Any:
-    """The whole records of a file as text, each with its source (None for the header), without a cut one at the end."""
-    record = ""
-    for line in stream:
-        record += line
-        if not line.endswith("\n"):
-            return
-        if suffix == ".jsonl":
-            try:
-                yield record, str(json.loads(record)["source"])
-            except (ValueError, KeyError):
-                return
-        else:
-            if record.count('"') % 2:
-                continue  # a quoted field with a line break
-            fields = next(csv.reader(io.StringIO(record)))
-            yield record, None if fields[:2] == ["source", "frame"] else fields[0]
-        record = ""
-
-
-def _pyarrow() -> tuple[Any, Any]:
+def _pyarrow() -> Any:
     try:
-        import pyarrow
         import pyarrow.parquet
     except ImportError:
         raise FERError("Parquet files need pyarrow: pip install pyarrow.") from None
-    return pyarrow, pyarrow.parquet
-
-
-def name_of(path: str | os.PathLike[str]) -> str:
-    """A file name that says where an image was, for images of several folders in one."""
-    return os.fspath(path).strip("./\\").replace("\\", "/").replace("/", "__")
+    return pyarrow

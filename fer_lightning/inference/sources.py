@@ -28,17 +28,17 @@ class Source:
     name: str
     kind: Literal["image", "video", "camera"]
 
+    @property
+    def file_name(self) -> str:
+        """A file name that says where it was, for files from several folders in one."""
+        return self.name.strip("./\\").replace("\\", "/").replace("/", "__")
+
 
 def list_sources(inputs: Sequence[str | os.PathLike[str]]) -> list[Source]:
     """Turn what the user wrote into sources, each once, in order.
 
-    Args:
-        inputs: Files; folders, searched with all that is in them for known endings and sorted by name; patterns such as
-            `photos/*.jpg`; the number of a camera; or `-` for paths on standard input, one a line. A file named by
-            itself is an image unless its ending is a video's.
-
-    Raises:
-        FERError: If something does not exist, or nothing was found.
+    Folders are searched with all that is in them for known endings, and sorted by name; `-` stands for paths on
+    standard input, one a line. A file named by itself is an image unless its ending is a video's.
     """
     sources = list(dict.fromkeys(source for given in inputs for source in _find(os.fspath(given))))
     if not sources:
@@ -52,7 +52,8 @@ def _find(given: str) -> Iterator[Source]:
         yield from (_of_file(line.rstrip("\r\n")) for line in sys.stdin if line.strip())
     elif os.path.isdir(given):
         paths = (os.path.join(place, name) for place, _, names in os.walk(given) for name in names)
-        yield from (_of_file(path) for path in sorted(paths) if _suffix(path) in IMAGE_SUFFIXES | VIDEO_SUFFIXES)
+        known = IMAGE_SUFFIXES | VIDEO_SUFFIXES
+        yield from (_of_file(path) for path in sorted(paths) if os.path.splitext(path)[1].lower() in known)
     elif os.path.exists(given):
         yield _of_file(given)
     elif given.isdigit():
@@ -67,8 +68,4 @@ def _find(given: str) -> Iterator[Source]:
 
 
 def _of_file(path: str) -> Source:
-    return Source(path, "video" if _suffix(path) in VIDEO_SUFFIXES else "image")
-
-
-def _suffix(path: str) -> str:
-    return os.path.splitext(path)[1].lower()
+    return Source(path, "video" if os.path.splitext(path)[1].lower() in VIDEO_SUFFIXES else "image")

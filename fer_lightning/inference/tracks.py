@@ -32,10 +32,8 @@ class Tracks:
     """The faces of videos, one video after the other.
 
     Each face takes the number of the track whose last box it overlaps most, best pairs first; a face without one starts
-    a new track. A track that was not seen for a while is over.
-
-    Args:
-        smooth: Time constant in seconds of an exponential moving average over a track's probabilities; 0 for none.
+    a new track. A track that was not seen for a while is over. Probabilities become exponential moving averages with a
+    time constant of `smooth` seconds; 0 for none.
     """
 
     def __init__(self, smooth: float = 0.0) -> None:
