@@ -19,8 +19,6 @@ from fer_lightning.files import replace_text, replacing_path
 from fer_lightning.inference.model import EXPORTED, ONNX
 from fer_lightning.reports.model_card import measured_in, model_card
 
-_ENDINGS = (SUFFIX, ONNX, EXPORTED)
-
 
 @dataclass(frozen=True)
 class CalibrationData:
@@ -76,9 +74,8 @@ def export(
             the original, or int8 loses more than 0.05 of accuracy.
     """
     target = Path(output).expanduser()
-    if target.suffix not in _ENDINGS:
-        endings = ", ".join(_ENDINGS)
-        raise FERError(f"Invalid value for --output. Expected a file ending in {endings}. Received: {output}.")
+    if target.suffix not in (known := (SUFFIX, ONNX, EXPORTED)):
+        raise FERError(f"Invalid value for --output. Expected a file ending in {', '.join(known)}. Received: {output}.")
     if quantize and target.suffix != ONNX:
         raise FERError(f"--quantize int8 makes an ONNX file: expected --output ending in {ONNX}. Received: {output}.")
     if data != CalibrationData() and not quantize:

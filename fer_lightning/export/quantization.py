@@ -14,9 +14,6 @@ from fer_lightning.data.splits import TESTING, TRAINING, VALIDATION
 from fer_lightning.errors import FERError
 from fer_lightning.inference.model import open_model, rgb_images
 
-_IMAGES = 512
-"""Training images that settle the ranges of the numbers."""
-
 
 def quantize_int8(path: Path, data: FERDataModule) -> str:
     """Turn an ONNX file into one that computes in int8, and say what it costs; more than 0.05 of accuracy is refused.
@@ -27,7 +24,7 @@ def quantize_int8(path: Path, data: FERDataModule) -> str:
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     training = data.samples(TRAINING)
-    order = torch.randperm(len(training), generator=torch.Generator().manual_seed(0))[:_IMAGES].tolist()
+    order = torch.randperm(len(training), generator=torch.Generator().manual_seed(0))[:512].tolist()
     batches = ({"image": some.numpy()} for some in torch.split(rgb_images(training.__getitems__(order).images), 32))
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]

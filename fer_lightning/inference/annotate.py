@@ -96,9 +96,7 @@ class Annotations:
             self._writer = cv2.VideoWriter(str(self.path), cv2.VideoWriter.fourcc(*"mp4v"), self.fps, self._size)
             if not self._writer.isOpened():
                 raise FERError(f"Cannot write the video '{self.path}' here. Choose a folder for --annotate instead.")
-        if drawn.size != self._size:
-            drawn = drawn.resize(self._size)
-        self._writer.write(np.asarray(drawn)[:, :, ::-1].copy())
+        self._writer.write(np.asarray(drawn.resize(self._size))[:, :, ::-1].copy())
 
     def close(self) -> str:
         """End a video properly; what was written."""

@@ -6,7 +6,6 @@ import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -49,7 +48,13 @@ def estimate_prior(rows: str, ckpt_path: str | None = None) -> None:
     Raises:
         FERError: If the file cannot be used, or the model does not know the class frequencies in its training.
     """
-    made = _made_with(rows)
+    beside = Path(f"{rows}.settings.json")  # of predict, or the figures of test
+    if Path(rows).name == "predictions.csv" and not beside.is_file():
+        beside = beside.with_name("metrics.json")
+    try:
+        made = dict(json.loads(beside.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        made = {}
     path = ckpt_path or made.get("model") or made.get("checkpoint")
     if not path:
         raise FERError(f"Nothing beside '{rows}' says what made it: name it with --ckpt_path.")
@@ -70,17 +75,6 @@ def estimate_prior(rows: str, ckpt_path: str | None = None) -> None:
     for name, before, now in zip(info.class_names, learned, found, strict=True):
         print(f"{name:<{width}}  {before:>11.3f}  {now:>6.3f}")
     print(f"Use --class_prior '{json.dumps([round(float(value), 4) for value in found])}'")
-
-
-def _made_with(rows: str) -> dict[str, Any]:
-    """What the file beside rows says: the settings of predict or the figures of test."""
-    beside = Path(f"{rows}.settings.json")
-    if Path(rows).name == "predictions.csv" and not beside.is_file():
-        beside = beside.with_name("metrics.json")
-    try:
-        return dict(json.loads(beside.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return {}
 
 
 def _answers(path: Path, class_names: tuple[str, ...]) -> Iterator[list[float]]:

@@ -18,9 +18,6 @@ from fer_lightning.data.input_spec import InputSpec, UnreadableImageError, read_
 from fer_lightning.errors import FERError
 from fer_lightning.inference.sources import Source
 
-_AT_ONCE = 8
-"""Images that a process hands over at a time."""
-
 
 @dataclass
 class Frame:
@@ -99,7 +96,7 @@ def look(sources: Sequence[Source], how: Look, workers: int) -> Iterator[Frame]:
     for kind, group in groupby(sources, key=lambda source: source.kind):
         if kind == "image":
             images: Any = list(group)
-            at_once = 1 if how.keep_image else _AT_ONCE  # images may be large
+            at_once = 1 if how.keep_image else 8  # that a process hands over; whole images may be large
             several = len(images) > at_once  # a single handful is there sooner than a process
             count = min(workers, -(-len(images) // at_once)) if several else 0
             for frames in DataLoader(images, at_once, collate_fn=how.at_files, **_processes(count, ahead=4)):
@@ -174,16 +171,13 @@ def open_video(source: Source, how: Look) -> tuple[Any, float, int]:
 
 
 def expected(source: Source, how: Look) -> tuple[float, float]:
-    """How many frames `look` will give of a video (infinitely many of a camera), and how many of them are a second.
-
-    Without OpenCV or such a camera there are none: FERError. A video that cannot be opened is one frame, with an error.
-    """
+    """How many frames `look` will give of a video or camera, which must be there, and how many of them are a second."""
     try:
         video, rate, stride = open_video(source, how)
     except FERError:
         if source.kind == "camera" or find_spec("cv2") is None:
             raise
-        return 1, 25.0
+        return 1, 25.0  # an error
     import cv2
 
     declared = max(int(video.get(cv2.CAP_PROP_FRAME_COUNT)), 0)

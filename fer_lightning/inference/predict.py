@@ -96,9 +96,8 @@ def predict(
     if annotate and annotate.lower().endswith(".mp4") and (len(sources) > 1 or not videos):
         raise FERError("--annotate with an .mp4 file takes one video. Choose a folder for several or for images.")
     path = find_checkpoint(ckpt_path, Path(runs_dir) / name)
-    trusted = [network] if network else []
     recognizer = ExpressionRecognizer(
-        path, faces, class_prior, target_risk, detector, batch_size, workers, device, trusted
+        path, faces, class_prior, target_risk, detector, batch_size, workers, device, [network] if network else []
     )
     spec, names = recognizer.input_spec, recognizer.model.class_names
     video_spec = replace(spec, faces="detect") if videos and faces == "auto" else spec
@@ -127,10 +126,10 @@ def predict(
     if workers is None:  # finding faces is the work; without it, the network is
         workers = max(available_cpus(keep=0 if "detect" in (spec.faces, video_spec.faces) else 1), 1)
     total = sum(lengths[source][0] if source in lengths else 1 for source in left)
-    answered = recognizer.answer(look(left, how, workers))
+    answered = map(Tracks(smooth).follow, recognizer.answer(look(left, how, workers)))
     frames = tqdm(answered, total=total, desc="Predicting", unit=" images", delay=1, leave=False)
     counts = _Counts()
-    interrupted = _work(recognizer, frames, smooth, writer, [*extras, counts])
+    interrupted = _work(recognizer, frames, writer, [*extras, counts])
     said = counts.said("" if output == "-" else f" Written to {output}") + [extra.close() for extra in extras]
     if target_risk is not None:
         threshold = recognizer.threshold
@@ -166,21 +165,15 @@ class _Counts:
         return [f"{said}.{where}", *([f"Found: {labels}"] if labels else [])]
 
 
-def _work(
-    recognizer: ExpressionRecognizer,
-    frames: Iterable[Frame],
-    smooth: float,
-    writer: RowWriter,
-    extras: Sequence[_Counts | Annotations | Timeline | Explanations],
-) -> bool:
-    """Number, name and write what is in frames that have their probabilities; whether Ctrl-C ended it."""
-    tracks = Tracks(smooth)
+_Extra = _Counts | Annotations | Timeline | Explanations
+
+
+def _work(recognizer: ExpressionRecognizer, frames: Iterable[Frame], writer: RowWriter, extras: list[_Extra]) -> bool:
+    """Name and write what is in frames that have their probabilities; whether Ctrl-C ended it."""
     try:
         with writer:
             try:
                 for frame in frames:
-                    if frame.frame is not None:
-                        tracks.follow(frame)
                     expressions = recognizer.recognition(frame).faces
                     writer.write(rows_of(frame, expressions, recognizer.model.class_names))
                     for extra in extras:

@@ -26,9 +26,6 @@ from fer_lightning.model.expression_model import ExpressionModel
 
 ImageLike = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
 
-_HELD = 256_000_000
-"""Bytes of images that may wait for a batch to be full."""
-
 
 @dataclass(frozen=True)
 class Expression:
@@ -173,8 +170,8 @@ class ExpressionRecognizer:
             waiting.append(frame)
             faces += len(frame.faces)
             held += 0 if frame.image is None else frame.image.nbytes
-            many = faces >= self.batch_size or len(waiting) >= 8 * self.batch_size or held > _HELD
-            if many or frame.source.kind == "camera":
+            many = faces >= self.batch_size or len(waiting) >= 8 * self.batch_size
+            if many or held > 256_000_000 or frame.source.kind == "camera":  # bytes of images that wait
                 yield from self._answered(waiting)
                 waiting, faces, held = [], 0, 0
         yield from self._answered(waiting)
@@ -209,9 +206,8 @@ def as_image(given: Image.Image | np.ndarray | Tensor, channels: str = "RGB") ->
             "Invalid value for images. Expected a path, a PIL image, a numpy array or a tensor, or a list of such. "
             f"Received: {type(given).__name__}."
         )
-    array = np.asarray(given.cpu()) if isinstance(given, Tensor) else given
-    if isinstance(given, Tensor) and given.ndim == 3:
-        array = array.transpose(1, 2, 0)
+    pixels = given.movedim(0, -1) if isinstance(given, Tensor) and given.ndim == 3 else given
+    array = np.asarray(pixels.cpu() if isinstance(pixels, Tensor) else pixels)
     if array.dtype != np.uint8 or not (array.ndim == 2 or array.shape[2:] in ((1,), (3,))) or not array.size:
         colored = "(3, height, width)" if isinstance(given, Tensor) else "(height, width, 3)"
         raise FERError(

@@ -52,10 +52,7 @@ class RowWriter:
     Args:
         output: A file ending in .csv, .jsonl or .parquet; or `-` for CSV on standard output.
         class_names: Names of the probabilities.
-        settings: What decides about the rows; a file made with others is not gone on with.
-
-    Raises:
-        FERError: If the ending is another, a package is missing, or there is a file made with other settings.
+        settings: What decides about the rows; a file made with others is refused.
     """
 
     def __init__(self, output: str, class_names: Sequence[str], settings: dict[str, Any]) -> None:

@@ -17,8 +17,6 @@ _SAME = 0.3
 _FORGOTTEN = 1.0
 """Seconds after which a face that was not seen is a new one."""
 
-_WHOLE = Face(0, 0, 1, 1, 1)
-
 
 @dataclass
 class _Track:
@@ -40,14 +38,16 @@ class Tracks:
         self.smooth = smooth
         self._video: Source | None = None
 
-    def follow(self, frame: Frame) -> None:
-        """Number the faces of the next frame of a video, and smooth its probabilities."""
+    def follow(self, frame: Frame) -> Frame:
+        """Number the faces of the next frame of a video, and smooth its probabilities; images stay as they are."""
+        if frame.frame is None:
+            return frame
         if frame.source != self._video:
             self._video, self._next = frame.source, 0
             self._tracks: list[_Track] = []
         now = frame.seconds or 0.0
         self._tracks = [track for track in self._tracks if now - track.seen <= _FORGOTTEN]
-        boxes = [face or _WHOLE for face in frame.faces]
+        boxes = [face or Face(0, 0, 1, 1, 1) for face in frame.faces]  # the image as a whole does not move
         pairs = [(overlap(box, track.face), place, track) for place, box in enumerate(boxes) for track in self._tracks]
         taken: dict[int, _Track] = {}
         for shared, place, track in sorted(pairs, key=lambda pair: -pair[0]):
@@ -66,6 +66,7 @@ class Tracks:
         frame.numbers = [taken[place].number for place in range(len(boxes))]
         if boxes:
             frame.probabilities = np.stack([taken[place].smoothed for place in range(len(boxes))])
+        return frame
 
 
 def overlap(one: Face, other: Face) -> float:

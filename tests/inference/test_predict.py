@@ -213,7 +213,7 @@ def test_ctrl_c_keeps_the_rows_so_far_as_parquet_too(drawn, pretrained, tmp_path
     writer = RowWriter(str(tmp_path / "rows.parquet"), EXPRESSIONS, {})
     sources = list_sources([drawn / "images"])
     frames = recognizer.answer(look(sources, Look(recognizer.input_spec), 0))
-    assert _work(recognizer, frames, 0.0, writer, [CtrlC()])
+    assert _work(recognizer, frames, writer, [CtrlC()])
     found = pyarrow.parquet.read_table(tmp_path / "rows.parquet").to_pylist()
     assert [row["source"] for row in found] == [source.name for source in sources[:20]]
 
