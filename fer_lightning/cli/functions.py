@@ -36,7 +36,7 @@ def run(command: Command, words: Sequence[str]) -> None:
         taken, given[command.rest] = take(words, *own)
         words = [f"--{name}={values[-1]}" for name, values in taken.items()]
     parser.check_options(words)
-    found = function(**given, **vars(parser.instantiate_classes(parser.parse_args(words))))
+    found = function(**given, **vars(parser.instantiate(parser.parse_args(words))))
     if getattr(found, "failed", False):
         raise SystemExit(1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -21,7 +21,7 @@ def fastest_precision(accelerator: str) -> Literal["bf16-mixed", "32-true"]:
     if accelerator == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     elif accelerator == "cpu":
-        able = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.9 cannot tell
+        able: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.9 cannot tell
         native = bool(able.get("avx512_bf16") or able.get("amx_bf16"))
     else:
         native = False
