@@ -31,11 +31,7 @@ def replacing(path: str | os.PathLike[str], mode: str = "w", **options: Any) -> 
 
 @contextlib.contextmanager
 def replacing_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """As `replacing`, for what writes a file by its name: yields the name, which has the ending of `path`.
-
-    Raises:
-        OSError: If the disk is full or the folder cannot be written; what stood there before still stands there.
-    """
+    """As `replacing`, for what writes a file by its name: yields the name, which has the ending of `path`."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f".{target.stem}.writing-{os.getpid()}{target.suffix}")

@@ -1,8 +1,12 @@
-"""What the user called, for hints that can be typed again."""
+"""The program from within: what it was called as, how it calls itself."""
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from collections.abc import Sequence
+
+from fer_lightning.errors import FERError
 
 
 def program() -> str:
@@ -14,3 +18,17 @@ def program() -> str:
     if path.removesuffix(".exe").removesuffix("-script.py") == "fer":
         return "fer"
     return "python train.py" if path == "train.py" else "python -m fer_lightning"
+
+
+def run_in_process(words: Sequence[str]) -> None:
+    """Run one of the program's verbs, with its options, in a process of its own.
+
+    Raises:
+        FERError: If it fails; what it said stands above.
+    """
+    done = subprocess.run([sys.executable, "-m", "fer_lightning", *words], check=False)  # noqa: S603 (our own program)
+    if done.returncode:
+        raise FERError(
+            f"{words[0]} stopped with status {done.returncode}; its message is above. What is finished is not repeated "
+            f"next time. The command was: {' '.join(words)}"
+        )

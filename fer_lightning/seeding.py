@@ -10,12 +10,7 @@ import torch
 def seed_step(purpose: str, seed: int, step: int, rank: int, device: torch.device) -> None:
     """Seed torch's generators for a step, so that it draws the same whatever was drawn before it.
 
-    Args:
-        purpose: What is drawn for; each purpose draws others.
-        seed: Draws others.
-        step: Number of the step.
-        rank: Number of the device.
-        device: Where the training runs.
+    Each purpose, seed, step and rank (number of the device) draws others.
     """
     digest = hashlib.sha256(f"{purpose}{seed} {step} {rank}".encode()).digest()
     number = int.from_bytes(digest[:8]) - 2**63

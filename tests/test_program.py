@@ -1,10 +1,11 @@
-"""Hints can be typed again."""
+"""Hints can be typed again; verbs run in processes of their own."""
 
 from __future__ import annotations
 
 import pytest
 
-from fer_lightning.program import program
+from fer_lightning.errors import FERError
+from fer_lightning.program import program, run_in_process
 
 
 @pytest.mark.parametrize(
@@ -23,3 +24,11 @@ from fer_lightning.program import program
 def test_the_program_that_was_called(called, expected, monkeypatch):
     monkeypatch.setattr("sys.argv", [called, "fit"])
     assert program() == expected
+
+
+def test_a_process_says_its_piece_and_its_failure_is_told(capfd):
+    run_in_process(["--version"])
+    assert "fer_lightning" in capfd.readouterr().out
+    with pytest.raises(FERError, match=r"^nothing stopped with status 2; .* The command was: nothing --at all$"):
+        run_in_process(["nothing", "--at", "all"])
+    assert "Unknown verb 'nothing'" in capfd.readouterr().err

@@ -22,7 +22,7 @@ from fer_lightning.data.sources.synthetic import synthetic_faces
 from fer_lightning.data.splits import IDENTITY_PATTERN, Split, SplitRule, make_split
 from fer_lightning.errors import FERError
 from fer_lightning.evaluation.predictions import Predictions, joined, read_predictions
-from fer_lightning.own_process import run_in_process
+from fer_lightning.program import run_in_process
 
 CHECKS: list[Callable[[DataSet], Iterator[Finding]]] = [
     labels.rows,

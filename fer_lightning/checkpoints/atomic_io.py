@@ -16,18 +16,10 @@ from fer_lightning.files import replacing, replacing_path
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the target and renames, so that the target always is a whole checkpoint, the old one or the new.
-
-    Lightning's own way writes to the system's temporary folder and copies across, which is cut short by a kill or a
-    full disk.
-    """
+    """Writes beside the target and renames; Lightning copies across, which a kill or a full disk cuts short."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
-        """Write the file.
-
-        Raises:
-            OSError: If the disk is full or the folder cannot be written; what stood there before is still there.
-        """
+        """Write the file; after an OSError, what stood there before is still there."""
         if "://" in os.fspath(path):  # not a file of this machine: left to Lightning
             super().save_checkpoint(checkpoint, path, storage_options)
             return
@@ -42,8 +34,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             return super().load_checkpoint(path, *args, **kwargs)
         info, network = read_weights(path)
         state = {f"model.network.{name}": value for name, value in network.items()}
-        frame = {"epoch": 0, "global_step": 0, "pytorch-lightning_version": "2.6.6", "callbacks": {}}
         state["model.temperature"] = torch.tensor(info.temperature)
+        frame = {"epoch": 0, "global_step": 0, "pytorch-lightning_version": "2.6.6", "callbacks": {}}
         return frame | {"state_dict": state, KEY: info.to_dict()}
 
 

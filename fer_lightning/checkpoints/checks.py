@@ -21,16 +21,18 @@ def check_same_model(info: CheckpointInfo, model: ExpressionModel) -> None:
     Raises:
         FERError: If they differ.
     """
-    pairs: dict[str, tuple[Any, Any]] = {
-        "other class names": (list(model.class_names), list(info.class_names)),
-        "another input specification": (model.input_spec.to_dict(), info.input_spec.to_dict()),
-    }
-    for name, (ours, theirs) in pairs.items():
-        if _comparable(ours) != _comparable(theirs):
+    theirs = _said(info)
+    for name, ours in _said(model).items():
+        if ours != theirs[name]:
             raise FERError(
-                f"The checkpoint was trained with {name}. Expected {ours}. Found in the checkpoint: {theirs}. "
+                f"The checkpoint was trained with {name}. Expected {ours}. Found in the checkpoint: {theirs[name]}. "
                 "Leave the matching options away: they are read from the checkpoint."
             )
+
+
+def _said(one: CheckpointInfo | ExpressionModel) -> dict[str, Any]:
+    spec = {name: value for name, value in one.input_spec.to_dict().items() if name not in _FRAMING}
+    return {"other class names": list(one.class_names), "another input specification": spec}
 
 
 def check_same_weights(given: Mapping[str, Tensor], own: Mapping[str, Tensor], network: str) -> None:
@@ -41,16 +43,10 @@ def check_same_weights(given: Mapping[str, Tensor], own: Mapping[str, Tensor], n
     """
     theirs = {name: tuple(value.shape) for name, value in given.items()}
     ours = {name: tuple(value.shape) for name, value in own.items()}
-    if theirs == ours:
-        return
-    order = list(ours) + list(theirs)
-    name = min(set(ours.items()) ^ set(theirs.items()), key=lambda item: order.index(item[0]))[0]
-    raise FERError(
-        f"The checkpoint holds the weights of another network than {network}: '{name}' is "
-        f"{theirs.get(name, 'missing')} in the checkpoint, {ours.get(name, 'missing')} here. Leave --model.* "
-        "options away: they are read from the checkpoint."
-    )
-
-
-def _comparable(value: Any) -> Any:
-    return {key: item for key, item in value.items() if key not in _FRAMING} if isinstance(value, dict) else value
+    for name in ours | theirs:
+        if ours.get(name) != theirs.get(name):
+            raise FERError(
+                f"The checkpoint holds the weights of another network than {network}: '{name}' is "
+                f"{theirs.get(name, 'missing')} in the checkpoint, {ours.get(name, 'missing')} here. Leave --model.* "
+                "options away: they are read from the checkpoint."
+            )

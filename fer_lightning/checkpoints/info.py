@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from fer_lightning.checkpoints.compatibility import upgraded
@@ -58,23 +59,26 @@ class CheckpointInfo:
 
     def to_dict(self) -> dict[str, Any]:
         """In the plain values that a checkpoint or JSON can hold."""
-        values = {item.name: getattr(self, item.name) for item in fields(self)}
-        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-        plain["input_spec"] = self.input_spec.to_dict()
-        plain["training"] = self.training.to_dict() if self.training else None
-        return {"format": FORMAT} | plain
+        return {"format": FORMAT} | asdict(self, dict_factory=_plain)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], path: Any) -> CheckpointInfo:
+    def from_dict(cls, values: Mapping[str, Any] | str | bytes, path: Any) -> CheckpointInfo:
         """What `to_dict` gave, in this version or in an earlier one.
 
         Args:
-            values: The plain values.
+            values: The plain values, or JSON of them.
             path: The file they are from, for messages.
 
         Raises:
             FERError: If a newer version wrote them, or they are not what `to_dict` gives.
         """
+        try:
+            return cls._read(json.loads(values) if isinstance(values, str | bytes) else values, path)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise FERError(f"'{path}' is damaged: what it says about itself cannot be read ({error!r}).") from None
+
+    @classmethod
+    def _read(cls, values: Any, path: Any) -> CheckpointInfo:
         if not isinstance(values, Mapping) or not isinstance(values.get("format"), int):
             raise FERError(f"'{path}' does not say how to use its weights: expected a file written by fer_lightning.")
         if values["format"] > FORMAT:
@@ -82,21 +86,18 @@ class CheckpointInfo:
                 f"'{path}' was written by fer_lightning {values.get('version')} in format {values['format']}; "
                 f"this version reads up to format {FORMAT}. Update fer_lightning."
             )
-        try:
-            known = upgraded(values)
-            given = {item.name: known[item.name] for item in fields(cls) if item.name in known}
-            given["class_names"] = tuple(given["class_names"])
-            given["learned_prior"] = tuple(given.get("learned_prior", ()))
-            given["input_spec"] = InputSpec(**given["input_spec"])
-            given["training"] = TrainingData.from_dict(given["training"]) if given.get("training") else None
-            return cls(**given)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise FERError(f"'{path}' is damaged: what it says about itself cannot be read ({error!r}).") from None
-
-    def with_temperature(self, temperature: float) -> CheckpointInfo:
-        """The same with another temperature."""
-        return replace(self, temperature=temperature)
+        known = upgraded(values)
+        given = {item.name: known[item.name] for item in fields(cls) if item.name in known}
+        given["class_names"] = tuple(given["class_names"])
+        given["learned_prior"] = tuple(given.get("learned_prior", ()))
+        given["input_spec"] = InputSpec(**given["input_spec"])
+        given["training"] = TrainingData.from_dict(given["training"]) if given.get("training") else None
+        return cls(**given)
 
     def portable(self) -> CheckpointInfo:
         """Without what concerns the training's machine alone."""
         return replace(self, config="")
+
+
+def _plain(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in pairs}

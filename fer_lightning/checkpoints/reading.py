@@ -6,6 +6,7 @@ import inspect
 import os
 import pickle
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,31 +19,29 @@ from fer_lightning.checkpoints.info import KEY, CheckpointInfo
 from fer_lightning.checkpoints.weights import PRETRAINED, SUFFIX, read_weights
 from fer_lightning.errors import FERError
 from fer_lightning.model.expression_model import ExpressionModel
-from fer_lightning.networks.rebuilding import build, check_trusted, describe
+from fer_lightning.networks.rebuilding import build, check_trusted, describe, full_path
 
 
-def find_checkpoint(given: str, run_dir: Path) -> Path:
-    """Turn `best`, `last`, `pretrained` or a path into the file it means.
-
-    Args:
-        given: What the user wrote.
-        run_dir: The run's folder, where `best` and `last` are looked for.
+def find_checkpoint(given: str | os.PathLike[str], run_dir: Path | None = None, option: str = "--ckpt_path") -> Path:
+    """Turn `pretrained`, a path, or `best` and `last` of the run in `run_dir` into the file it means.
 
     Raises:
         FERError: If there is no such file.
     """
-    if given == "pretrained":
+    if str(given) == "pretrained":
         return PRETRAINED
-    named = given in ("best", "last")
-    path = run_dir / "checkpoints" / f"{given}.ckpt" if named else Path(given).expanduser()
+    if run_dir is None or given not in ("best", "last"):
+        path = Path(given).expanduser()
+        if path.is_file():
+            return path
+        words = "best, last" if run_dir else "pretrained"
+        raise FERError(f"Invalid value for {option}. Expected {words} or a file, found nothing at '{path}'.")
+    path = run_dir / "checkpoints" / f"{given}.ckpt"
     if path.is_file():
         return path
-    if named:
-        runs = run_dir.parent.glob("*/checkpoints/*.ckpt")
-        others = sorted({os.fspath(file.parent.parent.name) for file in runs})
-        hint = f" Runs in '{run_dir.parent}': {', '.join(others)} (choose with --name)." if others else ""
-        raise FERError(f"No checkpoint '{given}' of the run '{run_dir.name}': expected a file '{path}'.{hint}")
-    raise FERError(f"Invalid value for --ckpt_path. Expected best, last or a file, found nothing at '{path}'.")
+    others = sorted({file.parent.parent.name for file in run_dir.parent.glob("*/checkpoints/*.ckpt")})
+    hint = f" Runs in '{run_dir.parent}': {', '.join(others)} (choose with --name)." if others else ""
+    raise FERError(f"No checkpoint '{given}' of the run '{run_dir.name}': expected a file '{path}'.{hint}")
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> tuple[CheckpointInfo, dict[str, Tensor]]:
@@ -69,7 +68,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> tuple[CheckpointInfo, dict[
     state, start = upgraded_state(checkpoint["state_dict"]), "model.network."
     network = {name.removeprefix(start): value for name, value in state.items() if name.startswith(start)}
     if "model.temperature" in state:  # format 1 says it there alone
-        info = info.with_temperature(float(state["model.temperature"]))
+        info = replace(info, temperature=float(state["model.temperature"]))
     return info, network
 
 
@@ -78,8 +77,8 @@ def saved_settings(path: str | os.PathLike[str], everything: bool, trusted: Coll
 
     Args:
         path: The checkpoint.
-        everything: For `fit`, the whole configuration, so that a run is resumed as it was; else only what concerns
-            the run's name, the data and the model, as the trainer's settings belong to the machine.
+        everything: To resume a run as it was; else only the run's name, the data and the model, as the trainer's
+            settings belong to the machine.
         trusted: Class paths of networks outside of this package that the user named.
 
     Raises:
@@ -90,15 +89,14 @@ def saved_settings(path: str | os.PathLike[str], everything: bool, trusted: Coll
     config.pop("ckpt_path", None)
     model = config.setdefault("model", {})
     model.setdefault("fine_tuning", {})["weights"] = None  # where the run started from, which may be gone by now
-    model.update(class_prior=_plain(info.class_prior), tta_flip=info.tta_flip)
+    prior = info.class_prior
+    model.update(class_prior=list(prior) if isinstance(prior, tuple) else prior, tta_flip=info.tta_flip)
     if info.network:
         network = model["network"] = dict(info.network)
         check_trusted(str(network["class_path"]), trusted, path)
         if "weights" in (given := network.get("init_args") or {}):  # what its network started from
             network["init_args"] = given | {"weights": None}
-    data = config.setdefault("data", {})
-    data["classes"] = list(info.class_names)
-    data.update(info.input_spec.to_dict())
+    config.setdefault("data", {}).update(info.input_spec.to_dict(), classes=list(info.class_names))
     if everything:
         return config
     return {name: config[name] for name in ("seed_everything", "name", "runs_dir", "model", "data") if name in config}
@@ -119,7 +117,7 @@ def load_model(
         FERError: If the file cannot be read, does not name its network, names one of another package that is not
             trusted, or its weights do not fit.
     """
-    path = find_checkpoint(str(path), Path("runs/default"))
+    path = find_checkpoint(path, Path("runs/default"))
     info, state = read_checkpoint(path)
     if network is None:
         if info.network is None:
@@ -131,24 +129,14 @@ def load_model(
     except RuntimeError as error:
         name = type(network).__name__
         raise FERError(f"The weights in '{path}' are of another network than {name}: {error}") from None
-    settings = {
-        name: getattr(info, name) for name in inspect.signature(ExpressionModel).parameters if name != "network"
-    }
-    return ExpressionModel(network, **settings).eval().requires_grad_(False)
+    _, *names = inspect.signature(ExpressionModel).parameters
+    return ExpressionModel(network, **{name: getattr(info, name) for name in names}).eval().requires_grad_(False)
 
 
 def info_of(model: ExpressionModel, named: dict[str, Any] | None = None, **more: Any) -> CheckpointInfo:
-    """What a file with this model says about it.
-
-    Args:
-        model: The model.
-        named: `class_path` and `init_args` of its network, where they are known.
-        more: Further fields of `CheckpointInfo`.
-    """
+    """What a file with a model says: `named` (`class_path` and `init_args`) of its network, `more` of other fields."""
     spec = model.input_spec
     network = named or describe(model.network, len(model.class_names), spec.channels, spec.image_size)
+    if network:
+        network = network | {"class_path": full_path(str(network["class_path"]))}
     return CheckpointInfo(**{"network": network} | model.settings() | more)
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

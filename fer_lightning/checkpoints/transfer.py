@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from fer_lightning.checkpoints.reading import read_checkpoint
-from fer_lightning.checkpoints.weights import SUFFIX, weights_path
+from fer_lightning.checkpoints.reading import find_checkpoint, read_checkpoint
+from fer_lightning.checkpoints.weights import SUFFIX
 from fer_lightning.errors import FERError
+from fer_lightning.networks.torchvision_model import for_channels
 
 
 def load_into(network: nn.Module, path: str | os.PathLike[str], class_names: Sequence[str] = ()) -> str:
@@ -32,7 +33,7 @@ def load_into(network: nn.Module, path: str | os.PathLike[str], class_names: Seq
     Raises:
         FERError: If the file cannot be read or nothing in it fits.
     """
-    file = weights_path(path, "--model.fine_tuning.weights")
+    file = find_checkpoint(path, option="--model.fine_tuning.weights")
     given, known_classes = _read(file)
     own = network.state_dict()
     if not set(given) & set(own):  # a wrapper's name in front, as of TorchvisionModel
@@ -47,21 +48,20 @@ def load_into(network: nn.Module, path: str | os.PathLike[str], class_names: Seq
             given = {name: value for name, value in given.items() if name not in _layer(network, last=True)}
     adapted = [name for name in _layer(network, last=False) & set(given) if _other_channels(given[name], own[name])]
     for name in adapted:
-        given[name] = _channels_changed(given[name], own[name].shape[1])
+        given[name] = for_channels(given[name], own[name].shape[1])
     fitting = {name: value for name, value in given.items() if name in own and value.shape == own[name].shape}
     if not fitting:
         name = type(network).__name__
         raise FERError(f"Nothing in '{path}' fits the network {name}: no tensor has its name and shape.")
     network.load_state_dict(fitting, strict=False)
-    said = f"{len(fitting)} of {len(own)} tensors from {path}"
+    said = [f"{len(fitting)} of {len(own)} tensors from {path}"]
     if adapted:
-        said += f"; its first layer changed to {own[adapted[0]].shape[1]} channels"
+        said.append(f"its first layer changed to {own[adapted[0]].shape[1]} channels")
     if shared:
-        said += f"; of its last layer the classes {', '.join(shared)}"
-    missing = [name for name in own if name not in fitting]
-    if missing:
-        said += f"; not in it or of another shape, so left as they start: {', '.join(missing)}"
-    return said
+        said.append(f"of its last layer the classes {', '.join(shared)}")
+    if missing := [name for name in own if name not in fitting]:
+        said.append(f"not in it or of another shape, so left as they start: {', '.join(missing)}")
+    return "; ".join(said)
 
 
 def _read(file: Path) -> tuple[dict[str, Tensor], list[str]]:
@@ -85,25 +85,16 @@ def _layer(network: nn.Module, last: bool) -> set[str]:
     """The names of the tensors of the first convolution, or of the last layer, whose rows are classes."""
     kinds = nn.Linear | nn.Conv2d if last else nn.Conv2d
     layers = [layer for layer in network.named_modules() if isinstance(layer[1], kinds)]
-    chosen = layers[-1:] if last else layers[:1]
-    return {f"{name}.{tensor}" for name, layer in chosen for tensor, _ in layer.named_parameters()}
+    return {f"{name}.{x}" for name, layer in layers[-1 if last else 0 :][:1] for x, _ in layer.named_parameters()}
 
 
 def _class_by_class(given: Tensor, known: Sequence[str], own: Tensor, class_names: Sequence[str]) -> Tensor:
     """The rows of `given`, one for each of `known`, where `class_names` has them; elsewhere the own ones."""
-    rows = own.clone()
-    for row, label in enumerate(class_names):
-        if label in known:
-            rows[row] = given[known.index(label)]
-    return rows
+    rows = [given[known.index(label)] if label in known else own[row] for row, label in enumerate(class_names)]
+    return torch.stack(rows)
 
 
 def _other_channels(given: Tensor, own: Tensor) -> bool:
-    """Whether two kernels differ in their number of input channels alone."""
-    same = given.ndim == own.ndim == 4 and given.shape[0] == own.shape[0] and given.shape[2:] == own.shape[2:]
-    return same and given.shape[1] != own.shape[1] and 1 in (given.shape[1], own.shape[1])
-
-
-def _channels_changed(kernel: Tensor, channels: int) -> Tensor:
-    """A kernel `(out, in, h, w)` for another number of channels that answers equal channels as before."""
-    return kernel.sum(1, keepdim=True).expand(-1, channels, -1, -1) / channels
+    """Whether two kernels differ in their number of input channels alone, of which one has one."""
+    alike = given.ndim == own.ndim == 4 and given[:, :1].shape == own[:, :1].shape
+    return alike and given.shape != own.shape and 1 in (given.shape[1], own.shape[1])

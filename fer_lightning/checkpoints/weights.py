@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 import safetensors
-import torch
 from safetensors.torch import save
 from torch import Tensor
 
@@ -23,14 +22,7 @@ PRETRAINED = Path(__file__).parents[1] / "weights" / f"pretrained{SUFFIX}"
 def save_weights(
     info: CheckpointInfo, network: dict[str, Tensor], path: str | os.PathLike[str], half: bool = True
 ) -> None:
-    """Write a network's weights with all that is needed to use them, and nothing of the training.
-
-    Args:
-        info: What the file says about them.
-        network: The network's state.
-        path: The file to write.
-        half: Write numbers in half precision, which halves the file.
-    """
+    """Write a network's state with all that is needed to use it; `half` writes numbers in half precision."""
     tensors = {
         name: (value.half() if half and value.is_floating_point() else value).contiguous()
         for name, value in network.items()
@@ -53,32 +45,5 @@ def read_weights(path: str | os.PathLike[str]) -> tuple[CheckpointInfo, dict[str
         raise FERError(f"Cannot read the weights '{path}': damaged, incomplete or of another kind ({error}).") from None
     if KEY not in metadata:
         raise FERError(f"'{path}' holds weights of another program: expected a file written by `export`.")
-    info = info_of_json(metadata[KEY], path)
-    return info, {
-        name: value.to(torch.float32) if value.is_floating_point() else value for name, value in tensors.items()
-    }
-
-
-def info_of_json(text: str | bytes, path: str | os.PathLike[str]) -> CheckpointInfo:
-    """What an exported file says about itself.
-
-    Raises:
-        FERError: If it cannot be read.
-    """
-    try:
-        about = json.loads(text)
-    except ValueError:
-        raise FERError(f"'{path}' is damaged: what it says about itself is no JSON.") from None
-    return CheckpointInfo.from_dict(about, path)
-
-
-def weights_path(given: str | os.PathLike[str], option: str) -> Path:
-    """The file that an option means, which may be `pretrained`.
-
-    Raises:
-        FERError: If there is none.
-    """
-    file = PRETRAINED if str(given) == "pretrained" else Path(given).expanduser()
-    if not file.is_file():
-        raise FERError(f"Invalid value for {option}. Expected pretrained or a file, found nothing at '{file}'.")
-    return file
+    single = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
+    return CheckpointInfo.from_dict(metadata[KEY], path), single

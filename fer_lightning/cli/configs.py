@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
-from fer_lightning.checkpoints.compatibility import GONE, RENAMED, RETHOUGHT, upgraded_config
+from fer_lightning.checkpoints.compatibility import GONE, RENAMED, RETHOUGHT, put, upgraded_config
 from fer_lightning.cli.words import UsageError, nearest, take
 
 _PACKAGE = Path(__file__).parents[1]
@@ -22,13 +24,7 @@ DEFAULT = FOLDER / "default.yaml"
 
 
 class Layer(NamedTuple):
-    """One configuration.
-
-    Attributes:
-        name: What the user wrote.
-        text: What the parser takes: a path, or YAML.
-        settings: What it says.
-    """
+    """A configuration: what the user wrote, what the parser takes (a path, or YAML), and what it says."""
 
     name: str
     text: str
@@ -43,14 +39,10 @@ def recipes() -> dict[str, Path]:
 def layers(words: Sequence[str], tell: Callable[[str], object]) -> tuple[list[Layer], list[str]]:
     """The configurations that a command line names, each to be laid over those before it, and all other words.
 
-    Options under names of an earlier version are one more configuration, the last one.
-
-    Args:
-        words: The command line behind the verb.
-        tell: Takes one line for each name of an earlier version.
+    Options under names of an earlier version are one more configuration, the last one; `tell` takes a line for each.
 
     Raises:
-        FERError: If a file is not there, or holds no settings.
+        UsageError: If a file is not there, or holds no settings.
     """
     given, others = take(words, "--config|-c")
     found = [_layer(name, tell) for name in given.get("config", [])]
@@ -59,49 +51,28 @@ def layers(words: Sequence[str], tell: Callable[[str], object]) -> tuple[list[La
         return found, others
     settings: dict[str, Any] = {}
     for name, values in old.items():
-        _set(settings, name, _plain(values[-1]))
+        put(settings, name, values[-1])
+        with suppress(yaml.YAMLError):
+            put(settings, name, yaml.safe_load(values[-1]))
     settings = upgraded_config(settings, tell)
     return [*found, Layer("options", yaml.safe_dump(settings), settings)], rest
 
 
 def _layer(given: str, tell: Callable[[str], object]) -> Layer:
-    path = _file(given)
+    """A file, here or in the package, or settings written out on the command line."""
+    known = recipes()
+    name = given.removeprefix("configs/").removeprefix("overlays/").removesuffix(".yaml")
+    path = Path(given) if os.path.isfile(given) else known.get(name)
+    if path is None and (":" not in given or given.endswith((".yaml", ".yml"))):
+        raise UsageError(
+            f"Invalid value for --config. Expected a file or one of {', '.join(known)}. Found nothing at '{given}'."
+            f"{nearest(name, known)}"
+        )
     try:
-        text = given if path is None else path.read_text(encoding="utf-8")
-        settings = yaml.safe_load(text) or {}
+        settings = yaml.safe_load(path.read_text(encoding="utf-8") if path else given) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"Invalid value for --config. Cannot read '{given}': {error}.") from None
     if not isinstance(settings, dict):
         raise UsageError(f"Invalid value for --config. Expected settings, 'name: value', in '{given}'.")
     new = upgraded_config(settings, tell)
     return Layer(given, str(path) if path and new == settings else yaml.safe_dump(new, sort_keys=False), new)
-
-
-def _file(given: str) -> Path | None:
-    """The file that is meant, here or in the package; None for settings written out on the command line."""
-    if Path(given).is_file():
-        return Path(given)
-    known = recipes()
-    name = given.removeprefix("configs/").removeprefix("overlays/").removesuffix(".yaml")
-    if name in known:
-        return known[name]
-    if ":" in given and not given.endswith((".yaml", ".yml")):
-        return None
-    raise UsageError(
-        f"Invalid value for --config. Expected a file or one of {', '.join(known)}. Found nothing at '{given}'."
-        f"{nearest(name, known)}"
-    )
-
-
-def _plain(text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
-
-
-def _set(settings: dict[str, Any], name: str, value: object) -> None:
-    *outer, last = name.split(".")
-    for part in outer:
-        settings = settings.setdefault(part, {})
-    settings[last] = value

@@ -15,7 +15,7 @@ from fer_lightning.errors import FERError
 from fer_lightning.evaluation.measures import MEASURES
 from fer_lightning.evaluation.predictions import joined, read_predictions
 from fer_lightning.files import replace_text
-from fer_lightning.own_process import run_in_process
+from fer_lightning.program import run_in_process
 from fer_lightning.reports.evaluation import evaluate
 
 

@@ -19,16 +19,16 @@ def run(command: Command, words: Sequence[str]) -> None:
 
     Raises:
         FERError: After a user's mistake.
-        SystemExit: With status 1 if what it found is `failed`; after `--help_all`.
+        SystemExit: With status 1 if what it found is `failed`.
     """
     parser, function = parser_of(command)
     if "--help_all" in words:
         parser.print_help()
         return
-    taken, words = take(words, *(f"--{old}" for old in command.renamed))
+    taken, words = take(words, *(f"--{old}" for old in (*command.renamed, *command.gone)))
     for old, values in taken.items():
-        new = command.renamed[old]
-        print(f"Note   --{old} is {'now --' + new if new else command.gone}.", file=sys.stderr)
+        new = command.renamed.get(old)
+        print(f"Note   --{old} is {f'now --{new}' if new else f'gone: {command.gone[old]}'}.", file=sys.stderr)
         words += [f"--{new}={value}" for value in values if new]
     given: dict[str, Any] = {}
     if command.rest:
@@ -49,6 +49,6 @@ def parser_of(command: Command) -> tuple[OneMessage, Callable[..., Any]]:
     parser = OneMessage(usage=f"{program()} {command.name} [options]", description=about)
     parser.add_function_arguments(function, skip={command.several.removeprefix("--"), command.rest})
     if command.several:
-        says = next((option.text for option in command.options if option.name == command.several), "")
+        says = command.options[command.several]
         parser.add_argument(command.several, nargs="+", action="extend", type=str, help=says)
     return parser, function

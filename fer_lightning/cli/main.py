@@ -5,11 +5,9 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from typing import NoReturn
 
 from fer_lightning.cli.commands import OLD_VERBS, VERBS
-from fer_lightning.cli.help import overview, page
 from fer_lightning.cli.quiet import keep_quiet
 from fer_lightning.cli.words import UsageError, nearest
 from fer_lightning.errors import FERError
@@ -28,7 +26,7 @@ def main(args: Sequence[str] | None = None) -> None:
     """
     words = list(sys.argv[1:] if args is None else args)
     if words in ([], ["--help"], ["-h"]):
-        print(overview(), end="")
+        print(_overview(), end="")
         return
     if words == ["--version"]:
         print(f"fer_lightning {__version__}")
@@ -43,7 +41,7 @@ def main(args: Sequence[str] | None = None) -> None:
             f"What they do: {program()} --help"
         )
     if "--help" in words or "-h" in words:
-        print(page(VERBS[verb]), end="")
+        print(VERBS[verb].page, end="")
         return
     try:
         _run(verb, words)
@@ -63,15 +61,28 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def _run(verb: str, words: list[str]) -> None:
-    command = VERBS[verb]
     keep_quiet()
-    if command.trains:
-        module, _, function = command.entry.partition(":")
-        getattr(import_module(module), function)(verb, words)
-    else:
+    if VERBS[verb].entry:
         from fer_lightning.cli import functions
 
-        functions.run(command, words)
+        functions.run(VERBS[verb], words)
+    else:
+        from fer_lightning.cli import trainer
+
+        trainer.run(verb, words)
+
+
+def _overview() -> str:
+    lines = "".join(f"  {verb:<16}{command.summary}\n" for verb, command in VERBS.items())
+    return f"""Facial expression recognition with PyTorch Lightning.
+
+usage: {program()} VERB [options]        {program()} VERB --help says more
+
+{lines}
+  {program()} fit --data.root DATA --name mine
+  {program()} test --name mine --ckpt_path best
+  {program()} fit --name mine --ckpt_path last     go on with a run that was stopped
+"""
 
 
 def _fail(message: str) -> NoReturn:

@@ -9,10 +9,7 @@ from fer_lightning.training.metrics import LOGGED
 
 
 def check_monitors(config: Any) -> None:
-    """Make sure that what is followed is there, and let it be followed in its own direction.
-
-    Args:
-        config: The settings of a `fit`; the two modes are set.
+    """Make sure that what a `fit` follows is there; set each `mode` to the direction in which it improves.
 
     Raises:
         FERError: If an option does not fit.

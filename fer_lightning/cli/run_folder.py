@@ -10,42 +10,32 @@ from filelock import FileLock, Timeout
 from fer_lightning.errors import FERError
 
 
-class RunFolder:
-    """A run's folder, to be held while it is written to.
+def take_folder(path: Path, resume: bool) -> FileLock:
+    """Hold a run's folder for this process alone; unless this resumes, keep an earlier run under another name.
 
-    Args:
-        path: The folder.
+    Returns:
+        What holds it, until it is released.
+
+    Raises:
+        FERError: If it cannot be made, or another process holds it.
     """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock = FileLock(path.parent / f".{path.name}.lock")
-
-    def take(self, resume: bool) -> None:
-        """Hold it for this process alone; unless this resumes, keep an earlier run under another name.
-
-        Raises:
-            FERError: If it cannot be made, or another process holds it.
-        """
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise FERError(
-                f"Cannot make the folder '{self.path.parent}' for runs ({error.strerror}). Choose another place with "
-                "--runs_dir DIR."
-            ) from None
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise FERError(f"Another fit is writing to '{self.path}'. Choose another --name.") from None
-        if not resume and self.path.is_dir() and any(self.path.iterdir()):
-            stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(self.path.stat().st_mtime))
-            kept = self.path.with_name(f"{self.path.name}-{stamp}")
-            while kept.exists():
-                kept = kept.with_name(kept.name + "+")
-            self.path.rename(kept)
-            print(f"Run    {self.path} held an earlier run, now {kept}")
-
-    def release(self) -> None:
-        """Let it go, if it is held."""
-        self._lock.release()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FERError(
+            f"Cannot make the folder '{path.parent}' for runs ({error.strerror}). Choose another place with "
+            "--runs_dir DIR."
+        ) from None
+    lock = FileLock(path.parent / f".{path.name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise FERError(f"Another fit is writing to '{path}'. Choose another --name.") from None
+    if not resume and path.is_dir() and any(path.iterdir()):
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(path.stat().st_mtime))
+        kept = path.with_name(f"{path.name}-{stamp}")
+        while kept.exists():
+            kept = kept.with_name(kept.name + "+")
+        path.rename(kept)
+        print(f"Run    {path} held an earlier run, now {kept}")
+    return lock

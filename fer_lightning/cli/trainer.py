@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
+from filelock import FileLock
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import LightningDataModule, Trainer
@@ -20,13 +21,14 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fer_lightning.checkpoints.atomic_io import AtomicCheckpointIO
+from fer_lightning.checkpoints.compatibility import put
 from fer_lightning.checkpoints.reading import find_checkpoint, saved_settings
 from fer_lightning.checkpoints.weights import SUFFIX
 from fer_lightning.cli.commands import VERBS
 from fer_lightning.cli.configs import DEFAULT, layers
 from fer_lightning.cli.monitors import check_monitors
 from fer_lightning.cli.parser import OneMessage
-from fer_lightning.cli.run_folder import RunFolder
+from fer_lightning.cli.run_folder import take_folder
 from fer_lightning.cli.words import take
 from fer_lightning.data.data_info import DataInfo
 from fer_lightning.data.datamodule import FERDataModule
@@ -52,6 +54,8 @@ class _Parser(OneMessage, LightningArgumentParser):
 class FERCommandLine(LightningCLI):
     """LightningCLI with the project's defaults, run folders and checkpoints that bring their settings along."""
 
+    _lock: FileLock | None = None
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run's name, the callbacks that are always there, and what the model takes from the data."""
         parser.add_argument("--name", type=str, default="default", help="Name of the run and of its folder.")
@@ -59,13 +63,13 @@ class FERCommandLine(LightningCLI):
         parser.add_lightning_class_args(ResumableEarlyStopping, "early_stopping")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint_best")
         parser.add_lightning_class_args(LastCheckpoint, "checkpoint_last")
-        parser.set_defaults(_DEFAULTS)
+        defaults = cast(OneMessage, parser).named(yaml.safe_load(DEFAULT.read_text(encoding="utf-8")))
+        parser.set_defaults({name: value for name, value in defaults if f"--{name}" in parser._option_string_actions})
         parser.link_arguments("data.info", "model.data", apply_on="instantiate")
         for name, value in _LINKED.items():
             target = f"model.network.init_args.{name}"
             parser.link_arguments("data.info", target, compute_fn=value, apply_on="instantiate")
         if self.datamodule_class is FERDataModule:
-            parser.set_defaults(_DATA_DEFAULTS)
             parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
 
     @staticmethod
@@ -82,38 +86,37 @@ class FERCommandLine(LightningCLI):
         return parser
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Merge configs/default.yaml, the settings of a given checkpoint, configurations in their order, and options.
-
-        Options win wherever they stand.
-        """
+        """Lay options, wherever they stand, over configurations in their order, a checkpoint's, and default.yaml."""
         verb, *words = list(args)  # type: ignore[arg-type]
         if "--help_all" in words:
             parser.parse_args([verb, "--help"])
         given, options = layers(words, rank_zero_only(lambda line: print(line, file=sys.stderr, flush=True)))
         known = cast(OneMessage, self._parser(verb))
-        known.check_options(options, {option.name.removeprefix("--") for option in VERBS[verb].options})
+        known.check_options(options, VERBS[verb].options)
         for layer in given:
             known.check_settings(layer.settings, layer.name)
-        place: dict[str, Any] = {"name": "default", "runs_dir": "runs"}
-        for settings in [layer.settings for layer in given]:
-            place |= {name: settings[name] for name in ("name", "runs_dir", "ckpt_path") if name in settings}
-        named, _ = take(options, "--name", "--runs_dir", "--ckpt_path", "--model.network")
-        place |= {name: values[-1] for name, values in named.items()}
-        beneath = [yaml.safe_dump(self._of_data_module(yaml.safe_load(DEFAULT.read_text(encoding="utf-8"))))]
+        said: dict[str, Any] = {}
+        for name, values in take(options, "--name", "--runs_dir", "--ckpt_path", "--model.network")[0].items():
+            put(said, name, values[-1])
+        place: dict[str, Any] = {"name": "default", "runs_dir": "runs", "ckpt_path": None}
+        trusted: list[str] = []  # networks that the user named
+        for settings in [*(layer.settings for layer in given), said]:
+            place |= {name: settings[name] for name in place if name in settings}
+            network = (settings.get("model") or {}).get("network")
+            trusted.append(str(network.get("class_path") if isinstance(network, dict) else network))
+        texts = [layer.text for layer in given]
         path: Path | None = None
         finetune = False
-        if place.get("ckpt_path") not in (None, "null"):
+        if place["ckpt_path"] not in (None, "null"):
             path = find_checkpoint(str(place["ckpt_path"]), Path(place["runs_dir"]) / str(place["name"]))
             finetune = verb == "fit" and path.suffix == SUFFIX
-            trusted = [*_networks(layer.settings for layer in given), *named.pop("model.network", ())]
-            beneath.append(yaml.safe_dump(self._settings(verb, path, finetune, trusted)))
+            texts.insert(0, yaml.safe_dump(self._settings(verb, path, finetune, trusted)))
         elif verb != "fit" and not any(word.partition("=")[0] == "--print_config" for word in options):
             raise FERError(
                 f"{verb} needs a checkpoint: without one the network's weights are random. Expected --ckpt_path "
                 "best, last or a file."
             )
-        configs = [word for text in [*beneath, *(layer.text for layer in given)] for word in ("--config", text)]
-        self.config = parser.parse_args([verb, *configs, *options])
+        self.config = parser.parse_args([verb, *(f"--config={text}" for text in texts), *options])
         self.config[verb]["ckpt_path"] = None if finetune or path is None else str(path)
         if finetune:  # also where a recipe names other weights
             self.config[verb]["model"]["fine_tuning"]["weights"] = str(path)
@@ -130,12 +133,8 @@ class FERCommandLine(LightningCLI):
             saved |= {"name": run_dir.name, "runs_dir": str(run_dir.parent)}
         elif verb != "fit":  # not into the folder of a run that has nothing to do with it
             saved["name"] = path.stem
-        return self._of_data_module(saved)
-
-    def _of_data_module(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """Settings without those of the data that a data module of the user's own does not take."""
-        known = inspect.signature(cast(type, self.datamodule_class)).parameters
-        return settings | {"data": {name: value for name, value in settings["data"].items() if name in known}}
+        known = inspect.signature(cast(type, self.datamodule_class)).parameters  # of the user's own there are others
+        return saved | {"data": {name: value for name, value in saved["data"].items() if name in known}}
 
     def _parse_ckpt_path(self) -> None:
         """Not Lightning's way: there, the checkpoint's hyper-parameters silently beat the command line."""
@@ -145,41 +144,33 @@ class FERCommandLine(LightningCLI):
         if self.subcommand == "fit":
             check_monitors(self.config[self.subcommand])
         self.run_dir = Path(self._get(self.config, "runs_dir")) / self._get(self.config, "name")
-        self._folder = RunFolder(self.run_dir)
-
-    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """The trainer, with the run's loggers unless others were asked for."""
-        settings = self._get(self.config_init, "trainer")
-        if settings.get("logger") in (None, True):
-            logger = TensorBoardLogger(self.run_dir.parent, self.run_dir.name, version="")
-            kwargs["logger"] = logger if self.subcommand == "fit" else False
-        kwargs["plugins"] = [AtomicCheckpointIO(), *_listed(settings.get("plugins"))]
-        if self.subcommand == "fit":
-            if settings.get("precision") is None:
-                kwargs["precision"] = fastest_precision(settings.get("accelerator"))
-        else:
-            kwargs["enable_checkpointing"] = False
-        try:
-            return super().instantiate_trainer(**kwargs, use_distributed_sampler=False)
-        except (ValueError, TypeError, RuntimeError) as error:
-            raise FERError(f"The --trainer options do not work here: {error}") from error
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Any]) -> Trainer:
-        chosen = self._get(self.config_init, "trainer").get("precision") is None
-        summary = RunSummary(self.run_dir, chosen)
-        if self.subcommand == "fit":
+        """The trainer with the run's own callbacks, and with its loggers unless others were asked for."""
+        fit, chosen = self.subcommand == "fit", config.get("precision") is None
+        plugins = config.get("plugins") or []
+        config["plugins"] = [AtomicCheckpointIO(), *(plugins if isinstance(plugins, list) else [plugins])]
+        if config.get("logger") in (None, True):
+            config["logger"] = TensorBoardLogger(self.run_dir.parent, self.run_dir.name, version="") if fit else False
+        if fit:
             for callback in callbacks:  # not in the configuration: a run repeated from it must not write here
                 if isinstance(callback, ModelCheckpoint | LastCheckpoint) and callback.dirpath is None:
                     callback.dirpath = str(self.run_dir / "checkpoints")
+            if chosen:
+                config["precision"] = fastest_precision(config["accelerator"])
+            table = EpochMetricsCSV(self.run_dir / "metrics.csv")
             randomness = PerStepSeed(int(self._get(self.config, "seed_everything")))
-            callbacks = [EpochMetricsCSV(self.run_dir / "metrics.csv"), randomness, summary, LeakageNote(), *callbacks]
+            callbacks = [table, randomness, RunSummary(self.run_dir, chosen), LeakageNote(), *callbacks]
         else:
+            config["enable_checkpointing"] = False
             callbacks = [LeakageNote(), EvaluationReport(self.run_dir)]
-        return super()._instantiate_trainer(config, callbacks)
+        try:
+            return super()._instantiate_trainer(config | {"use_distributed_sampler": False}, callbacks)
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise FERError(f"The --trainer options do not work here: {error}") from error
 
     def before_fit(self) -> None:
         """Prepare the data before any other process starts; then move an earlier run of the same name aside."""
-        config = self.config[self.subcommand]
         model = self.model.model  # all of this before an earlier run is moved aside
         for size in getattr(getattr(self.datamodule, "augmentation", None), "progressive_sizes", ()):
             model.check_network(size)
@@ -187,21 +178,25 @@ class FERCommandLine(LightningCLI):
             self.model.distillation.prepare(self.model.data_info)
         self.model.make_optimizer()
         self._prepare()
-        if not config.trainer.fast_dev_run:
-            within = config.ckpt_path is not None and self.run_dir.resolve() in Path(config.ckpt_path).resolve().parents
-            rank_zero_only(self._folder.take)(resume=within)
+        if not self._get(self.config, "trainer").fast_dev_run:
+            self._take_folder()
+
+    @rank_zero_only
+    def _take_folder(self) -> None:
+        path = self._get(self.config, "ckpt_path")
+        within = path is not None and self.run_dir.resolve() in Path(path).resolve().parents
+        self._lock = take_folder(self.run_dir, resume=within)
 
     def after_fit(self) -> None:
         """Let the run's folder go."""
-        self._folder.release()
+        if self._lock:
+            self._lock.release()
 
     def before_validate(self) -> None:
         """Prepare the data."""
         self._prepare()
 
-    def before_test(self) -> None:
-        """Prepare the data."""
-        self._prepare()
+    before_test = before_validate
 
     @rank_zero_only
     def _prepare(self) -> None:
@@ -211,26 +206,6 @@ class FERCommandLine(LightningCLI):
             self.datamodule.prepare(self.subcommand)
 
 
-_DEFAULTS: dict[str, Any] = {
-    "model.network": {"class_path": "fer_lightning.networks.ExpressionCNN"},
-    "model.loss": {"class_path": "fer_lightning.training.losses.CrossEntropy"},
-    "early_stopping.monitor": "val_acc",
-    "early_stopping.mode": "max",
-    "early_stopping.patience": 3,
-    "trainer.enable_model_summary": False,
-    "checkpoint_best.monitor": "val_acc",
-    "checkpoint_best.mode": "max",
-    "checkpoint_best.filename": "best",
-    "checkpoint_best.enable_version_counter": False,
-    "checkpoint_best.save_on_train_epoch_end": True,
-}
-
-
-_DATA_DEFAULTS: dict[str, Any] = {
-    "data.augmentation": {"class_path": "fer_lightning.data.augmentation.Augmentation"},
-    "data.sampling": {"class_path": "fer_lightning.data.class_sampling.BalancedSampling"},
-}
-
 _LINKED: dict[str, Callable[[DataInfo], int]] = {
     "num_classes": lambda info: len(info.class_names),
     "in_channels": lambda info: info.input_spec.channels,
@@ -239,31 +214,15 @@ _LINKED: dict[str, Callable[[DataInfo], int]] = {
 """What a network has to know of the data, if its constructor takes it."""
 
 
-def _networks(several: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """The class paths of networks that configurations name."""
-    for settings in several:
-        network = (settings.get("model") or {}).get("network")
-        if name := network.get("class_path") if isinstance(network, dict) else network:
-            yield str(name)
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [] if value is None else [value]
-
-
 _LOST_PEER = ("Connection reset by peer", "Connection closed by peer", "Broken pipe", "remote process exited")
 """What gloo and NCCL say when a process they talk to is gone."""
 
 
 def _data_module(class_path: str) -> type[LightningDataModule]:
-    """A data module of the user's own.
-
-    Raises:
-        FERError: If there is no such class, or it cannot say what is in it.
-    """
+    """A data module of the user's own, which can say what is in it."""
     module, _, name = class_path.rpartition(".")
     try:
-        kind = getattr(import_module(module), name)
+        kind: type[LightningDataModule] = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise FERError(f"Invalid value for --data_module. Cannot import '{class_path}': {error}.") from None
     if not (isinstance(kind, type) and issubclass(kind, LightningDataModule) and hasattr(kind, "info")):
@@ -274,13 +233,8 @@ def _data_module(class_path: str) -> type[LightningDataModule]:
     return kind
 
 
-def run(verb: str, words: Sequence[str], kind: type[LightningCLI] | None = None) -> None:
-    """Run one of Lightning's verbs with the words behind it.
-
-    Args:
-        verb: `fit`, `validate` or `test`.
-        words: Its options.
-        kind: Another command line than `FERCommandLine`.
+def run(verb: str, words: Sequence[str]) -> None:
+    """Run one of Lightning's verbs (`fit`, `validate` or `test`) with the words behind it.
 
     Raises:
         FERError: After a user's mistake.
@@ -288,7 +242,7 @@ def run(verb: str, words: Sequence[str], kind: type[LightningCLI] | None = None)
     """
     named, words = take(words, "--data_module")
     try:
-        (kind or FERCommandLine)(
+        FERCommandLine(
             ExpressionClassifier,
             _data_module(named["data_module"][-1]) if named else FERDataModule,
             save_config_callback=SaveRunConfig,

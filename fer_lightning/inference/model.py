@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from fer_lightning.checkpoints.info import KEY, CheckpointInfo
 from fer_lightning.checkpoints.reading import find_checkpoint, load_model, read_checkpoint
-from fer_lightning.checkpoints.weights import info_of_json
 from fer_lightning.errors import FERError
 from fer_lightning.model.class_prior import prior_probabilities
 from fer_lightning.model.expression_model import ExpressionModel
@@ -98,7 +97,9 @@ def _open_graph(path: Path) -> tuple[Callable[[Tensor], Tensor], CheckpointInfo]
         raise FERError(f"Cannot read '{path}': damaged, or not {kind} file ({str(error)[:200]}).") from None
     if not text:
         raise FERError(f"'{path}' is a model of another program: expected a file written by `export`.")
-    return answer, replace(info_of_json(text, path), class_prior="training")  # answers are for the prior that it states
+    return answer, replace(
+        CheckpointInfo.from_dict(text, path), class_prior="training"
+    )  # answers are for the prior that it states
 
 
 def _onnx(path: Path) -> tuple[Callable[[Tensor], Tensor], str | None]:

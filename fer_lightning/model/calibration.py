@@ -53,17 +53,11 @@ def risk_coverage(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray
 
 
 def threshold_for_risk(curve: list[list[float]], target: float) -> float:
-    """The lowest confidence at which no more than `target` of the answers above it were wrong.
+    """The lowest confidence at which at most `target`, 0..1, of the answers above it were wrong; above 1 if none is.
 
-    Args:
-        curve: Rows of threshold, coverage and risk, thresholds falling, as the checkpoint stores them.
-        target: Fraction of wrong answers that is accepted, 0..1.
-
-    Returns:
-        The threshold; above 1 if no threshold reaches the target.
+    `curve` has rows of threshold, coverage and risk, as the checkpoint stores them.
     """
-    fitting = [threshold for threshold, _, risk in curve if risk <= target]
-    return min(fitting) if fitting else 1.01
+    return min((threshold for threshold, _, risk in curve if risk <= target), default=1.01)
 
 
 def stored_curve(confidence: np.ndarray, right: np.ndarray, points: int = 200) -> list[list[float]]:

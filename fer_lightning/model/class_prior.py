@@ -43,13 +43,7 @@ def check_prior(prior: ClassPrior, class_names: Sequence[str], option: str) -> N
 def prior_probabilities(
     prior: ClassPrior, class_names: Sequence[str], learned: Sequence[float], option: str = "--class_prior"
 ) -> list[float]:
-    """The frequency of each class that a prior stands for.
-
-    Args:
-        prior: See `ClassPrior`.
-        class_names: Names of the classes.
-        learned: The learned frequencies; empty if not known, which is what `training` gives then.
-        option: The name of the option, for messages.
+    """The frequency of each class that a prior stands for; `learned` is empty if not known.
 
     Raises:
         FERError: If the prior does not fit the classes, or the learned one is needed and not known.
@@ -74,12 +68,6 @@ def prior_ratio(
     prior: ClassPrior, class_names: Sequence[str], learned: Sequence[float], option: str = "--class_prior"
 ) -> Tensor | None:
     """What probabilities are multiplied by, before they are made to add up to 1 again (Saerens et al. 2002, eq. 2.4).
-
-    Args:
-        prior: See `ClassPrior`.
-        class_names: Names of the classes.
-        learned: The frequencies that the probabilities are for; empty if not known.
-        option: The name of the option, for messages.
 
     Returns:
         float `(classes,)`, or None where nothing changes.

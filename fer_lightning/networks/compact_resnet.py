@@ -76,21 +76,14 @@ class CompactResNet(Rebuildable, nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        for block in stages:
-            nn.init.zeros_(block.body[-1].weight)  # type: ignore[index,union-attr]
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits `(n, num_classes)` of normalised images `(n, in_channels, image_size, image_size)`."""
         if self._standardize:
-            images = _standardized(images)
+            deviations, means = torch.std_mean(images, (1, 2, 3), keepdim=True)
+            images = (images - means) / deviations.clamp(min=0.05)  # without contrast, noise is not blown up
         logits: Tensor = self.head(self.stages(self.stem(images)))
         return logits
-
-
-def _standardized(images: Tensor) -> Tensor:
-    """Each image with mean 0 and standard deviation 1; one without contrast is not blown up to noise."""
-    deviations, means = torch.std_mean(images, (1, 2, 3), keepdim=True)
-    return (images - means) / deviations.clamp(min=0.05)
 
 
 class _HeadNorm(nn.BatchNorm1d):
@@ -107,12 +100,11 @@ class _HeadNorm(nn.BatchNorm1d):
 class _Block(nn.Module):
     def __init__(self, channels: int, width: int, stride: int) -> None:
         super().__init__()
+        last = nn.BatchNorm2d(width)
+        nn.init.zeros_(last.weight)
         self.body = nn.Sequential(
-            nn.Conv2d(channels, width, 3, stride, 1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(width, width, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(width),
+            *(nn.Conv2d(channels, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)),
+            *(nn.Conv2d(width, width, 3, 1, 1, bias=False), last),
         )
         self.excite = nn.Sequential(
             nn.Linear(width, width // 8), nn.ReLU(inplace=True), nn.Linear(width // 8, width), nn.Sigmoid()

@@ -43,16 +43,17 @@ class ExpressionCNN(Rebuildable, nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        smallest = 3 * 2 ** len(filters) - 2  # leaves one value after the last block
+        if image_size < smallest:
+            raise FERError(
+                f"Invalid value for image_size. Expected at least {smallest} pixels for {len(filters)} blocks of "
+                f"ExpressionCNN. Received: {image_size}."
+            )
         layers: list[nn.Module] = []
         side, channels = image_size, in_channels
         for width in filters:
             layers += [nn.Conv2d(channels, width, 3), nn.MaxPool2d(2), nn.ReLU()]
             side, channels = (side - 2) // 2, width
-        if side < 1:
-            raise FERError(
-                f"Invalid value for image_size. Expected at least {_smallest(len(filters))} pixels for "
-                f"{len(filters)} blocks of ExpressionCNN. Received: {image_size}."
-            )
         self.features = nn.Sequential(*layers)
         self.classifier = nn.Sequential(
             nn.Flatten(),
@@ -63,17 +64,9 @@ class ExpressionCNN(Rebuildable, nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits `(n, num_classes)` of normalised images `(n, in_channels, image_size, image_size)`."""
         logits: torch.Tensor = self.classifier(self.features(images))
         return logits
-
-
-def _smallest(blocks: int) -> int:
-    side = 1
-    for _ in range(blocks):
-        side = side * 2 + 2
-    return side

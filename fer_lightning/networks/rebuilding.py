@@ -32,10 +32,10 @@ class Rebuildable:
         """Keep the arguments; copies get them with the rest of their state."""
         network = super().__new__(cls)
         bound = inspect.signature(cls.__init__).bind_partial(network, *args, **kwargs)
-        given = {name: value for name, value in list(bound.arguments.items())[1:] if name not in LINKED}
         network.__dict__["init_args"] = {
             name: list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
-            for name, value in given.items()
+            for name, value in list(bound.arguments.items())[1:]
+            if name not in LINKED
         }
         return network
 
@@ -43,12 +43,7 @@ class Rebuildable:
 def describe(network: nn.Module, num_classes: int, in_channels: int, image_size: int) -> dict[str, Any] | None:
     """`class_path` and `init_args` from which `build` makes the same network, or None if that is not possible.
 
-    Args:
-        network: Any network. One that is not `Rebuildable` is possible if its class can be imported and these arguments
-            are all that it takes.
-        num_classes: Number of classes.
-        in_channels: Channels of the input.
-        image_size: Height and width of the input in pixels.
+    One that is not `Rebuildable` has to be of a class that can be imported and takes these arguments alone.
     """
     kind = type(network)
     path = f"{kind.__module__}.{kind.__qualname__}"
@@ -63,9 +58,8 @@ def describe(network: nn.Module, num_classes: int, in_channels: int, image_size:
                 twin = build(described, num_classes, in_channels, image_size, trusted=(path,))
         except Exception:  # whatever a constructor raises for arguments that it lacks
             return None
-        shapes = [{name: value.shape for name, value in one.state_dict().items()} for one in (network, twin)]
-        if shapes[0] != shapes[1]:
-            return None
+        ours, theirs = ({name: x.shape for name, x in one.state_dict().items()} for one in (network, twin))
+        return described if ours == theirs else None
     return described
 
 
@@ -77,30 +71,37 @@ def build(
     trusted: Collection[str] = (),
     source: Any = "The file",
 ) -> nn.Module:
-    """Make a network from its description, with weights as they start.
+    """Make a network, with weights as they start, from `class_path`, `init_args` and perhaps `dict_kwargs`.
 
-    Args:
-        described: `class_path`, `init_args` and perhaps `dict_kwargs`.
-        num_classes: Number of classes.
-        in_channels: Channels of the input.
-        image_size: Height and width of the input in pixels.
-        trusted: Class paths outside of this package that may be imported, as the user named them.
-        source: The file that it is from, for messages.
+    The class path may be of another package only if it is `trusted`, as the user named it; `source` is the file that
+    says so, for messages.
 
     Raises:
         FERError: If it is a class of another package that the user did not name, cannot be imported, or is no network.
     """
-    kind = _class_of(str(described["class_path"]), trusted, source)
+    path = str(described["class_path"])
+    module, _, name = check_trusted(path, trusted, source).rpartition(".")
+    try:
+        kind = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise FERError(f"The network {path} of '{source}' cannot be imported: {error}.") from None
+    if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
+        raise FERError(f"'{source}' names {path} as its network, which is no torch.nn.Module.")
     given = {**(described.get("init_args") or {}), **(described.get("dict_kwargs") or {})}
     if "weights" in given:
         given["weights"] = None  # the file's own take their place
-    linked = dict(zip(LINKED, (num_classes, in_channels, image_size), strict=True))
     known = inspect.signature(kind.__init__).parameters
+    linked = zip(LINKED, (num_classes, in_channels, image_size), strict=True)
     try:
-        network: nn.Module = kind(**given | {name: value for name, value in linked.items() if name in known})
+        return kind(**given | {name: value for name, value in linked if name in known})
     except (TypeError, ValueError) as error:
-        raise FERError(f"{source}: the network {described['class_path']} cannot be made: {error}.") from None
-    return network
+        raise FERError(f"{source}: the network {path} cannot be made: {error}.") from None
+
+
+def full_path(class_path: str) -> str:
+    """A class path as files name it; jsonargparse shortens those of ours that fer_lightning exports."""
+    package, _, name = class_path.rpartition(".")
+    return OWN + name if package in ("", "fer_lightning") else class_path
 
 
 def check_trusted(class_path: str, trusted: Collection[str], source: Any) -> str:
@@ -109,21 +110,10 @@ def check_trusted(class_path: str, trusted: Collection[str], source: Any) -> str
     Raises:
         FERError: If it is a class of another package that the user did not name.
     """
-    full = class_path if "." in class_path else OWN + class_path
+    full = full_path(class_path)
     if not full.startswith(OWN) and full not in trusted:
         raise FERError(
             f"'{source}' names {full} as its network, and opening it would run that code. If you trust it, name it "
             f"yourself: --network {full} (for fit, validate and test: --model.network {full})."
         )
     return full
-
-
-def _class_of(class_path: str, trusted: Collection[str], source: Any) -> type[nn.Module]:
-    module, _, name = check_trusted(class_path, trusted, source).rpartition(".")
-    try:
-        kind = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise FERError(f"The network {class_path} of '{source}' cannot be imported: {error}.") from None
-    if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
-        raise FERError(f"'{source}' names {class_path} as its network, which is no torch.nn.Module.")
-    return kind

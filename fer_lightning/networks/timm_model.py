@@ -17,7 +17,7 @@ class TimmModel(Rebuildable, nn.Module):
 
     Args:
         name: Its name in timm, such as `resnet10t`.
-        weights: None starts at random; `DEFAULT` downloads timm's weights. A file goes to --model.weights.
+        weights: None starts at random; `DEFAULT` downloads timm's weights. A file goes to --model.fine_tuning.weights.
         num_classes: Number of classes.
         in_channels: Channels of the input, 3 for rgb and 1 for gray.
         image_size: Height and width of the input in pixels; for models that must know it, such as vision transformers.
@@ -42,21 +42,15 @@ class TimmModel(Rebuildable, nn.Module):
         if not timm.is_model(name):
             near = ", ".join(timm.list_models(f"{name[:6]}*")[:20])
             raise FERError(f"timm has no model '{name}'.{f' There are {near}.' if near else ''}")
-        options: dict[str, Any] = {
-            "num_classes": num_classes,
-            "in_chans": in_channels,
-            "pretrained": weights is not None,
-        }
+        options: dict[str, Any] = {"num_classes": num_classes, "in_chans": in_channels, "pretrained": bool(weights)}
         try:
             try:
                 self.model = timm.create_model(name, img_size=image_size, **options)
             except TypeError:  # most models take any size
                 self.model = timm.create_model(name, **options)
         except (OSError, RuntimeError) as error:
-            said = str(error).partition("\n")[0]
-            raise FERError(
-                f"The model {name} cannot be made: {said}. Weights may be loaded from a file with --model.weights."
-            ) from None
+            said, advice = str(error).partition("\n")[0], "Load weights from a file with --model.fine_tuning.weights."
+            raise FERError(f"The model {name} cannot be made: {said}. {advice}") from None
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits `(n, num_classes)` of normalised images `(n, in_channels, image_size, image_size)`."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from fer_lightning.errors import FERError
@@ -46,10 +45,8 @@ class TorchvisionModel(Rebuildable, nn.Module):
         known = torchvision.models.list_models(module=torchvision.models)
         if name not in known:
             raise FERError(f"torchvision has no classification model '{name}'. Expected one of {', '.join(known)}.")
-        options: dict[str, Any] = {}
-        if name.startswith("vit"):
-            options = {"image_size": image_size}
-        elif name.startswith("maxvit"):
+        options: dict[str, Any] = {"image_size": image_size} if name.startswith("vit") else {}
+        if name.startswith("maxvit"):
             options = {"input_size": (image_size, image_size)}
         elif name in ("googlenet", "inception_v3") and not weights:
             options = {"init_weights": True}
@@ -58,22 +55,20 @@ class TorchvisionModel(Rebuildable, nn.Module):
         except (ValueError, AssertionError) as error:
             raise FERError(f"{name} does not come for --data.image_size {image_size}: {error}") from None
         except OSError as error:
-            raise FERError(
-                f"The weights of {name} cannot be downloaded: {error}. Load them from a file with --model.weights."
-            ) from None
-        for auxiliary in ("AuxLogits", "aux1", "aux2"):  # of inception_v3 and googlenet
-            if hasattr(model, auxiliary):
-                setattr(model, auxiliary, None)
-                model.aux_logits = model.transform_input = False
-        layers = dict(model.named_modules())
-        first = next(key for key, layer in layers.items() if isinstance(layer, nn.Conv2d))
-        if in_channels != layers[first].in_channels:
-            _replace(model, first, _fewer_channels(layers[first], in_channels))
-        last, head = next(item for item in reversed(layers.items()) if isinstance(item[1], nn.Linear | nn.Conv2d))
+            advice = "Load them from a file with --model.fine_tuning.weights."
+            raise FERError(f"The weights of {name} cannot be downloaded: {error}. {advice}") from None
+        if name in ("googlenet", "inception_v3"):
+            model.aux_logits = model.transform_input = False
+            model.AuxLogits = model.aux1 = model.aux2 = None
+        first = next(layer for layer in model.modules() if isinstance(layer, nn.Conv2d))
+        if in_channels != first.in_channels:
+            first.weight, first.in_channels = nn.Parameter(for_channels(first.weight, in_channels)), in_channels
+        layers = reversed(list(model.named_modules()))
+        last, head = next(item for item in layers if isinstance(item[1], nn.Linear | nn.Conv2d))
         if isinstance(head, nn.Linear):
-            _replace(model, last, nn.Linear(head.in_features, num_classes))
+            model.set_submodule(last, nn.Linear(head.in_features, num_classes))
         else:  # squeezenet averages a map of each class
-            _replace(model, last, nn.Conv2d(head.in_channels, num_classes, kernel_size=1))
+            model.set_submodule(last, nn.Conv2d(head.in_channels, num_classes, kernel_size=1))
         self.model = model
 
     def forward(self, images: Tensor) -> Tensor:
@@ -82,16 +77,6 @@ class TorchvisionModel(Rebuildable, nn.Module):
         return logits
 
 
-def _replace(model: nn.Module, name: str, layer: nn.Module) -> None:
-    parent, _, child = name.rpartition(".")
-    setattr(model.get_submodule(parent), child, layer)
-
-
-def _fewer_channels(layer: nn.Conv2d, channels: int) -> nn.Conv2d:
-    settings = {key: getattr(layer, key) for key in ("kernel_size", "stride", "padding", "dilation", "padding_mode")}
-    new = nn.Conv2d(channels, layer.out_channels, bias=layer.bias is not None, **settings)
-    with torch.no_grad():
-        new.weight.copy_(layer.weight.sum(1, keepdim=True).expand_as(new.weight) / channels)
-        if layer.bias is not None and new.bias is not None:
-            new.bias.copy_(layer.bias)
-    return new
+def for_channels(kernel: Tensor, channels: int) -> Tensor:
+    """A kernel `(out, in, h, w)` for another number of channels that answers equal channels as before."""
+    return (kernel.detach().sum(1, keepdim=True).expand(-1, channels, -1, -1) / channels).contiguous()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fer_lightning.checkpoints.reading import load_model
-from fer_lightning.checkpoints.weights import weights_path
+from fer_lightning.checkpoints.reading import find_checkpoint, load_model
 from fer_lightning.data.data_info import DataInfo
 from fer_lightning.errors import FERError
 from fer_lightning.model.expression_model import ExpressionModel
@@ -38,7 +37,7 @@ class Distillation:
         Raises:
             FERError: If the file cannot be used as a teacher here.
         """
-        model = self._model or load_model(weights_path(self.teacher, "--model.distillation.teacher"))
+        model = self._model or load_model(find_checkpoint(self.teacher, option="--model.distillation.teacher"))
         if model.class_names != data.class_names:
             raise FERError(
                 f"The teacher '{self.teacher}' knows other classes. Expected {', '.join(data.class_names)}. Received: "

@@ -78,6 +78,12 @@ def test_a_model_comes_back_from_a_file_as_it_was(tmp_path):
     assert read_checkpoint(tmp_path / "x.safetensors")[0] == replace(info_of(model, training=TRAINED), config="")
 
 
+def test_a_network_of_ours_has_its_full_name():
+    model = ExpressionModel(ExpressionCNN(8, 1, 24, hidden=8), input_spec=InputSpec(24, "gray"))
+    said = info_of(model, {"class_path": "fer_lightning.ExpressionCNN", "init_args": {"hidden": 8}}).network
+    assert said == {"class_path": "fer_lightning.networks.ExpressionCNN", "init_args": {"hidden": 8}}
+
+
 def test_a_network_that_a_file_does_not_name_is_given(tmp_path):
     model = ExpressionModel(ExpressionCNN(8, 1, 24, hidden=8), input_spec=InputSpec(24, "gray"))
     save_weights(info_of(model, network=None), model.network.state_dict(), tmp_path / "x.safetensors")

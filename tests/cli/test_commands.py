@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -10,13 +11,22 @@ import yaml
 from jsonargparse import Namespace
 
 from fer_lightning.cli import functions, trainer
-from fer_lightning.cli.commands import COMMANDS, OLD_VERBS, VERBS, Command
+from fer_lightning.cli.commands import OLD_VERBS, VERBS, Command
 from fer_lightning.cli.configs import DEFAULT, recipes
-from fer_lightning.cli.help import page
 from fer_lightning.cli.words import take
 
-TRAINING = [command for command in COMMANDS if command.trains]
-FUNCTIONS = [command for command in COMMANDS if not command.trains]
+FUNCTIONS = [command for command in VERBS.values() if command.entry]
+TRAINING = [command for command in VERBS.values() if not command.entry]
+
+
+def stated_defaults(command: Command) -> dict[str, str | None]:
+    """The options that a help names, and the default that it says; None where it says none."""
+    found = {name: re.search(r"\(default: (.*)\)$", text) for name, text in command.options.items()}
+    return {name: match and match[1] for name, match in found.items()}
+
+
+def shown(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @cache
@@ -30,8 +40,10 @@ def settings_of(verb: str) -> Namespace:
         def before_instantiate_classes(self):
             raise StopIteration(self.config[verb])
 
-    with pytest.raises(StopIteration) as stop:
-        trainer.run(verb, [], OnlyParsed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "FERCommandLine", OnlyParsed)
+        with pytest.raises(StopIteration) as stop:
+            trainer.run(verb, [])
     return stop.value.value
 
 
@@ -47,10 +59,10 @@ def real_default(settings: Any, name: str) -> Any:
 
 @pytest.mark.parametrize("command", TRAINING, ids=lambda command: command.name)
 def test_options_of_training_are_there_with_these_defaults(command: Command):
-    for option in command.options:
-        if option.name != "--config":
-            found = real_default(settings_of(command.name), option.name.removeprefix("--"))
-            assert option.default in (None, found), option
+    for option, default in stated_defaults(command).items():
+        if option != "--config":
+            found = real_default(settings_of(command.name), option.removeprefix("--"))
+            assert default in (None, shown(found)), option
 
 
 @pytest.mark.parametrize("command", FUNCTIONS, ids=lambda command: command.name)
@@ -58,21 +70,26 @@ def test_options_are_there_with_these_defaults(command: Command):
     parser, function = functions.parser_of(command)
     assert callable(function)
     defaults = parser.get_defaults()
-    for option in command.options:
-        assert option.name in parser._option_string_actions or option.name == command.several
-        assert option.default in (None, defaults[option.name.removeprefix("--")]), option
+    for option, default in stated_defaults(command).items():
+        assert option in parser._option_string_actions or option == command.several
+        assert default in (None, shown(defaults[option.removeprefix("--")])), option
     for name in command.renamed.values():
-        assert not name or f"--{name}" in parser._option_string_actions
+        assert f"--{name}" in parser._option_string_actions
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+@pytest.mark.parametrize("command", VERBS.values(), ids=VERBS)
 def test_a_page_is_short_and_its_examples_are_of_its_own_options(command: Command):
-    lines = page(command).splitlines()
+    lines = command.page.splitlines()
     assert len(lines) <= 60
     assert max(map(len, lines)) <= 100
-    known = {option.name for fit in (command, *TRAINING * bool(command.rest)) for option in fit.options}
+    named = re.findall(r"^  (-*[\w.]+) ", command.help, flags=re.MULTILINE)
+    assert list(command.options) == named
+    assert len(named) >= 2
+    known = {option for fit in (command, *TRAINING * bool(command.rest)) for option in fit.options}
     known.add("--predictions")
-    for example in command.examples:
+    examples = re.findall(r"^  {program} (.*)", command.help, flags=re.MULTILINE)
+    assert examples
+    for example in examples:
         verb, *words = example.split()
         assert verb == command.name
         assert {word for word in words if word.startswith("--")} <= known
@@ -81,8 +98,7 @@ def test_a_page_is_short_and_its_examples_are_of_its_own_options(command: Comman
 
 
 def test_the_recipes_that_fit_names_are_those_that_are_there():
-    (config,) = [option.text for option in VERBS["fit"].options if option.name == "--config"]
-    named = config.partition("(")[2].partition(")")[0].split(", ")
+    named = VERBS["fit"].options["--config"].partition("(")[2].partition(")")[0].split(", ")
     assert {"default", *named} == set(recipes())
     assert all(isinstance(yaml.safe_load(path.read_text()), dict) for path in recipes().values())
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import fer_lightning
-from fer_lightning.cli.commands import COMMANDS, VERBS
+from fer_lightning.cli.commands import VERBS
 from fer_lightning.cli.main import main
 from tests.conftest import PROJECT
 
@@ -29,7 +29,7 @@ def light(*words: str) -> subprocess.CompletedProcess[str]:
 def test_the_overview_answers_at_once(words):
     done = light(*words)
     assert done.returncode == 0, done.stderr
-    assert all(f"\n  {command.name:<16}{command.summary}\n" in done.stdout for command in COMMANDS)
+    assert all(f"\n  {verb:<16}{command.summary}\n" in done.stdout for verb, command in VERBS.items())
 
 
 def test_the_version_answers_at_once():

@@ -6,19 +6,18 @@ import os
 
 import pytest
 
-from fer_lightning.cli.run_folder import RunFolder
+from fer_lightning.cli.run_folder import take_folder
 from fer_lightning.errors import FERError
 
 
 def test_an_earlier_run_is_kept_under_the_time_it_was_made(tmp_path, capsys):
     path = tmp_path / "runs" / "mine"
     for number in range(3):
-        folder = RunFolder(path)
-        folder.take(resume=False)
+        lock = take_folder(path, resume=False)
         path.mkdir()
         (path / "what").write_text(str(number))
         os.utime(path, (0, 0))  # all of one second
-        folder.release()
+        lock.release()
     kept = sorted((tmp_path / "runs").glob("mine-*"))
     assert [(folder / "what").read_text() for folder in kept] == ["0", "1"]
     assert kept[1].name == f"{kept[0].name}+"
@@ -29,24 +28,23 @@ def test_an_earlier_run_is_kept_under_the_time_it_was_made(tmp_path, capsys):
 def test_a_run_that_goes_on_stays_where_it_is(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "what").write_text("there")
-    RunFolder(tmp_path / "mine").take(resume=True)
+    take_folder(tmp_path / "mine", resume=True)
     assert (tmp_path / "mine" / "what").read_text() == "there"
 
 
 def test_a_folder_in_use_is_left_alone(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "what").write_text("there")
-    first, second = RunFolder(tmp_path / "mine"), RunFolder(tmp_path / "mine")
-    first.take(resume=True)
+    lock = take_folder(tmp_path / "mine", resume=True)
     with pytest.raises(FERError, match=r"Another fit is writing to '.*mine'"):
-        second.take(resume=False)
+        take_folder(tmp_path / "mine", resume=False)
     assert (tmp_path / "mine" / "what").read_text() == "there"
-    first.release()
-    second.take(resume=False)
+    lock.release()
+    take_folder(tmp_path / "mine", resume=False)
     assert not (tmp_path / "mine").exists()
 
 
 def test_no_folder_where_a_file_is(tmp_path):
     (tmp_path / "runs").write_text("")
     with pytest.raises(FERError, match=r"Cannot make the folder '.*runs' for runs .* --runs_dir"):
-        RunFolder(tmp_path / "runs" / "mine").take(resume=False)
+        take_folder(tmp_path / "runs" / "mine", resume=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fer_lightning.cli.words import UsageError, flattened, nearest, take
+from fer_lightning.cli.words import UsageError, nearest, take
 
 
 def test_what_is_not_taken_stays_as_it_is_and_in_order():
@@ -30,10 +30,3 @@ def test_a_value_that_is_missing():
 )
 def test_nearest(word, expected):
     assert nearest(word, {"data.root", "trainer.max_epochs", "name"}, "--") == expected
-
-
-def test_settings_are_named_as_deep_as_they_are_known():
-    settings = {"name": "x", "data": {"root": "y", "augmentation": {"flip": True}}, "model": {"network": {"a": {}}}}
-    assert flattened(settings, {"model.network", "name"}) == [
-        *("name", "data.root", "data.augmentation.flip", "model.network"),
-    ]

@@ -71,6 +71,16 @@ CASES: dict[str, tuple[Callable[[Path], object] | None, str, list[str]]] = {
         "fit --config mine.yaml",
         ["flipp", "Did you mean", "flip?"],
     ),
+    "unknown setting of a group in a file": (
+        lambda data: (data.parent / "mine.yaml").write_text("trainer: {max_epoch: 1}"),
+        "fit --config mine.yaml",
+        ["no option --trainer.max_epoch (in mine.yaml).", "Did you mean --trainer.max_epochs?"],
+    ),
+    "unknown group in a file": (
+        lambda data: (data.parent / "mine.yaml").write_text("modle: {network: CompactResNet}"),
+        "fit --config mine.yaml",
+        ["no option --modle (in mine.yaml).", "Did you mean --model?"],
+    ),
     "no settings in a file": (
         lambda data: (data.parent / "mine.yaml").write_text("- 1"),
         "fit --config mine.yaml",

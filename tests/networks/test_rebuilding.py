@@ -62,6 +62,13 @@ def test_our_networks_are_made_again_from_their_description(network):
         twin.load_state_dict(network.state_dict())
 
 
+@pytest.mark.parametrize(
+    "path", ["ExpressionCNN", "fer_lightning.ExpressionCNN", "fer_lightning.networks.ExpressionCNN"]
+)
+def test_our_networks_may_be_named_in_short(path):
+    assert isinstance(build({"class_path": path}, 3, 1, 32), ExpressionCNN)
+
+
 def test_a_network_of_ones_own_is_described_where_it_can_be_made_again(own):
     from own_networks import Remembered, Wide
 
