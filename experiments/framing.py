@@ -81,7 +81,7 @@ def main() -> None:
         words: dict[str, Any] = {"classes": list(model.class_names), "split": "grouped", **spec}
         data = FERDataModule(options.data, **words)
         everything = np.arange(len(data.legend))
-        cache = decoded(data.legend, data.input_spec, data.prepared_dir, "framing", everything)
+        cache = decoded(data.legend, data.input_spec, data.subsets.folder, "framing", everything)
         pixels = torch.from_numpy(np.array(open_decoded(cache)))
         with torch.inference_mode():
             values = torch.cat([model(some) for some in pixels.split(256)]).clone()

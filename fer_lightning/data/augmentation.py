@@ -20,13 +20,7 @@ _TOPS = {"rotation": 180.0, "scale": 0.9, "blur": 0.2, "mixup": 100.0, "cutmix":
 
 
 class Moment(NamedTuple):
-    """When in a training a batch is augmented.
-
-    Attributes:
-        seed: Draws other changes.
-        epoch: Draws other changes in every epoch.
-        progress: The fraction of the training that is over, 0 to 1.
-    """
+    """When in a training a batch is augmented: `progress` is the fraction of it that is over, 0 to 1."""
 
     seed: int
     epoch: int
@@ -84,48 +78,26 @@ class Augmentation(nn.Module):
     ) -> None:
         super().__init__()
         self.flip, self.cooldown, self.progressive_sizes = flip, cooldown, tuple(progressive_sizes)
-        self.strengths = {
-            "rotation": rotation,
-            "scale": scale,
-            "shift": shift,
-            "brightness": brightness,
-            "contrast": contrast,
-            "blur": blur,
-            "noise": noise,
-            "erasing": erasing,
-        }
+        self.strengths = {"rotation": rotation, "scale": scale, "shift": shift, "brightness": brightness}
+        self.strengths |= {"contrast": contrast, "blur": blur, "noise": noise, "erasing": erasing}
         for name, value in (self.strengths | {"cooldown": cooldown, "mixup": mixup, "cutmix": cutmix}).items():
             top = _TOPS.get(name, 1.0)
             if not 0 <= value <= top:
-                raise FERError(
-                    f"Invalid value for --data.augmentation.{name}. Expected 0 to {top:g}. Received: {value}."
-                )
+                expected = f"Expected 0 to {top:g}. Received: {value}."
+                raise FERError(f"Invalid value for --data.augmentation.{name}. {expected}")
         if any(size < 1 for size in progressive_sizes):
-            raise FERError(
-                "Invalid value for --data.augmentation.progressive_sizes. Expected 1 or more pixels. Received: "
-                f"{list(progressive_sizes)}."
-            )
-        self.mixing = nn.ModuleList(
-            [kind(alpha=alpha) for kind, alpha in ((v2.MixUp, mixup), (v2.CutMix, cutmix)) if alpha]
-        )
+            expected = f"Expected 1 or more pixels. Received: {list(progressive_sizes)}."
+            raise FERError(f"Invalid value for --data.augmentation.progressive_sizes. {expected}")
+        kinds = ((v2.MixUp, mixup), (v2.CutMix, cutmix))
+        self.mixing = nn.ModuleList([kind(alpha=alpha) for kind, alpha in kinds if alpha])
 
     @property
     def active(self) -> bool:
         """Whether anything is switched on."""
         return bool(self.flip or any(self.strengths.values()) or self.progressive_sizes or self.mixing)
 
-    def side(self, progress: float) -> int | None:
-        """The side in pixels of training images when a fraction of the training is over; None for the full size."""
-        sizes = self.progressive_sizes
-        return sizes[min(int(progress * len(sizes)), len(sizes) - 1)] if sizes else None
-
     def forward(self, images: Tensor, samples: Tensor, moment: Moment) -> Tensor:
-        """Change the images of a batch.
-
-        Args:
-            images: uint8 or float `(n, channels, h, w)`, 0..255.
-            samples: int64 `(n,)`, the number of each image in the training subset.
-            moment: When in the training.
+        """Change images, uint8 or float `(n, channels, h, w)`, 0..255, numbered by `samples`, int64 `(n,)`.
 
         Returns:
             float32 of the same shape, or of the side that `progressive_sizes` say, 0..255.
@@ -151,17 +123,11 @@ class Augmentation(nn.Module):
             images = (images + values * _column(draws[13] ** 2 * now["noise"] * 255)).clamp_(0, 255)
         if now["erasing"]:
             images = _erase(images, draws[7] < now["erasing"], draws[8:12])
-        if (side := self.side(moment.progress)) and side != images.shape[-1]:
+        sizes = self.progressive_sizes
+        side = sizes[min(int(moment.progress * len(sizes)), len(sizes) - 1)] if sizes else images.shape[-1]
+        if side != images.shape[-1]:
             images = F.interpolate(images, [side, side], mode="bilinear", align_corners=False, antialias=True)
         return images
-
-    def mix(self, images: Tensor, targets: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Blend images, float `(n, channels, h, w)`, and targets, float `(n, classes)`, in pairs, if asked for."""
-        if not self.mixing:
-            return images, targets
-        chosen = self.mixing[int(torch.randint(len(self.mixing), ()))]
-        mixed: tuple[Tensor, Tensor] = chosen(images, targets)
-        return mixed
 
     def _move(self, images: Tensor, flip: Tensor, signed: list[Tensor], now: dict[str, float]) -> Tensor:
         angle = signed[1] * math.radians(now["rotation"])
@@ -188,37 +154,32 @@ def augment(module: nn.Module, batch: Batch, num_classes: int, moment: Moment) -
     Raises:
         FERError: If it returns something else than images.
     """
-    known = inspect.signature(module.forward).parameters.values()
-    both = len(known) > 1 or any(one.kind is one.VAR_POSITIONAL for one in known)
+    if isinstance(module, Augmentation):
+        both = bool(module.mixing)
+    else:
+        known = inspect.signature(module.forward).parameters.values()
+        both = len(known) > 1 or any(one.kind is one.VAR_POSITIONAL for one in known)
     targets = batch.targets
     if targets is None and both and batch.labels is not None:
         targets = one_hot(batch.labels, num_classes).float()
     if isinstance(module, Augmentation):
         images = module(batch.images, batch.samples, moment)
-        if not module.mixing:
-            return batch._replace(images=images)
-        images, targets = module.mix(images, targets)
-        return batch._replace(images=images, targets=targets)
-    images, targets = module(batch.images, targets) if both else (module(batch.images), targets)
+        if module.mixing:
+            images, targets = module.mixing[int(torch.randint(len(module.mixing), ()))](images, targets)
+    else:
+        images, targets = module(batch.images, targets) if both else (module(batch.images), targets)
     if not isinstance(images, Tensor) or images.ndim != 4 or len(images) != len(batch.images):
-        raise FERError(
-            f"--data.augmentation {type(module).__name__} has to return images (n, channels, height, width). Received: "
-            f"{tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__}."
-        )
+        found = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
+        expected = "has to return images (n, channels, height, width)"
+        raise FERError(f"--data.augmentation {type(module).__name__} {expected}. Received: {found}.")
     return batch._replace(images=images, targets=targets)
 
 
 def uniform(seed: int, epoch: int, samples: Tensor, count: int) -> Tensor:
     """Numbers that are a pure function of their arguments: float32 `(n, count)`, uniform in 0..1 (1 excluded).
 
-    A counter-based generator, as each sample must draw the same wherever it is; the mixing function is that of
-    SplitMix64 (Steele, Lea and Flood 2014, https://doi.org/10.1145/2660193.2660195).
-
-    Args:
-        seed: Any integer.
-        epoch: Any integer.
-        samples: int64 `(n,)`.
-        count: Numbers for each sample.
+    A counter-based generator, as each sample, int64 `(n,)`, must draw the same wherever it is; the mixing function is
+    that of SplitMix64 (Steele, Lea and Flood 2014, https://doi.org/10.1145/2660193.2660195).
     """
     key = samples.new_tensor([seed])
     for part in (samples.new_tensor([epoch]), samples):

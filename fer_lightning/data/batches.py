@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from fer_lightning.data.decoded_cache import open_decoded
+from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.sampling import IGNORE_INDEX
 from fer_lightning.errors import FERError
 
@@ -35,11 +36,9 @@ class Batch(NamedTuple):
 
 
 def as_batch(batch: Any) -> Batch:
-    """Take a batch of any loader.
+    """Take a batch of any loader: a `Batch`, `(images, labels)`, or images alone, which can only be predicted.
 
-    Args:
-        batch: A `Batch`, `(images, labels)`, or images alone, which can only be predicted: uint8
-            `(n, channels, h, w)` and integers `(n,)`.
+    Images are uint8 `(n, channels, h, w)`, labels integers `(n,)`.
 
     Raises:
         FERError: If it is something else; above all float images, whose range nobody knows.
@@ -80,25 +79,19 @@ def labeled(batch: Any) -> tuple[Tensor, Tensor, Tensor | None]:
 class FaceSamples(Dataset[Batch]):
     """One subset of a split, to be asked for whole batches.
 
-    Numbers from `len(self)` on are answered with some face labelled `IGNORE_INDEX`, for `EvaluationSampler`; where
-    faces are repeated, with the face of that number, for `TrainingSampler`.
+    Numbers from `len(self)` on are repetitions, see `TrainingSampler`; -1 is answered with some face labelled
+    `IGNORE_INDEX`, see `EvaluationSampler`.
 
     Args:
         labels: The label of every face.
         gather: Makes uint8 `(n, channels, size, size)` from the numbers of `n` faces.
         targets: float32 `(faces, classes)`, label distributions.
-        repeated: Whether numbers from `len(self)` on are repetitions.
     """
 
     def __init__(
-        self,
-        labels: Sequence[int] | np.ndarray,
-        gather: Callable[[list[int]], Tensor],
-        targets: Tensor | None = None,
-        repeated: bool = False,
+        self, labels: Sequence[int] | np.ndarray, gather: Callable[[list[int]], Tensor], targets: Tensor | None = None
     ) -> None:
-        self.labels = torch.tensor(labels, dtype=torch.int64)
-        self.gather, self.targets, self.repeated = gather, targets, repeated
+        self.labels, self.gather, self.targets = torch.tensor(labels, dtype=torch.int64), gather, targets
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -106,37 +99,19 @@ class FaceSamples(Dataset[Batch]):
     def __getitems__(self, numbers: list[int]) -> Batch:
         """The batch of these numbers; a DataLoader calls this once a batch, in place of `__getitem__` per sample."""
         asked = torch.tensor(numbers)
-        samples = asked % len(self)
-        labels = self.labels[samples]
-        if not self.repeated:
-            labels = labels.where(asked < len(self), IGNORE_INDEX)
-        targets = None if self.targets is None else self.targets[samples]
-        return Batch(self.gather(samples.tolist()), labels, asked if self.repeated else samples, targets)
+        faces = asked % len(self)
+        labels = self.labels[faces].where(asked >= 0, IGNORE_INDEX)
+        targets = None if self.targets is None else self.targets[faces]
+        return Batch(self.gather(faces.tolist()), labels, asked.where(asked >= 0, faces), targets)
 
 
-class DecodeFiles:
-    """Gathers a batch from image files.
-
-    Args:
-        paths: The files, in the order of the samples.
-        load: Decodes one of them.
-    """
-
-    def __init__(self, paths: Sequence[Path], load: Callable[[Path], Tensor]) -> None:
-        self.paths, self.load = paths, load
-
-    def __call__(self, numbers: list[int]) -> Tensor:
-        """Images uint8 `(n, channels, size, size)` of these samples."""
-        return torch.stack([self.load(self.paths[number]) for number in numbers])
+def decode_files(input_spec: InputSpec, paths: Sequence[Path], numbers: list[int]) -> Tensor:
+    """Images uint8 `(n, channels, size, size)` of the files with these numbers."""
+    return torch.stack([input_spec.load(paths[number]) for number in numbers])
 
 
 class ReadDecoded:
-    """Gathers a batch from the decoded cache.
-
-    Args:
-        cache: The cache's file, mapped at once: it may be replaced later.
-        rows: int64, the row in the cache of every sample.
-    """
+    """Gathers a batch from a file of the decoded cache, mapped at once; `rows` are those of the samples in it."""
 
     def __init__(self, cache: Path, rows: np.ndarray) -> None:
         self.cache, self.rows = cache, rows

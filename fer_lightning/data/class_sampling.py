@@ -10,7 +10,7 @@ from fer_lightning.errors import FERError
 
 
 class ClassSampling(ABC):
-    """A rule for how often images are drawn. What it says is known to the loss, so that answers stay right."""
+    """A rule for how often images are drawn; the loss knows it, so that answers stay right."""
 
     @abstractmethod
     def draws(self, counts: Tensor) -> Tensor | None:

@@ -17,37 +17,27 @@ from fer_lightning.errors import FERError
 
 
 def split_and_combine(
-    legends: Sequence[Legend], class_names: Sequence[str] | None, rule: SplitRule, **options: Any
+    given: Sequence[Legend], class_names: Sequence[str] | None, rule: SplitRule, **options: Any
 ) -> Split:
-    """Split data sets, each by itself, and put them together.
-
-    Args:
-        legends: At least one.
-        class_names: The class list of several; without it, all their labels, in alphabetical order.
-        rule: See `make_split`; with `predefined`, those of several without a split column are split as `grouped`.
-        options: Further arguments of `make_split`.
-    """
-    if len(legends) == 1:
-        return make_split(legends[0], rule, **options)
-    undeclared: SplitRule = "grouped" if rule == "predefined" else rule
-    splits = [make_split(legend, undeclared if legend.declared is None else rule, **options) for legend in legends]
-    return combine(splits, class_names)
-
-
-def combine(splits: Sequence[Split], class_names: Sequence[str] | None = None) -> Split:
-    """Put splits of several data sets together; every image keeps its subset.
+    """Split data sets, each by itself, and put them together; options as of `make_split`.
 
     Images are named from the folder that all image folders have in common. People are told apart by data set. Where one
-    data set has votes, the label stands for the votes in the others.
+    data set has votes, the label stands for the votes in the others. With `predefined`, those of several without a
+    split column are split as `grouped`.
 
     Args:
-        splits: At least one.
-        class_names: The class list; without it, all labels of all data sets, in alphabetical order.
+        given: At least one data set.
+        class_names: The class list of several; without it, all their labels, in alphabetical order.
+        rule: See `make_split`.
+        options: Further arguments of `make_split`.
 
     Raises:
-        FERError: If a label is not in the class list, or an image is in two of the data sets.
+        FERError: If a label is not in the class list, an image is in two of the data sets, or as of `make_split`.
     """
-    given = [split.legend for split in splits]
+    if len(given) == 1:
+        return make_split(given[0], rule, **options)
+    undeclared: SplitRule = "grouped" if rule == "predefined" else rule
+    splits = [make_split(legend, undeclared if legend.declared is None else rule, **options) for legend in given]
     names = tuple(class_names or sorted(set(chain.from_iterable(legend.class_names for legend in given))))
     legends = [legend.with_classes(names) for legend in given]
     folders = [legend.image_dir.resolve() for legend in legends]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -39,8 +40,9 @@ class TrainingData:
     validates_on_test: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """In the plain values that a checkpoint can hold."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        """In the plain values that a checkpoint can hold: lists for tuples."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainingData:
@@ -64,18 +66,12 @@ class DataInfo:
     training: TrainingData = TrainingData()
 
     def to_dict(self) -> dict[str, Any]:
-        """In plain values."""
-        return {
-            "class_names": list(self.class_names),
-            "input_spec": self.input_spec.to_dict(),
-            "training": self.training.to_dict(),
-        }
+        """In plain values, as `TrainingData.to_dict`."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DataInfo:
         """What `to_dict` gave."""
-        return cls(
-            tuple(values["class_names"]),
-            InputSpec(**values["input_spec"]),
-            TrainingData.from_dict(values.get("training", {})),
-        )
+        training = TrainingData.from_dict(values.get("training", {}))
+        return cls(tuple(values["class_names"]), InputSpec(**values["input_spec"]), training)

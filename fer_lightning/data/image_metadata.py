@@ -17,6 +17,7 @@ from tqdm import tqdm
 from fer_lightning.data.input_spec import UNREADABLE, reason
 
 _COLORED = 12
+_BOX = Image.Resampling.BOX
 
 
 @dataclass(frozen=True)
@@ -62,28 +63,23 @@ def _metadata_of(path: str | os.PathLike[str]) -> ImageMetadata:
     try:
         content = Path(path).read_bytes()
         with Image.open(io.BytesIO(content)) as image:
-            return _of(image, content)
+            flat = image.convert("RGB")
+            gray = flat.convert("L")
+            small, thumbnail = (np.asarray(one.resize((16, 16), _BOX), np.int16) for one in (flat, gray))
+            steps = np.asarray(gray.resize((9, 8), _BOX), np.int16)
+            tables = getattr(image, "quantization", None) or {}
+            return ImageMetadata(
+                format=image.format or "",
+                mode=image.mode,
+                width=image.width,
+                height=image.height,
+                size=len(content),
+                color=bool((small.max(2) - small.min(2)).mean() > _COLORED / 4) and image.mode not in ("L", "1"),
+                compression=float(np.mean(tables[0])) if 0 in tables else 0.0,
+                progressive=bool(image.info.get("progressive", False)),
+                digest=hashlib.blake2b(content, digest_size=16).digest(),
+                dhash=int.from_bytes(np.packbits(steps[:, 1:] > steps[:, :-1]).tobytes(), "big"),
+                thumbnail=thumbnail.astype(np.uint8).tobytes(),
+            )
     except UNREADABLE as error:
         return ImageMetadata(error=reason(error))
-
-
-def _of(image: Image.Image, content: bytes) -> ImageMetadata:
-    flat = image.convert("RGB")
-    small = np.asarray(flat.resize((16, 16), Image.Resampling.BOX), np.int16)
-    gray = flat.convert("L")
-    steps = np.asarray(gray.resize((9, 8), Image.Resampling.BOX), np.int16)
-    bits = np.packbits(steps[:, 1:] > steps[:, :-1]).tobytes()
-    tables = getattr(image, "quantization", None) or {}
-    return ImageMetadata(
-        format=image.format or "",
-        mode=image.mode,
-        width=image.width,
-        height=image.height,
-        size=len(content),
-        color=bool((small.max(2) - small.min(2)).mean() > _COLORED / 4) and image.mode not in ("L", "1"),
-        compression=float(np.mean(tables[0])) if 0 in tables else 0.0,
-        progressive=bool(image.info.get("progressive", False)),
-        digest=hashlib.blake2b(content, digest_size=16).digest(),
-        dhash=int.from_bytes(bits, "big"),
-        thumbnail=np.asarray(gray.resize((16, 16), Image.Resampling.BOX)).tobytes(),
-    )

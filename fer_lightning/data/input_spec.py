@@ -1,8 +1,4 @@
-"""The input specification: how an image becomes the network's input, stated once.
-
-It is set on the data module, saved in the checkpoint, and read from there by everything that runs the
-network later.
-"""
+"""The input specification: how an image becomes the network's input, stated once."""
 
 from __future__ import annotations
 
@@ -38,7 +34,7 @@ class UnreadableImageError(FERError):
 
 @dataclass(frozen=True)
 class InputSpec:
-    """From an image file to the network's input.
+    """From an image file to the network's input; set on the data module, and kept with the model from then on.
 
     Attributes:
         image_size: Height and width in pixels that an image is resized to.
@@ -71,10 +67,8 @@ class InputSpec:
         for name in ("mean", "std"):
             values = tuple(float(value) for value in getattr(self, name))
             if len(values) not in (1, self.channels):
-                raise FERError(
-                    f"Invalid value for --data.{name}. Expected 1 or {self.channels} numbers for color "
-                    f"'{self.color}'. Received: {list(values)}."
-                )
+                expected = f"Expected 1 or {self.channels} numbers for color '{self.color}'."
+                raise FERError(f"Invalid value for --data.{name}. {expected} Received: {list(values)}.")
             object.__setattr__(self, name, values * self.channels if len(values) == 1 else values)
         if min(self.std) <= 0:
             raise FERError(f"Invalid value for --data.std. Expected numbers above 0. Received: {list(self.std)}.")
@@ -86,14 +80,10 @@ class InputSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """The specification in plain values, for a checkpoint."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        return asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
 
     def need_detector(self) -> None:
-        """Make sure that faces can be found, if they are to be, before other processes are started for it.
-
-        Raises:
-            FERError: If the detector's package or file is missing.
-        """
+        """Raise FERError if faces are to be found and the detector's package or file is missing."""
         if self.faces == "detect":
             open_detector(self.detector)
 

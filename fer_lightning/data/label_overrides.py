@@ -2,61 +2,77 @@
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from itertools import compress
 
 import numpy as np
 
+from fer_lightning.data.csv_columns import read_columns
 from fer_lightning.data.splits import TESTING, Split
 from fer_lightning.errors import FERError
 
+_LIKE = ", as in the label_issues.csv of `audit`"
 
-def override_labels(split: Split, exclude: Collection[str] = (), relabel: Mapping[str, str] | None = None) -> Split:
+
+def override_labels(
+    split: Split, exclude: str | os.PathLike[str] | None = None, relabel: str | os.PathLike[str] | None = None
+) -> Split:
     """Leave images out of training and validation, or give them another label there.
 
     The testing subset stays as it is: a test that is cleaned with a network's help flatters that network.
 
     Args:
         split: The split as the legend has it.
-        exclude: Images to leave out, named as in the legend. With several data sets, the name in the image's own will
-            do if only one of them has such an image.
-        relabel: Images and their new labels, which must be among the class names.
+        exclude: A CSV file such as label_issues.csv or duplicates.csv, whose column `image` says what to leave out.
+            With several data sets, the name in the image's own will do if only one of them has such an image.
+        relabel: A CSV file such as label_issues.csv, with columns `image` and `suggested`.
 
     Raises:
-        FERError: If none of the images is there, or a name stands for several.
+        FERError: If a file cannot be read, a suggested label is not a class, none of the images is there, or a name
+            stands for several.
     """
     legend, places = split.legend, _places(split.legend.images)
-    listed = len(exclude) + len(relabel or {})
-    exclude = set(_found(exclude, places, "exclude").values())
-    names = _found(relabel or {}, places, "relabel")
-    unknown = listed - len(exclude) - len(names)
-    relabel = {image: (relabel or {})[name] for name, image in names.items()}
-    numbers = {name: number for number, name in enumerate(legend.class_names)}
+    excluded = {cells["image"] for _, cells in _rows(exclude, "exclude", "image")}
+    suggested: dict[str, int] = {}
+    for line, cells in _rows(relabel, "relabel", "image", "suggested"):
+        name = cells["suggested"].lower()
+        if name not in legend.class_names:
+            expected = ", ".join(legend.class_names)
+            raise FERError(f"{relabel}:{line}: unknown label '{name}'; expected one of {expected}.")
+        suggested[cells["image"]] = legend.class_names.index(name)
+    left_out = _found(excluded, places, "exclude")
+    changed = {image: suggested[name] for image, name in _found(suggested, places, "relabel").items()}
     labels, keep = legend.labels.copy(), np.ones(len(legend), bool)
     seen: set[tuple[str, int]] = set()
     for row, image in enumerate(legend.images):
         if split.subsets[row] != TESTING:
-            keep[row] = image not in exclude
-            labels[row] = numbers[relabel[image]] if image in relabel else labels[row]
-        if keep[row] and (place := (image, int(labels[row]))) in seen:
-            keep[row] = False
-        elif keep[row]:
+            keep[row] = image not in left_out
+            labels[row] = changed.get(image, labels[row])
+        if keep[row]:
+            place = (image, int(labels[row]))
+            keep[row] = place not in seen
             seen.add(place)
-    rows = np.flatnonzero(keep)
-    left_out, changed = len(legend) - len(rows), int((labels != legend.labels)[rows].sum())
-    note = f"{left_out} images are left out and {changed} have another label, none of them in the testing subset."
-    if unknown:
-        note += f" {unknown} of the {listed} listed are not in the data set."
+    numbers = {"left_out": int((~keep).sum()), "relabelled": int((labels != legend.labels)[keep].sum())}
+    note = (
+        f"{numbers['left_out']} images are left out and {numbers['relabelled']} have another label, none of them in "
+        "the testing subset."
+    )
+    listed = (*excluded, *suggested)
+    if unknown := sum(name not in places for name in listed):
+        note += f" {unknown} of the {len(listed)} listed are not in the data set."
     return Split(
-        replace(legend, labels=labels).take(rows),
-        split.subsets[rows],
-        [split.identities[row] for row in rows.tolist()],
-        split.options | {"left_out": left_out, "relabelled": changed},
+        replace(legend, labels=labels).take(keep),
+        split.subsets[keep],
+        list(compress(split.identities, keep)),
+        split.options | numbers,
         (note, *split.warnings),
     )
+
+
+def _rows(path: str | os.PathLike[str] | None, option: str, *columns: str) -> Iterable[tuple[int, dict[str, str]]]:
+    return read_columns(path, f"--data.{option}", columns, _LIKE) if path else ()
 
 
 def _places(images: Sequence[str]) -> dict[str, set[str]]:
@@ -67,10 +83,11 @@ def _places(images: Sequence[str]) -> dict[str, set[str]]:
         levels = image.split("/")
         for start in range(1, len(levels)):
             short.setdefault("/".join(levels[start:]), set()).add(image)
-    return whole | {name: found for name, found in short.items() if name not in whole}
+    return whole | short | whole  # a name that is whole means its image alone
 
 
 def _found(listed: Collection[str], places: Mapping[str, set[str]], option: str) -> dict[str, str]:
+    """The images that are meant, each with the name by which it is listed."""
     known = {name: places[name] for name in listed if name in places}
     if listed and not known:
         raise FERError(
@@ -80,48 +97,4 @@ def _found(listed: Collection[str], places: Mapping[str, set[str]], option: str)
     for name, images in known.items():
         if len(images) > 1:
             raise FERError(f"'{name}', listed for --data.{option}, may be {' or '.join(sorted(images))}.")
-    return {name: next(iter(images)) for name, images in known.items()}
-
-
-def read_exclude(path: str | os.PathLike[str]) -> set[str]:
-    """The column `image` of a CSV such as label_issues.csv or duplicates.csv.
-
-    Raises:
-        FERError: If there is no such file or column.
-    """
-    return {row["image"] for _, row in _rows(path, "exclude", ("image",))}
-
-
-def read_relabel(path: str | os.PathLike[str], class_names: Sequence[str]) -> dict[str, str]:
-    """The columns `image` and `suggested` of a CSV such as label_issues.csv.
-
-    Raises:
-        FERError: If there is no such file or column, or a suggested label is not a class.
-    """
-    labels = {}
-    for line, row in _rows(path, "relabel", ("image", "suggested")):
-        label = row["suggested"].strip().lower()
-        if label not in class_names:
-            raise FERError(f"{path}:{line}: unknown label '{label}'; expected one of {', '.join(class_names)}.")
-        labels[row["image"]] = label
-    return labels
-
-
-def _rows(path: str | os.PathLike[str], option: str, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
-    if not Path(path).is_file():
-        raise FERError(f"Invalid value for --data.{option}. Expected a CSV file, found nothing at '{path}'.")
-    with open(path, newline="", encoding="utf-8-sig") as stream:
-        reader = csv.DictReader(stream)
-        try:
-            missing = [name for name in columns if name not in (reader.fieldnames or ())]
-        except UnicodeDecodeError as error:
-            raise FERError(f"{path}: expected CSV in UTF-8: {error}.") from None
-        if missing:
-            raise FERError(
-                f"{path}:1: missing column {', '.join(missing)}. Expected the columns {', '.join(columns)}, as in the "
-                "label_issues.csv of `audit`."
-            )
-        try:
-            return [(reader.line_num, {name: row[name] or "" for name in columns}) for row in reader]
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise FERError(f"{path}: expected CSV in UTF-8: {error}.") from None
+    return {image: name for name, images in known.items() for image in images}

@@ -14,9 +14,8 @@ SIZE = 128
 def leakage_fingerprint(split: Split) -> list[str]:
     """A sample of the training images, the same whatever else is there (bottom-k MinHash, Broder 1997).
 
-    Returns:
-        The `SIZE` smallest digests of name and label, 16 hexadecimal digits each; fewer where there are fewer images.
-        Folders do not count, as data sets used together have theirs in front.
+    It has the `SIZE` smallest digests of name and label, 16 hexadecimal digits each, or fewer where images are fewer.
+    Folders do not count, as data sets used together have theirs in front.
     """
     return sorted(_digests(split, TRAINING))[:SIZE]
 

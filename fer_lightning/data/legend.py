@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import compress
 from pathlib import Path
 from typing import Literal
 
@@ -67,18 +68,22 @@ class Legend:
     @cached_property
     def files_fingerprint(self) -> str:
         """Hexadecimal digest of the name, size and time of every image: another one if a file was replaced."""
-        digest = hashlib.sha256()
-        start = os.fspath(self.image_dir.resolve()) + os.sep
-        digest.update(start.encode())
-        for image in self.images:
-            found = os.stat(start + image)
-            digest.update(f"{image} {found.st_size} {found.st_mtime_ns}\n".encode())
+        digest = hashlib.sha256((os.fspath(self.image_dir.resolve()) + os.sep).encode())
+        for image, (size, time) in zip(self.images, self.stamps(range(len(self))).tolist(), strict=True):
+            digest.update(f"{image} {size} {time}\n".encode())
         return digest.hexdigest()
 
-    def rows_of(self, images: Sequence[str]) -> np.ndarray:
-        """int64 `(n,)`, the row of each of `n` images; under several labels, the last one."""
-        row_of = {image: row for row, image in enumerate(self.images)}
-        return np.array([row_of[image] for image in images], np.int64)
+    def stamps(self, rows: Sequence[int]) -> np.ndarray:
+        """int64 `(m, 2)`: size and time (ns) of the images in `m` rows as they are now; -1 for what is not there."""
+        start = os.fspath(self.image_dir.resolve()) + os.sep
+        stamps = []
+        for row in rows:
+            try:
+                found = os.stat(start + self.images[row])
+                stamps.append((found.st_size, found.st_mtime_ns))
+            except FileNotFoundError:
+                stamps.append((-1, -1))
+        return np.array(stamps, np.int64).reshape(-1, 2)
 
     def with_classes(self, class_names: Sequence[str]) -> Legend:
         """The legend with another class list, in another order or longer.
@@ -86,11 +91,8 @@ class Legend:
         Raises:
             FERError: If a class of the legend is not in the list.
         """
-        unknown = sorted(set(self.class_names) - set(class_names))
-        if unknown:
-            raise FERError(
-                f"{self.path} has the labels {', '.join(unknown)}; the class list is {', '.join(class_names)}."
-            )
+        if unknown := ", ".join(sorted(set(self.class_names) - set(class_names))):
+            raise FERError(f"{self.path} has the labels {unknown}; the class list is {', '.join(class_names)}.")
         place = np.array([list(class_names).index(name) for name in self.class_names])
         class_rows, votes = np.zeros(len(class_names), np.int64), None
         class_rows[place] = self.class_rows
@@ -100,22 +102,35 @@ class Legend:
         labels = place[self.labels]
         return replace(self, labels=labels, class_names=tuple(class_names), class_rows=class_rows, votes=votes)
 
-    def take(self, rows: np.ndarray) -> Legend:
-        """The legend of some rows only, given by their numbers."""
-
-        def chosen(values: list[str]) -> list[str]:
-            return [values[row] for row in rows.tolist()]
-
+    def take(self, keep: np.ndarray) -> Legend:
+        """The legend of the rows that a bool `(n,)` says."""
         return replace(
             self,
-            images=chosen(self.images),
-            labels=self.labels[rows],
-            users=chosen(self.users),
-            ranks=self.ranks[rows],
-            declared=self.declared[rows] if self.declared is not None else None,
-            identities=chosen(self.identities) if self.identities is not None else None,
-            votes=self.votes[rows] if self.votes is not None else None,
+            images=list(compress(self.images, keep)),
+            labels=self.labels[keep],
+            users=list(compress(self.users, keep)),
+            ranks=self.ranks[keep],
+            declared=self.declared[keep] if self.declared is not None else None,
+            identities=list(compress(self.identities, keep)) if self.identities is not None else None,
+            votes=self.votes[keep] if self.votes is not None else None,
         )
+
+    def vote_distribution(self, rows: np.ndarray) -> np.ndarray:
+        """float32 `(m, c)`, the fraction of the votes of `m` rows for each class (arXiv 1608.01041).
+
+        Where the votes do not favour the label, as after --data.relabel, the label stands alone.
+
+        Raises:
+            FERError: If there are no votes.
+        """
+        if self.votes is None:
+            names = ", ".join(self.class_names)
+            raise FERError(f"--data.soft_labels needs a column of votes for each class ({names}) in {self.path}.")
+        votes, labels = self.votes[rows], self.labels[rows]
+        favoured = votes[np.arange(len(rows)), labels] >= votes.max(1)
+        alone = np.eye(votes.shape[1], dtype=np.float32)[labels]
+        targets: np.ndarray = np.where(favoured[:, None], votes / votes.sum(1, keepdims=True), alone)
+        return targets
 
 
 def locate_legend(
@@ -123,22 +138,15 @@ def locate_legend(
 ) -> tuple[Path, Path]:
     """Find the legend file and the image folder of a data set.
 
-    Args:
-        root: The data set's folder.
-        legend: The legend file, if it is neither `<root>/data/legend.csv` nor `<root>/legend.csv`.
-        images: The image folder, if it is not `<root>/images`.
-
-    Returns:
-        The legend file and the image folder; both exist.
+    They are `<root>/data/legend.csv` or `<root>/legend.csv`, and `<root>/images`, unless `legend` and `images` say so.
 
     Raises:
         FERError: If the root, the legend or the image folder does not exist.
     """
     base = Path(root).expanduser()
     if not base.is_dir() and (legend is None or images is None):
-        raise FERError(
-            f"Invalid value for --data.root. Expected a folder with a legend.csv, found no folder at '{base}'."
-        )
+        expected = f"Expected a folder with a legend.csv, found no folder at '{base}'."
+        raise FERError(f"Invalid value for --data.root. {expected}")
     candidates = [Path(legend).expanduser()] if legend else [base / "data" / "legend.csv", base / "legend.csv"]
     file = next((candidate for candidate in candidates if candidate.is_file()), None)
     if file is None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,26 +49,19 @@ def make_legend(
     lists = {"labels": labels, "identities": identities, "subsets": subsets, "votes": votes, "users": users}
     for name, values in lists.items():
         if values is not None and len(values) != len(images):
-            raise FERError(
-                f"Invalid value for {name}. Expected as many as images, {len(images)}. Received: {len(values)}."
-            )
+            expected = f"Expected as many as images, {len(images)}. Received: {len(values)}."
+            raise FERError(f"Invalid value for {name}. {expected}")
     if votes is not None and class_names is None:
         raise FERError("Votes need class_names, in whose order they are.")
     rows = LegendRows(folder, folder, class_names, "entry")
     rows.vote_names = rows.classes or () if votes is not None else ()
     if not len(images):
         raise FERError(f"Expected images of '{folder}' and their labels, found empty lists.")
-    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
-        rows.add(
-            number,
-            str(image),
-            str(label),
-            users[number] if users is not None else "",
-            subsets[number] if subsets is not None else None,
-            identities[number] if identities is not None else None,
-            [float(vote) for vote in votes[number]] if votes is not None else (),
-        )
-    legend = rows.finish(conflicts)
-    if rows.problems:
-        raise rows.complaint()
-    return legend
+
+    def each(values: Iterable[Any] | None, nothing: Any) -> Iterable[Any]:
+        return repeat(nothing, len(images)) if values is None else values
+
+    given = (each(users, ""), each(subsets, None), each(identities, None), each(votes, ()))
+    for row in zip(range(len(images)), map(str, images), map(str, labels), *given, strict=True):
+        rows.add(*row)
+    return rows.finish(conflicts)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 from typing import Literal
 
 import numpy as np
 
-from fer_lightning.data.image_names import ImageNames
 from fer_lightning.data.legend import SUBSETS, Conflicts, Legend
 from fer_lightning.errors import FERError
 
@@ -39,7 +40,7 @@ class LegendRows:
         self.classes = normalised_classes(classes) if classes is not None else None
         self.vote_names: tuple[str, ...] = ()
         self.problems: list[tuple[int, str]] = []
-        self._files = ImageNames(image_dir)
+        self._files = _ImageNames(image_dir)
         self._names: list[str] = list(self.classes or ())
         self._spellings: dict[str, int] = {}
         self._numbers: list[int] = []
@@ -60,31 +61,18 @@ class LegendRows:
         identity: str | None = None,
         votes: Sequence[str | float] = (),
     ) -> None:
-        """Take a row, or note what is wrong with it.
-
-        Args:
-            number: The row's number, for messages.
-            image: Image name, relative to the image folder.
-            label: Its class; case and surrounding space do not count.
-            user: Who labelled it.
-            subset: Its subset of the split; None in every row if that is not declared.
-            identity: Who is in the image, empty for the image itself; None in every row if that is not known.
-            votes: Annotators' votes, one for each of `vote_names`.
-        """
+        """Take a row, or note what is wrong with it; `subset` and `identity` are None in every row or in none."""
         try:
             known = self._label(number, label)
             relative = self._image(image)
-            declared = None if subset is None else _subset(subset)
-            given = [] if not self.vote_names else _votes(votes)
+            declared = [] if subset is None else [_subset(subset)]
+            given = [_votes(votes)] if self.vote_names else []
         except _RefusedError as problem:
             self.problems.append((number, str(problem)))
             return
-        if declared is not None:
-            self._declared.append(declared)
-        if identity is not None:
-            self._identities.append(sys.intern(identity.strip() or relative))
-        if given:
-            self._votes.append(given)
+        self._declared += declared
+        self._votes += given
+        self._identities += [] if identity is None else [sys.intern(identity.strip() or relative)]
         self._numbers.append(number)
         self._images.append(relative)
         self._labels.append(known)
@@ -94,36 +82,42 @@ class LegendRows:
         """Where a row stands, for messages."""
         return f"{self.path}:{number}" if self.unit == "line" else f"{self.path}, {self.unit} {number}"
 
-    def complaint(self) -> FERError:
-        """The first problems and their number, as an exception."""
-        noun = "problem" if len(self.problems) == 1 else "problems"
-        more = f"\n  ... and {len(self.problems) - _SHOWN} more" if len(self.problems) > _SHOWN else ""
-        shown = [f"{self.place(number)}: {message}" for number, message in self.problems[:_SHOWN]]
-        return FERError(f"{len(self.problems)} {noun} in the legend:\n  " + "\n  ".join(shown) + more)
-
-    def finish(self, conflicts: Conflicts) -> Legend:
-        """The legend of the good rows.
-
-        Args:
-            conflicts: What to do with an image that has rows under different labels: `error` adds a problem, `drop`
-                leaves the image out, `keep` keeps it under each of its labels.
+    def finish(self, conflicts: Conflicts, strict: bool = True) -> Legend:
+        """The legend of the good rows; `conflicts` as in `read_legend`.
 
         Raises:
-            FERError: If no row or only one class is left although no row has a problem.
+            FERError: With the first 20 problems and their number, if it is `strict` or no row is good; or if only one
+                class or no row is left.
         """
         class_names = self._class_names()
-        order = np.array([class_names.index(name) if name in class_names else -1 for name in self._names], np.int64)
-        labels = order[np.array(self._labels, np.int64)] if self._labels else np.zeros(0, np.int64)
+        order = [class_names.index(name) for name in self._names]
+        labels = np.array([order[label] for label in self._labels], np.int64)
         ranks = np.zeros(len(labels), np.int64)
         for label in range(len(class_names)):
             rows = np.flatnonzero(labels == label)
             ranks[rows] = np.arange(len(rows))
         keep, repeated, conflicting = self._unique(labels, class_names, conflicts)
-        if len(keep) == 0 and not self.problems:
+        if self.problems and (strict or not keep.any()):
+            noun = "problem" if len(self.problems) == 1 else "problems"
+            more = f"\n  ... and {len(self.problems) - _SHOWN} more" if len(self.problems) > _SHOWN else ""
+            shown = [f"{self.place(number)}: {message}" for number, message in self.problems[:_SHOWN]]
+            raise FERError(f"{len(self.problems)} {noun} in the legend:\n  " + "\n  ".join(shown) + more)
+        if not keep.any():
             raise FERError(f"{self.path}: no image is left: every one stands under two labels (see --data.conflicts).")
         if len(class_names) < 2 and not self.problems:
             raise FERError(f"{self.path}: expected two or more classes, found only '{class_names[0]}'.")
         columns = [self.vote_names.index(name) for name in class_names] if self.vote_names else []
+        spellings = tuple(sorted({raw.strip() for raw in self._spellings}))
+        warnings = []
+        if repeated:
+            warnings.append(f"{len(repeated)} repeated rows were merged (first: {repeated[0]}).")
+        if conflicting:
+            noun = "image stands" if len(conflicting) == 1 else "images stand"
+            done = "left out" if conflicts == "drop" else "kept under each label"
+            first = f"first: {next(iter(conflicting))}; see --data.conflicts"
+            warnings.append(f"{len(conflicting)} {noun} under two labels, {done} ({first}).")
+        if len(spellings) > len({raw.lower() for raw in spellings}):
+            warnings.append(f"{len(spellings)} spellings of {len(class_names)} labels were merged.")
         whole = Legend(
             path=self.path,
             image_dir=self.image_dir,
@@ -132,16 +126,16 @@ class LegendRows:
             class_names=class_names,
             users=self._users,
             ranks=ranks,
-            class_rows=np.bincount(labels[labels >= 0], minlength=len(class_names)),
+            class_rows=np.bincount(labels, minlength=len(class_names)),
             declared=np.array(self._declared, np.int8) if self._declared else None,
             identities=self._identities or None,
             votes=np.array(self._votes, np.float32)[:, columns] if self._votes else None,
-            warnings=tuple(self._warnings(class_names, repeated, conflicting, conflicts)),
-            spellings=tuple(sorted({raw.strip() for raw in self._spellings})),
+            warnings=tuple(warnings),
+            spellings=spellings,
             repeated=tuple(repeated),
             conflicting=conflicting,
         )
-        return whole if len(keep) == len(labels) else whole.take(keep)
+        return whole if keep.all() else whole.take(keep)
 
     def _label(self, number: int, raw: str) -> int:
         label = self._spellings.get(raw)
@@ -155,9 +149,8 @@ class LegendRows:
                 if not _is_folder_name(name):
                     raise _RefusedError(f"the label '{name}' cannot name a folder")
                 if len(self._names) == _MOST_CLASSES:
-                    raise FERError(
-                        f"{self.place(number)}: more than {_MOST_CLASSES} different labels. Expected class names."
-                    )
+                    said = f"more than {_MOST_CLASSES} different labels. Expected class names."
+                    raise FERError(f"{self.place(number)}: {said}")
                 self._names.append(name)
             label = self._spellings[raw] = self._names.index(name)
         return label
@@ -174,71 +167,32 @@ class LegendRows:
 
     def _class_names(self) -> tuple[str, ...]:
         if self.classes:
-            return tuple(self.classes)
-        if self.vote_names:
-            unvoted = sorted(set(self._names) - set(self.vote_names))
-            if unvoted:
-                raise FERError(f"{self.path}:1: there are vote columns, but none for the label {', '.join(unvoted)}.")
-            return tuple(sorted(self.vote_names))
-        return tuple(sorted(self._names))
+            return self.classes
+        unvoted = sorted(set(self._names) - set(self.vote_names))
+        if self.vote_names and unvoted:
+            raise FERError(f"{self.path}:1: there are vote columns, but none for the label {', '.join(unvoted)}.")
+        return tuple(sorted(self.vote_names or self._names))
 
     def _unique(
         self, labels: np.ndarray, class_names: tuple[str, ...], conflicts: Conflicts
     ) -> tuple[np.ndarray, list[str], dict[str, tuple[str, ...]]]:
-        """Rows that stay once repeats and conflicts are dealt with; the repeats; the conflicts."""
-        repeated: list[str] = []
-        conflicting: dict[str, tuple[str, ...]] = {}
-        first: dict[str, int] = {}
-        others: dict[str, list[int]] = {}
-        images = self._images if len(set(self._images)) < len(self._images) else ()
-        for row, image in enumerate(images):
-            if first.setdefault(image, row) != row:
-                others.setdefault(image, []).append(row)
-        drop: set[int] = set()
-        for image, rows in others.items():
-            rows_by_label = {int(labels[first[image]]): first[image]}
-            for row in rows:
-                if int(labels[row]) in rows_by_label:
-                    drop.add(row)
-                    repeated.append(image)
-                else:
-                    rows_by_label[int(labels[row])] = row
-            if len(rows_by_label) > 1:
-                conflicting[image] = tuple(class_names[label] for label in rows_by_label)
-                if conflicts == "error":
-                    said = " and ".join(
-                        f"{class_names[label]} ({self.unit} {self._numbers[row]})"
-                        for label, row in rows_by_label.items()
-                    )
-                    message = f"the image '{image}' stands under two labels: {said}. Correct the legend, or choose "
-                    self.problems.append((self._numbers[rows[-1]], message + "--data.conflicts drop or keep"))
-                elif conflicts == "drop":
-                    drop.update((first[image], *rows))
-        keep = np.ones(len(labels), bool)
-        keep[list(drop)] = False
-        return np.flatnonzero(keep), repeated, conflicting
-
-    def _warnings(
-        self,
-        class_names: tuple[str, ...],
-        repeated: list[str],
-        conflicting: dict[str, tuple[str, ...]],
-        conflicts: Conflicts,
-    ) -> list[str]:
-        warnings = []
-        if repeated:
-            warnings.append(f"{len(repeated)} repeated rows were merged (first: {repeated[0]}).")
-        if conflicting:
-            done = "left out" if conflicts == "drop" else "kept under each label"
-            noun = "image stands" if len(conflicting) == 1 else "images stand"
-            first = next(iter(conflicting))
-            warnings.append(
-                f"{len(conflicting)} {noun} under two labels, {done} (first: {first}; see --data.conflicts)."
-            )
-        spellings = {raw.strip() for raw in self._spellings}
-        if len(spellings) > len({raw.lower() for raw in spellings}):
-            warnings.append(f"{len(spellings)} spellings of {len(class_names)} labels were merged.")
-        return warnings
+        """Which rows stay once repeats and conflicts are dealt with, bool `(n,)`; the repeats; the conflicts."""
+        keep, repeated = np.ones(len(labels), bool), []
+        several: dict[str, dict[int, int]] = {image: {} for image, rows in Counter(self._images).items() if rows > 1}
+        for row, image in enumerate(self._images if several else ()):
+            if image in several and several[image].setdefault(int(labels[row]), row) != row:
+                keep[row] = False
+                repeated.append(image)
+        conflicting = {image: rows for image, rows in several.items() if len(rows) > 1}
+        for image, rows in conflicting.items() if conflicts != "keep" else ():
+            keep[list(rows.values())] = conflicts == "error"
+            if conflicts == "error":
+                at = [f"{class_names[label]} ({self.unit} {self._numbers[row]})" for label, row in rows.items()]
+                message = f"the image '{image}' stands under two labels: {' and '.join(at)}. Correct the legend, or "
+                number = self._numbers[max(rows.values())]
+                self.problems.append((number, message + "choose --data.conflicts drop or keep"))
+        named = {image: tuple(class_names[label] for label in rows) for image, rows in conflicting.items()}
+        return keep, repeated, named
 
 
 def normalised_classes(classes: Sequence[str]) -> tuple[str, ...]:
@@ -280,3 +234,50 @@ def _votes(raw: Sequence[str | float]) -> list[float]:
         found = ",".join(map(str, raw))
         raise _RefusedError(f"votes must be numbers of 0 or more, not all 0; found {found}") from None
     return votes
+
+
+class _ImageNames:
+    """Answers 'is this name a file inside the image folder?', listing every folder only once."""
+
+    def __init__(self, image_dir: Path) -> None:
+        self._root = image_dir
+        self._real_root = os.path.realpath(image_dir)
+        self._listings: dict[str, dict[str, str | None] | None] = {}
+        self._lowered: dict[str, dict[str, str]] = {}
+
+    def check(self, name: str) -> str | None:
+        """The complaint about `name`, or None if it is fine."""
+        folder, _, base = name.rpartition("/")
+        if folder not in self._listings:
+            self._listings[folder] = self._list(folder)
+        listing = self._listings[folder]
+        if listing is None:
+            return "lies behind a link that leaves the image folder"
+        if base in listing:
+            return listing[base]
+        if folder not in self._lowered:  # once a folder, as thousands of names may be missing
+            self._lowered[folder] = {other.lower(): other for other in listing}
+        twin = self._lowered[folder].get(base.lower())
+        hint = f" (there is '{twin}': upper and lower case differ)" if twin else ""
+        return f"is not a file in '{self._root}'{hint}"
+
+    def _list(self, folder: str) -> dict[str, str | None] | None:
+        """The complaint about each file of a folder; None for a folder that is not inside the image folder."""
+        here = os.path.join(self._root, folder) if folder else os.fspath(self._root)
+        if not self._inside(here):
+            return None
+        listing: dict[str, str | None] = {}
+        try:
+            with os.scandir(here) as entries:
+                for entry in entries:
+                    if entry.is_symlink() and not self._inside(entry.path):
+                        listing[entry.name] = "is a link to a file outside the image folder"
+                    elif entry.is_file():
+                        listing[entry.name] = None
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        return listing
+
+    def _inside(self, path: str) -> bool:
+        real = os.path.realpath(path)
+        return real == self._real_root or real.startswith(self._real_root.rstrip(os.sep) + os.sep)

@@ -18,16 +18,9 @@ class TrainingSampler(DistributedSampler[int]):
     With `d` devices the last `n % d` samples of the epoch's order are left out, others each epoch. The order depends
     on the seed and the epoch set with `set_epoch`, not on the number of workers.
 
-    With `draws` an epoch has as many samples, but each as often as that says: a sample expected 2.4 times comes 2 or 3
-    times, one expected 0.4 times comes once or not at all. The `k`-th repetition of a sample has the number
-    `sample + k * len(dataset)`, so that what is random about it can differ: `FaceSamples` knows them.
-
-    Args:
-        dataset: What is drawn from.
-        devices: Number of devices.
-        rank: Number of this one.
-        seed: Draws another order.
-        draws: float `(len(dataset),)`, how often each sample is expected in an epoch, adding up to `len(dataset)`.
+    With `draws`, float `(n,)`, which add up to `n`, an epoch has as many samples, but each as often as that says: a
+    sample expected 2.4 times comes 2 or 3 times, one expected 0.4 times comes once or not at all. The `k`-th repetition
+    of a sample has the number `sample + k * n`, so that what is random about it can differ: `FaceSamples` knows them.
     """
 
     def __init__(self, dataset: Sized, devices: int, rank: int, seed: int, draws: Tensor | None = None) -> None:
@@ -61,12 +54,13 @@ class TrainingSampler(DistributedSampler[int]):
 class EvaluationSampler(DistributedSampler[int]):
     """File order; device `r` of `d` gets samples `r, r + d, ...`.
 
-    Every device must run the same number of batches, or those that wait for each other wait forever. So numbers from
-    `len(dataset)` on fill up the shorter shards: `FaceSamples` knows them.
+    Every device must run the same number of batches, or those that wait for each other wait forever. So -1 fills up the
+    shorter shards: `FaceSamples` knows it.
     """
 
     def __init__(self, dataset: Sized, devices: int, rank: int) -> None:
         super().__init__(dataset, num_replicas=devices, rank=rank, shuffle=False)  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[int]:
-        return iter(range(self.rank, self.total_size, self.num_replicas))
+        numbers = [*range(len(self.dataset)), *[-1] * (self.total_size - len(self.dataset))]  # type: ignore[arg-type]
+        return iter(numbers[self.rank :: self.num_replicas])

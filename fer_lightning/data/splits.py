@@ -1,7 +1,4 @@
-"""Which image goes to which subset: training, validation or testing.
-
-Pure: a split is a function of legend, options and seed.
-"""
+"""Which image goes to which subset; a function of legend, options and seed."""
 
 from __future__ import annotations
 
@@ -9,8 +6,10 @@ import csv
 import hashlib
 import os
 import re
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import compress
 from typing import Literal
 
 import numpy as np
@@ -50,9 +49,8 @@ class Split:
     def counts(self) -> np.ndarray:
         """int64 `(3, c)`: images of each class in each subset."""
         classes = len(self.legend.class_names)
-        return np.bincount(self.subsets.astype(np.int64) * classes + self.legend.labels, minlength=3 * classes).reshape(
-            3, classes
-        )
+        places = self.subsets.astype(np.int64) * classes + self.legend.labels
+        return np.bincount(places, minlength=3 * classes).reshape(3, classes)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -69,36 +67,33 @@ class Split:
 
         That is the order in which torchvision's ImageFolder lists the tree: class name, folder, file name.
         """
-        rows = (self.subsets == subset).nonzero()[0]
         names, images, labels = self.legend.class_names, self.legend.images, self.legend.labels.tolist()
 
         def place(row: int) -> tuple[str, str, str]:
             folder, _, name = images[row].rpartition("/")
             return names[labels[row]], folder.replace("/", os.sep), name
 
-        return np.array(sorted(rows.tolist(), key=place), np.int64)
+        return np.array(sorted(np.flatnonzero(self.subsets == subset).tolist(), key=place), np.int64)
 
     def shared_identities(self) -> tuple[int, int]:
         """How many testing images show somebody who is also in training or validation, and of how many."""
         testing = self.subsets == TESTING
-        known = {name for name, held in zip(self.identities, testing.tolist(), strict=True) if not held}
-        shown = [name for name, held in zip(self.identities, testing.tolist(), strict=True) if held]
+        known, shown = set(compress(self.identities, ~testing)), list(compress(self.identities, testing))
         return sum(name in known for name in shown), len(shown)
 
     def write_csv(self, path: str | os.PathLike[str]) -> None:
         """Write the split as a legend with a `split` column, which `--data.split predefined` reads back."""
-        legend = self.legend
-        votes = list(legend.class_names) if legend.votes is not None else []
+        legend, names = self.legend, self.legend.class_names
+        labels = (names[label] for label in legend.labels.tolist())
+        subsets = (SUBSETS[subset] for subset in self.subsets.tolist())
+        rows = zip(legend.users, legend.images, labels, subsets, self.identities, strict=True)
         with open(path, "w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
             writer = csv.writer(stream)
-            writer.writerow(["user.id", "image", "emotion", "split", "identity", *votes])
-            for row, (image, label, subset) in enumerate(
-                zip(legend.images, legend.labels.tolist(), self.subsets.tolist(), strict=True)
-            ):
-                given = [f"{vote:g}" for vote in legend.votes[row]] if legend.votes is not None else []
-                writer.writerow(
-                    [legend.users[row], image, legend.class_names[label], SUBSETS[subset], self.identities[row], *given]
-                )
+            voted = names if legend.votes is not None else ()
+            writer.writerow(["user.id", "image", "emotion", "split", "identity", *voted])
+            for number, row in enumerate(rows):
+                votes = legend.votes[number] if legend.votes is not None else ()
+                writer.writerow([*row, *(f"{vote:g}" for vote in votes)])
 
 
 def make_split(
@@ -131,15 +126,27 @@ def make_split(
     Raises:
         FERError: If an option is out of range, or training or testing would be empty.
     """
-    _check_fraction("train_fraction", train_fraction, 0 < train_fraction < 1, "above 0 and below 1")
-    _check_fraction("val_fraction", val_fraction, 0 <= val_fraction < 1, "0 or more and below 1")
+    for name, value, fits, least in (
+        ("train_fraction", train_fraction, 0 < train_fraction < 1, "above 0"),
+        ("val_fraction", val_fraction, 0 <= val_fraction < 1, "0 or more"),
+    ):
+        if not fits:
+            raise FERError(
+                f"Invalid value for --data.{name}. Expected a number {least} and below 1. Received: {value}."
+            )
     if fold is not None and (rule not in ("stratified", "grouped") or not 0 <= fold[0] < fold[1] or fold[1] < 2):
         raise FERError(
             "Invalid value for --data.fold. Expected --data.split grouped or stratified, --data.folds of 2 or more and "
             f"--data.fold below it. Received: {rule}, {fold[1]} and {fold[0]}."
         )
     identities = legend.identities or _identities(legend.images, identity)
-    subsets = _predefined(legend) if rule == "predefined" else np.full(len(legend), TRAINING, np.int8)
+    if rule == "predefined" and legend.declared is None:
+        raise FERError(
+            f"--data.split predefined needs a column 'split' in {legend.path}; there is none. Add it, or choose "
+            "sequential, stratified or grouped."
+        )
+    declared = legend.declared if rule == "predefined" else None
+    subsets = np.full(len(legend), TRAINING, np.int8) if declared is None else declared.copy()
     if rule == "sequential":
         train_rows = np.floor(train_fraction * legend.class_rows + 1e-9).astype(np.int64)
         seen_rows = np.floor((1 - val_fraction) * train_rows + 1e-9).astype(np.int64)
@@ -157,7 +164,7 @@ def make_split(
             subsets[hold_out(groups, reordered(keys), legend, subsets == TRAINING, val_fraction)] = VALIDATION
     options: dict[str, str | float | int] = {"rule": rule, "val_fraction": val_fraction}
     if fold is not None:
-        options["fold"], options["folds"] = fold
+        options |= {"fold": fold[0], "folds": fold[1]}
     elif rule != "predefined":
         options["train_fraction"] = train_fraction
     if rule != "sequential":
@@ -165,12 +172,7 @@ def make_split(
     if rule in ("grouped", "predefined"):
         options["identity"] = "column" if legend.identities else identity
     split = Split(legend, subsets, identities, options, ())
-    return Split(legend, subsets, identities, options, tuple(_warnings(split, rule)))
-
-
-def _check_fraction(name: str, value: float, fits: bool, expected: str) -> None:
-    if not fits:
-        raise FERError(f"Invalid value for --data.{name}. Expected a number {expected}. Received: {value}.")
+    return replace(split, warnings=tuple(_warnings(split, rule)))
 
 
 def _identities(images: list[str], pattern: str) -> list[str]:
@@ -180,45 +182,28 @@ def _identities(images: list[str], pattern: str) -> list[str]:
         raise FERError(
             f"Invalid value for --data.identity. Expected a regular expression. Received: '{pattern}' ({error})."
         ) from None
-    found = (match(image) for image in images)
-    return [
-        (m.group(1) if m.re.groups else m.group(0)) or image if m else image
-        for m, image in zip(found, images, strict=True)
-    ]
-
-
-def _predefined(legend: Legend) -> np.ndarray:
-    if legend.declared is None:
-        raise FERError(
-            f"--data.split predefined needs a column 'split' in {legend.path}; there is none. Add it, or choose "
-            "sequential, stratified or grouped."
-        )
-    return legend.declared.copy()
+    found = ((match(image), image) for image in images)
+    return [m.group(1 if m.re.groups else 0) or image if m else image for m, image in found]
 
 
 def _warnings(split: Split, rule: str) -> list[str]:
     legend, counts, warnings = split.legend, split.counts, []
+    pattern = "set --data.identity to a pattern that fits your file names"
+    numbers = Counter(split.identities)
     for subset in (TRAINING, TESTING):
         if counts[subset].sum() == 0:
             raise FERError(
-                f"The {rule} split leaves the {SUBSETS[subset]} subset empty: {len(legend)} images, "
-                f"{len(set(split.identities))} identities in {legend.path}. Expected at least one image in each. "
-                "Set --data.identity to a pattern that fits your file names, or choose --data.split stratified."
+                f"The {rule} split leaves the {SUBSETS[subset]} subset empty: {len(legend)} images, {len(numbers)} "
+                f"identities in {legend.path}. Expected at least one image in each. If people are not told apart, "
+                f"{pattern}, or choose --data.split stratified."
             )
-    numbers: dict[str, int] = {}
-    for name in split.identities:
-        numbers[name] = numbers.get(name, 0) + 1
-    name, largest = max(numbers.items(), key=lambda item: item[1])
+    name, largest = numbers.most_common(1)[0]
     if rule == "grouped" and largest > 0.2 * len(legend) and largest > 1:
-        warnings.append(
-            f"{largest} of {len(legend)} images are taken for one identity, '{name}': if that is not so, set "
-            "--data.identity to a pattern that fits your file names, or choose --data.split stratified."
-        )
+        said = f"{largest} of {len(legend)} images are taken for one identity, '{name}': if that is not so"
+        warnings.append(f"{said}, {pattern}, or choose --data.split stratified.")
     if rule == "grouped" and len(numbers) == len(legend):
-        warnings.append(
-            "Every image counts as a person of its own, as no identity repeats: if people do repeat, set "
-            "--data.identity to a pattern that fits your file names."
-        )
+        said = "Every image counts as a person of its own, as no identity repeats: if people do repeat"
+        warnings.append(f"{said}, {pattern}.")
     for label, name in enumerate(legend.class_names):
         row = counts[:, label]
         if row.sum() == 0:

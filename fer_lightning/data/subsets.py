@@ -4,74 +4,62 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from fer_lightning.data.batches import DecodeFiles, FaceSamples, ReadDecoded
+from fer_lightning.data.batches import FaceSamples, ReadDecoded, decode_files
 from fer_lightning.data.combine import split_and_combine
 from fer_lightning.data.decoded_cache import decoded
 from fer_lightning.data.image_checks import check_images
 from fer_lightning.data.input_spec import InputSpec
-from fer_lightning.data.label_overrides import override_labels, read_exclude, read_relabel
+from fer_lightning.data.label_overrides import override_labels
 from fer_lightning.data.legend import Conflicts, Legend
 from fer_lightning.data.sources import DataSource
 from fer_lightning.data.sources.legend_csv import LegendCsv
 from fer_lightning.data.sources.synthetic import SyntheticFaces
 from fer_lightning.data.splits import TESTING, TRAINING, VALIDATION, Split
 from fer_lightning.data.tree import build_tree, is_built, tree_path
-from fer_lightning.data.votes import vote_distribution
 from fer_lightning.errors import FERError
 
 
+@dataclass
 class Subsets:
     """Reads data sets at first use, splits them, and decodes what is asked for.
 
-    Args:
-        sources: The data sets; several are split each by itself and combined.
-        classes: The class list; None takes the labels that there are.
-        split_options: Arguments of `make_split`.
-        exclude: CSV file of images to leave out of training and validation.
-        relabel: CSV file of labels to use in training and validation instead.
-        soft_labels: Whether training samples have the distribution of the votes as targets.
-        input_spec: How an image becomes the network's input.
-        folder: Where decoded images and the tree are kept.
-        cache: Whether images are decoded once, and not each time they are loaded.
+    Several sources are split each by itself and combined. The options are those of `FERDataModule`; `split_options`
+    go to `make_split`, and `folder` is where decoded images and the tree are kept.
     """
 
-    def __init__(
-        self,
-        sources: Sequence[DataSource],
-        classes: tuple[str, ...] | None,
-        split_options: dict[str, Any],
-        exclude: str | None,
-        relabel: str | None,
-        soft_labels: bool,
-        input_spec: InputSpec,
-        folder: str,
-        cache: bool,
-    ) -> None:
-        self.sources, self._classes, self._options = sources, classes, split_options
-        self._exclude, self._relabel, self._soft_labels = exclude, relabel, soft_labels
-        self.input_spec, self.folder, self.cache = input_spec, folder, cache
-        self._prepared: set[int | None] = set()
-        self._samples: dict[tuple[int, bool], FaceSamples] = {}
+    sources: Sequence[DataSource]
+    classes: tuple[str, ...] | None
+    split_options: dict[str, Any]
+    exclude: str | None
+    relabel: str | None
+    soft_labels: bool
+    input_spec: InputSpec
+    folder: str
+    cache: bool
+    _prepared: set[int | None] = field(default_factory=set)
+    _samples: dict[int, FaceSamples] = field(default_factory=dict)
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
         """The class list, without reading anything if it is known without."""
-        known = self._classes or (self.sources[0].class_names if len(self.sources) == 1 else None)
+        known = self.classes or (self.sources[0].class_names if len(self.sources) == 1 else None)
         return known or self.legend.class_names
 
     @cached_property
     def legends(self) -> list[Legend]:
         """The legend of every data set."""
         legends = [source.read() for source in self.sources]
-        if len(legends) == 1 and self._classes and self._classes != legends[0].class_names:
-            return [legends[0].with_classes(self._classes)]
+        if len(legends) == 1 and self.classes and self.classes != legends[0].class_names:
+            return [legends[0].with_classes(self.classes)]
         return legends
 
     @property
@@ -87,7 +75,7 @@ class Subsets:
     @cached_property
     def _whole(self) -> Split:
         """The split before anything is excluded or relabelled."""
-        return split_and_combine(self.legends, self._classes, **self._options)
+        return split_and_combine(self.legends, self.classes, **self.split_options)
 
     @cached_property
     def split(self) -> Split:
@@ -97,13 +85,13 @@ class Subsets:
             FERError: If a data set or list cannot be read, or a subset would be empty.
         """
         split = self._whole
-        if self._exclude or self._relabel:
-            relabel = read_relabel(self._relabel, self.class_names) if self._relabel else {}
-            split = override_labels(split, read_exclude(self._exclude) if self._exclude else (), relabel)
-        if self._options["val_fraction"] > 0 and split.counts[VALIDATION].sum() == 0:
+        if self.exclude or self.relabel:
+            split = override_labels(split, self.exclude, self.relabel)
+        fraction = self.split_options["val_fraction"]
+        if fraction > 0 and split.counts[VALIDATION].sum() == 0:
             raise FERError(
                 f"The validation subset is empty: {len(split.legend)} images are too few for --data.val_fraction "
-                f"{self._options['val_fraction']}. Raise it, or set 0 to validate on the testing images."
+                f"{fraction}. Raise it, or set 0 to validate on the testing images."
             )
         return split
 
@@ -138,30 +126,26 @@ class Subsets:
             build_tree(self.split, self.folder, self._name)
         self._prepared.add(subset)
 
-    def samples(self, subset: int, repeated: bool = False) -> FaceSamples:
-        """A subset as a data set of whole batches, in the order of `Split.rows`; images are decoded if need be.
-
-        Args:
-            subset: 0 training, 1 validation, 2 testing.
-            repeated: Whether numbers beyond the last sample are repetitions, see `FaceSamples`.
-        """
-        if (subset, repeated) not in self._samples:
+    def samples(self, subset: int) -> FaceSamples:
+        """A subset as a data set of whole batches, in the order of `Split.rows`; images are decoded if need be."""
+        if subset not in self._samples:
             legend, rows = self.split.legend, self.split.rows(subset)
             gather: Callable[[list[int]], Tensor]
             if self.cache:
                 gather = ReadDecoded(*self._decoded(rows))
             else:
                 self.input_spec.need_detector()
-                paths = [legend.image_dir / legend.images[row] for row in rows.tolist()]
-                gather = DecodeFiles(paths, self.input_spec.load)
-            targets = vote_distribution(legend, rows) if self._soft_labels and subset == TRAINING else None
-            self._samples[subset, repeated] = FaceSamples(legend.labels[rows], gather, targets, repeated)
-        return self._samples[subset, repeated]
+                gather = partial(decode_files, self.input_spec, [legend.image_dir / legend.images[row] for row in rows])
+            soft = self.soft_labels and subset == TRAINING
+            targets = torch.from_numpy(legend.vote_distribution(rows)) if soft else None
+            self._samples[subset] = FaceSamples(legend.labels[rows], gather, targets)
+        return self._samples[subset]
 
     def _decoded(self, rows: np.ndarray) -> tuple[Path, np.ndarray]:
         """The cache with the images in these rows of the split decoded, and their rows in it."""
         legend = self.legend  # the cache has room for all images, also those left out
-        places = legend.rows_of([self.split.legend.images[row] for row in rows.tolist()])
+        row_of = {image: row for row, image in enumerate(legend.images)}
+        places = np.array([row_of[self.split.legend.images[row]] for row in rows], np.int64)
         return decoded(legend, self.input_spec, self.folder, self._name, places), places
 
 

@@ -22,17 +22,18 @@ def describe(data: FERDataModule, tree: bool = True) -> str:
     split, legend = data.split, data.legend
     people = len(set(split.identities))
     lines = [f"Data   {_source(data)}: {len(split.legend):,} images, {data.num_classes} classes, {people:,} identities"]
-    seed = f", seed {data.split_seed}" if data.split_rule != "sequential" else ""
-    lines.append(f"Split  {data.split_rule}{seed}" + (f", in {data.subsets.tree_path}" if tree else ""))
+    rule, seed = data.subsets.split_options["rule"], data.subsets.split_options["seed"]
+    said = rule if rule == "sequential" else f"{rule}, seed {seed}"
+    lines.append(f"Split  {said}" + (f", in {data.subsets.tree_path}" if tree else ""))
     shown = [subset for subset in range(len(SUBSETS)) if split.counts[subset].sum()]
     width = max(map(len, data.class_names))
     lines.append("       " + " " * width + "".join(f"{SUBSETS[subset]:>12}" for subset in shown))
     for label, name in enumerate(data.class_names):
         lines.append(f"       {name:<{width}}" + "".join(f"{split.counts[subset][label]:>12,}" for subset in shown))
     lines.append(f"       {'all':<{width}}" + "".join(f"{split.counts[subset].sum():>12,}" for subset in shown))
-    if data.cache:
+    if data.subsets.cache:
         size = size_of(legend, data.input_spec) / 1e6
-        lines.append(f"Cache  {size:,.0f} MB of decoded images in {data.prepared_dir} (--data.cache false: without)")
+        lines.append(f"Cache  {size:,.0f} MB of decoded images in {data.subsets.folder} (--data.cache false: without)")
     lines += [f"Note   {warning}" for warning in (*legend.warnings, *split.warnings)]
     if data.validates_on_testing:
         lines.append("Note   Validation uses the testing subset: the figures of this run were chosen on test images.")

@@ -1,7 +1,7 @@
 """Materialise a split on disk as `training/<emotion>/<image>`, `validation/...` and `testing/...`.
 
-Atomic and idempotent: a tree is built aside under a lock and renamed into place, so that whatever stands under its
-final name is finished. The name carries a fingerprint of the split and of the files; the same fingerprint is reused.
+A tree is built aside under a lock and renamed, so that what stands under its name is finished. The name carries a
+fingerprint of the split and of the files.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 from tqdm import tqdm
 
-from fer_lightning.data.disk_errors import explained
+from fer_lightning.data.image_checks import explained
 from fer_lightning.data.legend import SUBSETS
 from fer_lightning.data.splits import Split
 
@@ -27,13 +26,7 @@ _LAYOUT = 1
 
 
 def tree_path(split: Split, folder: str | os.PathLike[str], name: str = "tree") -> Path:
-    """Where the tree of a split stands or will stand.
-
-    Args:
-        split: What goes where.
-        folder: Where trees are kept.
-        name: Start of the tree's name, for people.
-    """
+    """Where the tree of a split stands or will stand: in `folder`, under a name that begins with `name`."""
     key = f"{_LAYOUT} {split.fingerprint} {split.legend.files_fingerprint}"  # a replaced image asks for a new tree
     return Path(folder).expanduser() / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
@@ -41,7 +34,7 @@ def tree_path(split: Split, folder: str | os.PathLike[str], name: str = "tree") 
 def is_built(tree: Path, split: Split) -> bool:
     """Whether the tree is there with as many files as it was built with (somebody may have deleted some)."""
     try:
-        if read_manifest(tree)["fingerprint"] != split.fingerprint:
+        if json.loads((tree / "split.json").read_text(encoding="utf-8"))["fingerprint"] != split.fingerprint:
             return False
     except (OSError, ValueError, KeyError):
         return False
@@ -49,15 +42,10 @@ def is_built(tree: Path, split: Split) -> bool:
 
 
 def build_tree(split: Split, folder: str | os.PathLike[str], name: str = "tree") -> Path:
-    """Build the tree of a split, or find the one that is there.
+    """Build the tree of a split, or find the one that is there; see `tree_path`.
 
     Images are hard links where the file system allows it, else copies. Nothing of ours reads it: it is for people, and
     for torchvision's ImageFolder.
-
-    Args:
-        split: What goes where.
-        folder: Where trees are kept; made if it does not exist.
-        name: Start of the tree's name, for people.
 
     Returns:
         The tree: one folder for each subset that has images, `split.csv` (see `Split.write_csv`) and `split.json`.
@@ -79,39 +67,24 @@ def build_tree(split: Split, folder: str | os.PathLike[str], name: str = "tree")
             try:
                 _build(split, aside)
                 aside.rename(tree)
-            except BaseException:
+            finally:
                 shutil.rmtree(aside, ignore_errors=True)
-                raise
     return tree
-
-
-def read_manifest(tree: str | os.PathLike[str]) -> dict[str, Any]:
-    """What `split.json` says: fingerprint, options, classes and counts."""
-    manifest: dict[str, Any] = json.loads((Path(tree) / "split.json").read_text(encoding="utf-8"))
-    return manifest
-
-
-def _entries(split: Split) -> Iterator[tuple[str, str]]:
-    """Image and place in the tree of every row."""
-    names = split.legend.class_names
-    rows = zip(split.legend.images, split.subsets.tolist(), split.legend.labels.tolist(), strict=True)
-    for image, subset, label in rows:
-        yield image, f"{SUBSETS[subset]}/{names[label]}/{image}"
 
 
 def _build(split: Split, aside: Path) -> None:
     aside.mkdir()
+    legend = split.legend
     place: Callable[[str, str], object] = _link
-    source_dir = os.path.realpath(split.legend.image_dir)
+    source_dir = os.path.realpath(legend.image_dir)
     made: set[str] = set()
-    entries = tqdm(_entries(split), "Building the image folders", len(split.legend), delay=1, leave=False)
-    for image, target in entries:
-        destination = os.path.join(aside, target)
-        parent = os.path.dirname(destination)
-        if parent not in made:
+    entries = zip(legend.images, split.subsets.tolist(), legend.labels.tolist(), strict=True)
+    for image, subset, label in tqdm(entries, "Building the image folders", len(legend), delay=1, leave=False):
+        source = os.path.join(source_dir, image)
+        destination = os.path.join(aside, SUBSETS[subset], legend.class_names[label], image)
+        if (parent := os.path.dirname(destination)) not in made:
             os.makedirs(parent, exist_ok=True)
             made.add(parent)
-        source = os.path.join(source_dir, image)
         try:
             place(source, destination)
         except OSError as error:
@@ -122,11 +95,11 @@ def _build(split: Split, aside: Path) -> None:
     split.write_csv(aside / "split.csv")
     manifest = {
         "fingerprint": split.fingerprint,
-        "legend": os.fspath(split.legend.path.resolve()),
-        "images": os.fspath(split.legend.image_dir.resolve()),
+        "legend": os.fspath(legend.path.resolve()),
+        "images": os.fspath(legend.image_dir.resolve()),
         "options": split.options,
-        "class_names": list(split.legend.class_names),
-        "counts": {subset: split.counts[number].tolist() for number, subset in enumerate(SUBSETS)},
+        "class_names": list(legend.class_names),
+        "counts": dict(zip(SUBSETS, split.counts.tolist(), strict=True)),
     }
     (aside / "split.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 

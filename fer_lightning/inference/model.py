@@ -97,9 +97,8 @@ def _open_graph(path: Path) -> tuple[Callable[[Tensor], Tensor], CheckpointInfo]
         raise FERError(f"Cannot read '{path}': damaged, or not {kind} file ({str(error)[:200]}).") from None
     if not text:
         raise FERError(f"'{path}' is a model of another program: expected a file written by `export`.")
-    return answer, replace(
-        CheckpointInfo.from_dict(text, path), class_prior="training"
-    )  # answers are for the prior that it states
+    info = CheckpointInfo.from_dict(text, path)
+    return answer, replace(info, class_prior="training")  # its answers are for the prior that it states
 
 
 def _onnx(path: Path) -> tuple[Callable[[Tensor], Tensor], str | None]:

@@ -97,7 +97,7 @@ def test_a_file_cut_short_or_without_its_stamps_is_made_anew(legend, tmp_path):
 def test_another_list_of_images_has_a_cache_of_its_own(legend, tmp_path):
     """Or two runs that differ in --data.classes or --data.conflicts would remove each other's."""
     whole = decoded(legend, SMALL, tmp_path / "cache", "set")
-    some = decoded(legend.take(np.arange(10)), SMALL, tmp_path / "cache", "set")
+    some = decoded(legend.take(np.arange(len(legend)) < 10), SMALL, tmp_path / "cache", "set")
     assert len(open_decoded(some)) == 10
     assert whole.exists()
 
@@ -157,11 +157,11 @@ from fer_lightning.data import decoded_cache
 from fer_lightning.data.sources.legend_csv import read_legend
 from fer_lightning.data.input_spec import InputSpec
 root, cache, pause = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
-as_bytes = decoded_cache._as_bytes
-def slow(items):
+get = decoded_cache._Files.__getitems__
+def slow(files, rows):
     time.sleep(pause)
-    return as_bytes(items)
-decoded_cache._as_bytes, decoded_cache._BATCH, decoded_cache._SECONDS = slow, 4, 0.1
+    return get(files, rows)
+decoded_cache._Files.__getitems__, decoded_cache._BATCH, decoded_cache._SECONDS = slow, 4, 0.1
 print(decoded_cache.decoded(read_legend(root / "legend.csv", root / "images"), InputSpec(6, "rgb"), cache, "set"))
 """
 

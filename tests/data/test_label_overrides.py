@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from fer_lightning import FERError
-from fer_lightning.data.label_overrides import override_labels, read_exclude, read_relabel
+from fer_lightning.data.label_overrides import override_labels
 from fer_lightning.data.splits import TESTING, TRAINING, make_split
 from tests.data.test_splits import legend_of
 
@@ -15,38 +17,48 @@ def split():
     return make_split(legend_of([f"{number}.jpg" for number in range(40)], [0, 1] * 20), "stratified")
 
 
-def test_only_images_outside_the_test_change(split):
+def listed(path: Path, *rows: str) -> Path:
+    path.write_text("\n".join(("image,label,suggested,issue_score", *rows)))
+    return path
+
+
+def test_only_images_outside_the_test_change(split, tmp_path):
     names = split.legend.class_names
     trained, tested = (split.legend.images[int((split.subsets == subset).argmax())] for subset in (TRAINING, TESTING))
-    left_out = override_labels(split, exclude=[trained, tested])
+    left_out = override_labels(split, listed(tmp_path / "out.csv", f"{trained},,,1", f"{tested},,,1"))
     assert set(split.legend.images) - set(left_out.legend.images) == {trained}
     assert left_out.warnings[0].startswith(
         "1 images are left out and 0 have another label, none of them in the testing"
     )
     other = {image: names[1 - split.legend.labels[split.legend.images.index(image)]] for image in (trained, tested)}
-    changed = override_labels(split, relabel=other).legend
-    labels = {image: names[label] for image, label in zip(changed.images, changed.labels, strict=True)}
+    rows = [f"{image},, {label.upper()} ,1" for image, label in other.items()]
+    changed = override_labels(split, relabel=listed(tmp_path / "other.csv", *rows, "none.jpg,,a,1"))
+    labels = {image: names[label] for image, label in zip(changed.legend.images, changed.legend.labels, strict=True)}
     assert labels[trained] == other[trained]
     assert labels[tested] != other[tested]
+    assert "1 of the 3 listed are not in the data set" in changed.warnings[0]
     with pytest.raises(FERError, match=r"None of the 1 images listed for --data.exclude is in the data set"):
-        override_labels(split, exclude=["nowhere.jpg"])
+        override_labels(split, listed(tmp_path / "nowhere.csv", "nowhere.jpg,,,1"))
 
 
-@pytest.mark.parametrize("score", ["issue_score", "suspicion"])
-def test_lists_of_this_and_earlier_versions_are_read(score, tmp_path):
-    (tmp_path / "list.csv").write_text(f"image,label,suggested,{score}\na.jpg,joy, Fear ,0.9\n")
-    assert read_exclude(tmp_path / "list.csv") == {"a.jpg"}
-    assert read_relabel(tmp_path / "list.csv", ["joy", "fear"]) == {"a.jpg": "fear"}
-    with pytest.raises(FERError, match=r"list.csv:2: unknown label 'fear'; expected one of joy"):
-        read_relabel(tmp_path / "list.csv", ["joy"])
+def test_lists_of_earlier_versions_are_read(split, tmp_path):
+    image = split.legend.images[int((split.subsets == TRAINING).argmax())]
+    (tmp_path / "list.csv").write_text(f"image,label,suggested,suspicion\n{image},joy, A ,0.9\n")
+    assert image not in override_labels(split, tmp_path / "list.csv").legend.images
 
 
-def test_what_is_no_list_is_refused(tmp_path):
-    with pytest.raises(FERError, match=r"--data.exclude. Expected a CSV file, found nothing"):
-        read_exclude(tmp_path / "none.csv")
+def test_what_is_no_list_is_refused(split, tmp_path):
+    with pytest.raises(
+        FERError, match=r"--data.exclude. Cannot read .*none.csv': No such file or directory. Expected CSV in UTF-8"
+    ):
+        override_labels(split, tmp_path / "none.csv")
+    with pytest.raises(FERError, match=r"list.csv:2: unknown label 'fear'; expected one of a, b"):
+        override_labels(split, relabel=listed(tmp_path / "list.csv", "1.jpg,a,Fear,1"))
+    with pytest.raises(FERError, match=r"list.csv, line 3: expected 4 columns, found 2"):
+        override_labels(split, relabel=listed(tmp_path / "list.csv", "1.jpg,a,b,1", "2.jpg,a"))
     (tmp_path / "list.csv").write_text("picture\na.jpg\n")
-    with pytest.raises(FERError, match=r"list.csv:1: missing column image, suggested.*label_issues.csv of `audit`"):
-        read_relabel(tmp_path / "list.csv", ["joy"])
+    with pytest.raises(FERError, match=r"columns image, suggested, as in .* `audit`.* does not have image, suggested"):
+        override_labels(split, relabel=tmp_path / "list.csv")
     (tmp_path / "list.csv").write_bytes(b"image\n\xff\xfe\n")
-    with pytest.raises(FERError, match="expected CSV in UTF-8"):
-        read_exclude(tmp_path / "list.csv")
+    with pytest.raises(FERError, match=r"--data.exclude. Cannot read .*list.csv.* Expected CSV in UTF-8"):
+        override_labels(split, tmp_path / "list.csv")

@@ -93,7 +93,7 @@ def test_a_balanced_epoch_repeats_rare_samples_as_evenly_as_it_can(devices):
 
 
 def test_a_repetition_is_the_same_face_under_another_number():
-    data = FaceSamples([7, 8, 9], lambda numbers: torch.tensor(numbers), torch.eye(3), repeated=True)
+    data = FaceSamples([7, 8, 9], lambda numbers: torch.tensor(numbers), torch.eye(3))
     images, labels, samples, targets = data.__getitems__([1, 4, 8])
     assert images.tolist() == [1, 1, 2]
     assert labels.tolist() == [8, 8, 9]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -13,6 +12,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from fer_lightning.data.csv_columns import read_columns
 from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.errors import FERError
 from fer_lightning.files import replacing
@@ -55,8 +55,8 @@ def ferplus(
     if (folder / "legend.csv").exists():
         raise FERError(f"'{folder / 'legend.csv'}' exists already: remove it, or choose another --output.")
     subsets = SUBSETS if testing == "PrivateTest" else {"Training": "training", "PublicTest": "testing"}
-    pixels = _rows(fer2013, "--fer2013", ("pixels", "Usage"))
-    given = _rows(votes, "--votes", ("Usage", "Image name", *EXPRESSIONS, *_OTHER_VOTES))
+    pixels = list(read_columns(fer2013, "--fer2013", ("pixels", "Usage")))
+    given = list(read_columns(votes, "--votes", ("Usage", "Image name", *EXPRESSIONS, *_OTHER_VOTES)))
     if len(pixels) != len(given):
         raise FERError(
             f"The two files do not belong together. Expected as many rows in '{votes}' as in '{fer2013}', which has "
@@ -65,7 +65,7 @@ def ferplus(
     rows: list[_Image] = []
     names: set[str] = set()
     both = tqdm(zip(pixels, given, strict=True), "Reading images", len(pixels), delay=1, leave=False)
-    for line, (image, row) in enumerate(both, 2):
+    for (image_line, image), (line, row) in both:
         usage, name = row["Usage"], row["Image name"]
         if usage not in SUBSETS:
             raise FERError(f"{votes}, line {line}: 'Usage' is {usage!r}. Expected one of {', '.join(SUBSETS)}.")
@@ -74,12 +74,14 @@ def ferplus(
                 f"{votes}, line {line}: expected an image name of its own such as fer0000001.png, found {name!r}."
             )
         names.add(name)
-        subset = subsets.get(usage)
-        label, counts = _label([_number(row[column], votes, line) for column in (*EXPRESSIONS, *_OTHER_VOTES)])
+        texts = [row[column] for column in (*EXPRESSIONS, *_OTHER_VOTES)]
+        if wrong := [text for text in texts if not text.isdecimal()]:
+            raise FERError(f"{votes}, line {line}: expected a number of votes, found {wrong[0]!r}.")
+        label, counts = _label(list(map(int, texts)))
         if image["Usage"] != usage:
             raise FERError(f"{votes}, line {line}: 'Usage' is {usage!r}, and {image['Usage']!r} in {fer2013}.")
-        if subset and name and label:
-            rows.append(_Image(subset, name, label, counts, _image(image["pixels"], fer2013, line)))
+        if name and label and (subset := subsets.get(usage)):
+            rows.append(_Image(subset, name, label, counts, _image(image["pixels"], fer2013, image_line)))
     kept = _without_copies(rows)
     if not kept:
         raise FERError(f"No image in '{votes}' has a majority for one of the eight expressions.")
@@ -93,39 +95,6 @@ def ferplus(
     numbers = Counter(one.subset for one in kept)
     said = ", ".join(f"{numbers[subset]:,} {subset}" for subset in subsets.values())
     print(f"{folder}: {len(kept):,} images ({said}); {len(rows) - len(kept):,} copies left out.", flush=True)
-
-
-def _rows(path: str, option: str, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as stream:
-            reader = csv.reader(stream, skipinitialspace=True)
-            header = [name.strip() for name in next(reader, [])]
-            missing = [name for name in columns if name not in header]
-            if missing:
-                raise FERError(
-                    f"Invalid value for {option}. Expected a file with the columns {', '.join(columns)}. "
-                    f"'{path}' does not have {', '.join(missing)}."
-                )
-            places = {name: header.index(name) for name in columns}
-            return list(_cells(reader, places, len(header), path))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        said = getattr(error, "strerror", None) or error
-        raise FERError(f"Invalid value for {option}. Cannot read '{path}': {said}.") from None
-
-
-def _cells(reader: Iterator[list[str]], places: dict[str, int], width: int, path: str) -> Iterator[dict[str, str]]:
-    for line, cells in enumerate(reader, 2):
-        if not cells:
-            continue
-        if len(cells) != width:
-            raise FERError(f"{path}, line {line}: expected {width} columns, found {len(cells)}. Is the file complete?")
-        yield {name: cells[place].strip() for name, place in places.items()}
-
-
-def _number(text: str, path: str, line: int) -> int:
-    if not text.isdecimal():
-        raise FERError(f"{path}, line {line}: expected a number of votes, found {text!r}.")
-    return int(text)
 
 
 def _label(counts: list[int]) -> tuple[str | None, list[int]]:

@@ -1,7 +1,4 @@
-"""Data sets with a `legend.csv`: one row an image, read and checked row by row.
-
-Pure: nothing is written, and the result depends on the file, the image folder's listing and the arguments alone.
-"""
+"""Data sets with a `legend.csv`: one row an image, read and checked row by row."""
 
 from __future__ import annotations
 
@@ -64,61 +61,40 @@ def read_legend(
         path: A CSV file in UTF-8.
         image_dir: The folder that image names are relative to.
         classes: The class list; None takes the labels (or vote columns) that the file holds.
-        conflicts: What to do with an image that has rows under different labels: `error` reports it, `drop` leaves
-            the image out, `keep` keeps it under each of its labels.
+        conflicts: An image under two labels is a problem (`error`), dropped, or kept under each.
 
     Raises:
         FERError: With the first 20 problems and their count, each with file and line.
     """
-    legend, rows = _read(path, image_dir, classes, conflicts)
-    if rows.problems:
-        raise rows.complaint()
-    return legend
+    return _rows(path, image_dir, classes).finish(conflicts)
 
 
 def inspect_legend(
-    path: str | os.PathLike[str],
-    image_dir: str | os.PathLike[str],
-    classes: Sequence[str] | None = None,
-    conflicts: Conflicts = "drop",
+    path: str | os.PathLike[str], image_dir: str | os.PathLike[str], classes: Sequence[str] | None = None
 ) -> tuple[Legend, list[tuple[int, str]]]:
-    """Read a legend as `read_legend` does, but leave rows with problems out.
-
-    Returns:
-        The legend of the good rows, and line and message of every problem.
+    """Read a legend as `read_legend` does, but without the rows that have problems: line and message of each.
 
     Raises:
         FERError: If the file as a whole cannot be read, or has no good row.
     """
-    legend, rows = _read(path, image_dir, classes, conflicts)
-    if rows.problems and not len(legend):
-        raise rows.complaint()
-    return legend, rows.problems
+    rows = _rows(path, image_dir, classes)
+    return rows.finish("drop", strict=False), rows.problems
 
 
-def _read(
-    path: str | os.PathLike[str],
-    image_dir: str | os.PathLike[str],
-    classes: Sequence[str] | None,
-    conflicts: Conflicts,
-) -> tuple[Legend, LegendRows]:
+def _rows(path: str | os.PathLike[str], image_dir: str | os.PathLike[str], classes: Sequence[str] | None) -> LegendRows:
     rows = LegendRows(Path(path), Path(image_dir), classes)
-    line = 0
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as stream:
-            reader = csv.reader(stream)
-            try:
-                _add_rows(rows, reader)
-            finally:
-                line = reader.line_num
-    except UnicodeDecodeError as error:
-        raise FERError(
-            f"{path}: expected UTF-8 text, found a byte that is not ({error.reason} at position {error.start}). "
-            "Save the file as UTF-8."
-        ) from None
-    except csv.Error as error:
-        raise FERError(f"{path}:{line}: not readable as CSV: {error}.") from None
-    return rows.finish(conflicts), rows
+    with open(path, newline="", encoding="utf-8-sig") as stream:
+        reader = csv.reader(stream)
+        try:
+            _add_rows(rows, reader)
+        except UnicodeDecodeError as error:
+            raise FERError(
+                f"{path}: expected UTF-8 text, found a byte that is not ({error.reason} at position {error.start}). "
+                "Save the file as UTF-8."
+            ) from None
+        except csv.Error as error:
+            raise FERError(f"{path}:{reader.line_num}: not readable as CSV: {error}.") from None
+    return rows
 
 
 def _add_rows(rows: LegendRows, reader: Any) -> None:
@@ -126,23 +102,24 @@ def _add_rows(rows: LegendRows, reader: Any) -> None:
     if header is None:
         raise FERError(f"{rows.path}: the file is empty. Expected a header line {','.join(_REQUIRED)}.")
     columns = [cell.strip().lower() for cell in header]
-    rows.vote_names = _vote_columns(rows, columns, reader.line_num)
-    at = {name: columns.index(name) for name in columns}
+    rows.vote_names = _vote_columns(columns, rows.classes, rows.place(reader.line_num))
+    at = {name: number for number, name in enumerate(columns)}
     user_at, image_at, emotion_at = (at[name] for name in _REQUIRED)
-    split_at, identity_at = at.get("split"), at.get("identity")
+    split_at, identity_at = map(at.get, _OPTIONAL)
     vote_at = [at[name] for name in rows.vote_names]
-    needed = [(name, at[name]) for name in (*_REQUIRED, "split") if name in at]
-    width, any_row = len(columns), False
+    any_row = False
     for row in reader:
         if not row or (len(row) <= 1 and not row[0].strip()):
             continue
         any_row, line = True, reader.line_num
-        if len(row) != width:
-            rows.problems.append((line, f"expected {width} fields, found {len(row)}"))
+        if len(row) != len(columns):
+            rows.problems.append((line, f"expected {len(columns)} fields, found {len(row)}"))
             continue
-        if not all(map(str.strip, row)) and (empty := [name for name, index in needed if not row[index].strip()]):
-            rows.problems += [(line, f"the field '{name}' is empty") for name in empty]
-            continue
+        if not all(map(str.strip, row)):
+            needed = (name for name in (*_REQUIRED, "split") if name in at)
+            if empty := [name for name in needed if not row[at[name]].strip()]:
+                rows.problems += [(line, f"the field '{name}' is empty") for name in empty]
+                continue
         rows.add(
             line,
             row[image_at].strip(),
@@ -156,27 +133,22 @@ def _add_rows(rows: LegendRows, reader: Any) -> None:
         raise FERError(f"{rows.path}: the legend has a header but no rows.")
 
 
-def _vote_columns(rows: LegendRows, columns: Sequence[str], line: int) -> tuple[str, ...]:
+def _vote_columns(columns: Sequence[str], classes: Sequence[str] | None, place: str) -> tuple[str, ...]:
     """The columns of votes, once the header is checked."""
-    place = rows.place(line)
-    missing = [name for name in _REQUIRED if name not in columns]
-    if missing:
+    if missing := [name for name in _REQUIRED if name not in columns]:
         found = ", ".join(columns)
         hint = " Fields are separated by commas." if len(columns) == 1 and (";" in found or "\t" in found) else ""
         raise FERError(f"{place}: missing column {', '.join(missing)}; found {found}.{hint}")
-    twice = sorted({name for name in columns if columns.count(name) > 1})
-    if twice:
+    if twice := sorted({name for name in columns if columns.count(name) > 1}):
         raise FERError(f"{place}: column {', '.join(twice)} stands twice.")
     extra = tuple(name for name in columns if name not in _REQUIRED + _OPTIONAL)
-    known = set(rows.classes or EXPRESSIONS)
-    unknown = [name for name in extra if name not in known]
-    if unknown:
+    known = classes or EXPRESSIONS
+    if unknown := [name for name in extra if name not in known]:
         raise FERError(
             f"{place}: unknown column {', '.join(unknown)}. Expected {', '.join(_REQUIRED)}, optionally "
             f"{', '.join(_OPTIONAL)} and one column of votes for each class (name the classes with --data.classes "
             f"if they are not {', '.join(sorted(known))})."
         )
-    if extra and rows.classes and set(extra) != set(rows.classes):
-        lacking = ", ".join(name for name in rows.classes if name not in extra)
-        raise FERError(f"{place}: vote columns are there, but none for {lacking}.")
+    if extra and (lacking := [name for name in classes or () if name not in extra]):
+        raise FERError(f"{place}: vote columns are there, but none for {', '.join(lacking)}.")
     return extra

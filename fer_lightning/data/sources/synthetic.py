@@ -1,7 +1,6 @@
 """The embedded data set of synthetic faces, so that everything runs before anyone has data.
 
-Faces of invented people, several images each, with all eight expressions in varying strength, position, light, color
-and noise. They are for trying the program and for tests; a network trained on them knows drawings, not people.
+A network trained on these invented people knows drawings, not people.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class SyntheticFaces(DataSource):
 def synthetic_faces(
     cache: str | os.PathLike[str] | None = None, people: int = 100, images: int = 2, seed: int = 0
 ) -> Path:
-    """Draw the embedded data set, or find it where it was drawn before.
+    """Draw the embedded data set, or find it where it was drawn before: a folder with `legend.csv` and `images/`.
 
     Args:
         cache: Where to keep it; None takes `$FER_LIGHTNING_CACHE`, `$XDG_CACHE_HOME/fer_lightning` or
@@ -45,11 +44,9 @@ def synthetic_faces(
         people: Number of invented identities.
         images: Images of each identity and expression.
         seed: Draws other people.
-
-    Returns:
-        A folder with `legend.csv` and `images/`, as a real data set has them.
     """
-    folder = Path(cache) if cache is not None else _cache_folder()
+    usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fer_lightning"
+    folder = Path(cache or os.environ.get("FER_LIGHTNING_CACHE") or usual)
     root = folder / f"synthetic_faces-v{_VERSION}-{people}x{images}-{seed}"
     if root.is_dir():
         return root
@@ -70,9 +67,3 @@ def synthetic_faces(
                     legend.writerow(["drawn", name, expression])
         aside.rename(root)
     return root
-
-
-def _cache_folder() -> Path:
-    if own := os.environ.get("FER_LIGHTNING_CACHE"):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fer_lightning"

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 _SIZE = 96
 _DRAWN = 2 * _SIZE
+_Color = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,10 @@ _FACES: dict[str, _Features] = {
 
 
 def draw_face(expression: str, person: tuple[int, int], number: int) -> Image.Image:
-    """Draw one image: RGB, 96 x 96 pixels.
+    """Draw one image of one of `EXPRESSIONS`: RGB, 96 x 96 pixels.
 
     Args:
-        expression: One of `EXPRESSIONS`.
+        expression: What it shows.
         person: Seed and number of the identity, which fix the shape of the face.
         number: Number of the image, which varies strength, pose and light.
     """
@@ -81,9 +82,7 @@ class _Look:
         tone = rng.uniform(0, 1)
         light, dark = np.array([250, 214, 186]), np.array([92, 58, 40])
         skin = light * (1 - tone) + dark * tone + rng.normal(0, 6, 3)
-        self.skin = _rgb(skin)
-        self.shade = _rgb(skin * 0.8)
-        self.line = _rgb(skin * 0.38)
+        self.skin, self.shade, self.line = _rgb(skin), _rgb(skin * 0.8), _rgb(skin * 0.38)
         self.lips = _rgb(skin * [0.85, 0.55, 0.55])
         hair = np.array([[30, 24, 20], [92, 60, 34], [196, 158, 96], [140, 140, 140]][rng.integers(4)])
         self.hair, self.brows = _rgb(hair), _rgb(hair * 0.45)
@@ -101,7 +100,7 @@ class _Look:
         self.glasses = rng.uniform() < 0.12
 
 
-def _rgb(values: np.ndarray) -> tuple[int, int, int]:
+def _rgb(values: np.ndarray) -> _Color:
     red, green, blue = np.clip(values, 0, 255).astype(int).tolist()
     return red, green, blue
 
@@ -133,7 +132,7 @@ def _draw_eye(pen: _Pen, look: _Look, face: _Features, side: int) -> None:
     pen.ellipse(x, y, iris, iris, look.iris)
     pen.ellipse(x, y, iris * 0.5, iris * 0.5, (15, 12, 10))
     if look.glasses:
-        pen.ring(x, y, look.eye_width + 0.025, look.eye_width + 0.01, (40, 40, 40))
+        pen.ellipse(x, y, look.eye_width + 0.025, look.eye_width + 0.01, None, (40, 40, 40))
 
 
 def _draw_brow(pen: _Pen, look: _Look, face: _Features, side: int) -> None:
@@ -169,7 +168,7 @@ def _draw_mouth(pen: _Pen, look: _Look, face: _Features) -> None:
         if face.mouth_curve > 0.3:
             teeth = (0.0, upper[1] + 0.4 * opened)
             inner = [(0.8 * x, y + 0.01) for x, y in (left, upper, right)]
-            pen.polygon([*_bezier(inner), *_bezier([inner[2], teeth, inner[0]])], (250, 248, 240), None)
+            pen.polygon([*_bezier(inner), *_bezier([inner[2], teeth, inner[0]])], (250, 248, 240))
     else:
         pen.curve([left, upper, right], look.lips, 0.026)
     pen.curve([left, upper, right], look.line, 0.012)
@@ -185,38 +184,25 @@ class _Pen:
     def _at(x: float, y: float) -> tuple[float, float]:
         return (0.5 + x) * _DRAWN, (0.5 + y) * _DRAWN
 
-    def _box(self, x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:
-        return (*self._at(x - width, y - height), *self._at(x + width, y + height))
-
     def ellipse(
-        self,
-        x: float,
-        y: float,
-        width: float,
-        height: float,
-        fill: tuple[int, int, int],
-        outline: tuple[int, int, int] | None = None,
+        self, x: float, y: float, width: float, height: float, fill: _Color | None, outline: _Color | None = None
     ) -> None:
-        self._draw.ellipse(self._box(x, y, width, height), fill, outline, 2)
+        box = (*self._at(x - width, y - height), *self._at(x + width, y + height))
+        self._draw.ellipse(box, fill, outline, 2 if fill else 3)
 
-    def ring(self, x: float, y: float, width: float, height: float, color: tuple[int, int, int]) -> None:
-        self._draw.ellipse(self._box(x, y, width, height), None, color, 3)
-
-    def cap(self, x: float, y: float, width: float, height: float, start: float, fill: tuple[int, int, int]) -> None:
+    def cap(self, x: float, y: float, width: float, height: float, start: float, fill: _Color) -> None:
         """The top of an ellipse, from `start` degrees to its mirror image."""
         angles = np.radians(np.linspace(start, 540 - start, 40)).tolist()
-        self.polygon([(x + width * math.cos(a), y + height * math.sin(a)) for a in angles], fill, None)
+        self.polygon([(x + width * math.cos(a), y + height * math.sin(a)) for a in angles], fill)
 
-    def curve(self, points: list[tuple[float, float]], color: tuple[int, int, int], width: float) -> None:
+    def curve(self, points: list[tuple[float, float]], color: _Color, width: float) -> None:
         path = [self._at(x, y) for x, y in _bezier(points)]
         thick = max(1, round(width * _DRAWN))
         self._draw.line(path, color, thick, joint="curve")
         for x, y in (path[0], path[-1]):
             self._draw.ellipse((x - thick / 2, y - thick / 2, x + thick / 2, y + thick / 2), color)
 
-    def polygon(
-        self, points: list[tuple[float, float]], fill: tuple[int, int, int], outline: tuple[int, int, int] | None
-    ) -> None:
+    def polygon(self, points: list[tuple[float, float]], fill: _Color, outline: _Color | None = None) -> None:
         self._draw.polygon([self._at(x, y) for x, y in points], fill, outline, 3 if outline else 0)
 
 
@@ -225,10 +211,7 @@ def _bezier(points: list[tuple[float, float]], steps: int = 16) -> list[tuple[fl
     (x0, y0), (xm, ym), (x2, y2) = points
     x1, y1 = 2 * xm - (x0 + x2) / 2, 2 * ym - (y0 + y2) / 2
     return [
-        (
-            (1 - t) ** 2 * x0 + 2 * t * (1 - t) * x1 + t**2 * x2,
-            (1 - t) ** 2 * y0 + 2 * t * (1 - t) * y1 + t**2 * y2,
-        )
+        ((1 - t) ** 2 * x0 + 2 * t * (1 - t) * x1 + t**2 * x2, (1 - t) ** 2 * y0 + 2 * t * (1 - t) * y1 + t**2 * y2)
         for t in (step / steps for step in range(steps + 1))
     ]
 
