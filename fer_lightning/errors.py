@@ -1,7 +1,5 @@
 """The one exception for mistakes that a user can make and mend."""
 
-from __future__ import annotations
-
 
 class FERError(Exception):
     """Something the user can put right: the message says where, what was expected, what was found, what to do.

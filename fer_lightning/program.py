@@ -1,7 +1,5 @@
 """The program from within: what it was called as, how it calls itself."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Sequence

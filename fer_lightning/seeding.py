@@ -1,7 +1,5 @@
 """Random numbers that are a function of the training step alone."""
 
-from __future__ import annotations
-
 import hashlib
 
 import torch

@@ -1,7 +1,5 @@
 """`audit`: run every check on a data set and say what was found."""
 
-from __future__ import annotations
-
 import json
 import tempfile
 import time

@@ -1,7 +1,5 @@
 """Check for images that are there twice, byte for byte or nearly."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 

@@ -1,7 +1,5 @@
 """Checks of the image files: labels, formats, sizes, colors."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Iterator

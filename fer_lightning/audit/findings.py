@@ -1,7 +1,5 @@
 """The two ends of a check: the data set that it looks at, the findings that it makes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property

@@ -1,7 +1,5 @@
 """Check for labels that are probably wrong, by confident learning (Northcutt et al. 2021, arXiv 1911.00068)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import permutations
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Checks of the labels: their rows, classes, people."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 

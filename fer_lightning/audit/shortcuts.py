@@ -1,7 +1,5 @@
 """Check how well file metadata, which should not matter, predict the label."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 

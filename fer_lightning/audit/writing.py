@@ -1,7 +1,5 @@
 """Write what an audit found: a page, tables, lists for `fit`, lines in the terminal."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """Lightning's checkpoint files, written whole or not at all."""
 
-from __future__ import annotations
-
 import io
 import os
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Refuse a checkpoint that was trained for something else."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What earlier versions wrote, in the words of this one."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from pathlib import Path

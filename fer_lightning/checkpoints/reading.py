@@ -1,7 +1,5 @@
 """Find a checkpoint, open it safely, and make its model again."""
 
-from __future__ import annotations
-
 import inspect
 import os
 import pickle

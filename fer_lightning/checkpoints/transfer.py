@@ -1,7 +1,5 @@
 """Start a network from weights that were trained for something else."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from pathlib import Path

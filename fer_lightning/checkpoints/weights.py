@@ -1,7 +1,5 @@
 """Weights without the training around them: one safetensors file that says how to use it."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

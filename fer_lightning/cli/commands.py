@@ -1,7 +1,5 @@
 """The verbs: a table, which stands in verbs.toml."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Configuration files: recipes by name, and the words of earlier versions."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """`crossval`: every image is tested once by a network that has not seen its person; mean and spread over folds."""
 
-from __future__ import annotations
-
 import json
 import statistics
 from collections.abc import Sequence

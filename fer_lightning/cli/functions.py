@@ -1,7 +1,5 @@
 """Verbs that are plain functions: their docstrings and types make the parser."""
 
-from __future__ import annotations
-
 import inspect
 import sys
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """The front door: answers at once what needs no torch, and opens the verb for the rest."""
 
-from __future__ import annotations
-
 import errno
 import sys
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """What decides which epoch is kept."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from fer_lightning.errors import FERError

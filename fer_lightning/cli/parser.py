@@ -1,7 +1,5 @@
 """Parsers that answer a mistake with one message, and with the nearest option that there is."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 

@@ -1,7 +1,5 @@
 """What libraries say that does not concern the user."""
 
-from __future__ import annotations
-
 import logging
 import warnings
 

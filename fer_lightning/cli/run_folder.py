@@ -1,7 +1,5 @@
 """The folder of a run: taken by one process, an earlier run kept under another name."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Lightning's verbs, each ready to run as it stands."""
 
-from __future__ import annotations
-
 import inspect
 import signal
 import sys

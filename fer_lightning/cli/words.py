@@ -1,7 +1,5 @@
 """The words of a command line: options taken off it, the nearest to a misspelt one."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches

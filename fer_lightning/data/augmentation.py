@@ -1,7 +1,5 @@
 """Random changes to a batch of training images, on whatever device it is."""
 
-from __future__ import annotations
-
 import inspect
 import math
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Batches of faces, gathered whole."""
 
-from __future__ import annotations
-
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """How often an image of each class is drawn in an epoch of training."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """Several data sets as one."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Sequence

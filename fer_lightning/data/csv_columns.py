@@ -1,7 +1,5 @@
 """Columns of a CSV file that somebody named."""
 
-from __future__ import annotations
-
 import csv
 import os
 from collections.abc import Iterator, Sequence

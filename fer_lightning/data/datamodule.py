@@ -1,7 +1,5 @@
 """FERDataModule: from a data set's folder to batches for every subset."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any

@@ -1,7 +1,5 @@
 """Find the face in an image and frame it, the same way for training and for everything after it."""
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import os

@@ -3,8 +3,6 @@
 Pure: order is drawn by hashing names, so it depends neither on a library's random generator nor on the order of rows.
 """
 
-from __future__ import annotations
-
 import hashlib
 
 import numpy as np

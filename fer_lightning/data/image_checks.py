@@ -1,7 +1,5 @@
 """What can stop the preparation of images: damaged files, a full or closed disk."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os

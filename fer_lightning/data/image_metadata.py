@@ -1,7 +1,5 @@
 """Metadata of image files, which has nothing to do with the face: format, size, color, what they look like."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import os

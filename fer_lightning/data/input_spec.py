@@ -1,7 +1,5 @@
 """The input specification: how an image becomes the network's input, stated once."""
 
-from __future__ import annotations
-
 import os
 import struct
 from collections.abc import Sequence

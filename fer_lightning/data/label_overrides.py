@@ -1,7 +1,5 @@
 """Label overrides: lists that an audit writes, of images to leave out or to label otherwise."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Whether images that a network was trained on are among those it is tested on."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """A legend from plain lists, for data in a form of one's own."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Sequence
 from itertools import repeat

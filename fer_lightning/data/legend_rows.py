@@ -1,7 +1,5 @@
 """Rows of a legend, each checked against the image folder and the class list, on their way to a Legend."""
 
-from __future__ import annotations
-
 import os
 import posixpath
 import sys

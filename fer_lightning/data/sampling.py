@@ -1,7 +1,5 @@
 """The order of samples: seeded, sharded over devices, resumable; a function of (seed, epoch) alone."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sized
 
 import torch

@@ -1,7 +1,5 @@
 """Which image goes to which subset; a function of legend, options and seed."""
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import os

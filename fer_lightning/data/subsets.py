@@ -1,7 +1,5 @@
 """The subsets of a data set, from its sources to the samples in them; without Lightning."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

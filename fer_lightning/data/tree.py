@@ -4,8 +4,6 @@ A tree is built aside under a lock and renamed, so that what stands under its na
 fingerprint of the split and of the files.
 """
 
-from __future__ import annotations
-
 import errno
 import glob
 import hashlib

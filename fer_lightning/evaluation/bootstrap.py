@@ -1,7 +1,5 @@
 """Intervals: how far would a measure move with other people in the test set?"""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np

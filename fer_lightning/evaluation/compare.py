@@ -1,7 +1,5 @@
 """The difference between two networks' predictions on the same images, and whether it is more than luck."""
 
-from __future__ import annotations
-
 from math import comb
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The same measures for slices of the test images: where is the network worse than its average?"""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """`export`: a trained model as a file of its own, checked against the original."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal

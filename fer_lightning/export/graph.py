@@ -1,7 +1,5 @@
 """Graphs for programs without fer_lightning: images of faces in, probabilities out."""
 
-from __future__ import annotations
-
 import json
 import warnings
 from dataclasses import replace

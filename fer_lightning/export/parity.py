@@ -1,7 +1,5 @@
 """Does an exported file answer as the original does?"""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from pathlib import Path
 

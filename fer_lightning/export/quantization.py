@@ -1,7 +1,5 @@
 """ONNX networks that compute in 8-bit integers."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 from typing import Any

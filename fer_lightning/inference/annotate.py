@@ -1,7 +1,5 @@
 """Images for people: faces framed and named, and expressions over time."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`estimate_prior`: how frequent the classes are in images whose labels nobody knows."""
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Iterator

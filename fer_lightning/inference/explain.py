@@ -1,7 +1,5 @@
 """Grad-CAM: what in a face speaks for the answer."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from threading import get_ident

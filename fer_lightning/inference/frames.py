@@ -1,7 +1,5 @@
 """Images and frames of videos, decoded and searched for faces by processes that run ahead of the network."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """A trained model, opened from any of the formats it is kept in."""
 
-from __future__ import annotations
-
 import os
 import warnings
 from collections.abc import Callable, Collection

@@ -1,7 +1,5 @@
 """`predict`: images, videos and cameras in, one row a face out."""
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import os

@@ -1,7 +1,5 @@
 """Rows out: one for each face, as CSV, JSON Lines or Parquet, written as they come."""
 
-from __future__ import annotations
-
 import contextlib
 import csv
 import json

@@ -1,7 +1,5 @@
 """What the user points at, as a list of images, videos and cameras."""
 
-from __future__ import annotations
-
 import glob
 import os
 import sys

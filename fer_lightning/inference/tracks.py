@@ -1,7 +1,5 @@
 """Faces that keep their number from frame to frame, and answers that do not flicker."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

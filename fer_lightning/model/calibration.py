@@ -1,7 +1,5 @@
 """Probabilities that mean what they say, and when to say nothing."""
 
-from __future__ import annotations
-
 import numpy as np
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """How frequent the classes are where a network is used."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """A small residual network for small faces."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

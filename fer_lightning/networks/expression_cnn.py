@@ -1,7 +1,5 @@
 """The seed's network: three convolutions, a dense layer, an output a class."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

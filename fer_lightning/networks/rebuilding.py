@@ -1,7 +1,5 @@
 """Networks that can be made again from their name."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Collection, Mapping, Sequence
 from importlib import import_module

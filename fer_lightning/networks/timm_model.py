@@ -1,7 +1,5 @@
 """Any classification model of timm, with an adapted input and head."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from torch import Tensor, nn

@@ -1,7 +1,5 @@
 """Any classification network of torchvision, with its input and its head adapted."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from torch import Tensor, nn

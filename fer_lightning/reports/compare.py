@@ -1,7 +1,5 @@
 """`compare`: which of several runs is better on the same test images, and is the difference more than luck?"""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The report of a test: report.html, metrics.json, predictions.csv, a table in the terminal."""
 
-from __future__ import annotations
-
 import csv
 import os
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The model card: what a model was trained on, how it was measured, what it must not be used for."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

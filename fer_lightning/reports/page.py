@@ -1,7 +1,5 @@
 """Templates, filled: HTML pages that open offline, Markdown, tables for the terminal."""
 
-from __future__ import annotations
-
 import base64
 import io
 import json

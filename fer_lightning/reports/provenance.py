@@ -1,7 +1,5 @@
 """How a result was obtained: command, versions, machine, commit."""
 
-from __future__ import annotations
-
 import os
 import platform
 import shlex

@@ -1,7 +1,5 @@
 """ExpressionClassifier, the LightningModule: it trains an ExpressionModel."""
 
-from __future__ import annotations
-
 import copy
 import warnings
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Targets that are in part another model's answers."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Which parts of a network learn, and how fast."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass

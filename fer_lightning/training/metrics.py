@@ -1,7 +1,5 @@
 """The figures: the same three for validation and test, and an epoch's own for training."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """Which arithmetic suits this machine."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 import torch

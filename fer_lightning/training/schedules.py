@@ -1,7 +1,5 @@
 """Learning rates over a whole training."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """Data sets in the forms people have them, each turned into a Legend."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 
 from fer_lightning.data.legend import Legend

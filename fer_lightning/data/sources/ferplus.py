@@ -1,7 +1,5 @@
 """`ferplus`: the FER+ data set from the two files that it is published as."""
 
-from __future__ import annotations
-
 import csv
 import re
 from collections import Counter

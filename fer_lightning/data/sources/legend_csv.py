@@ -1,7 +1,5 @@
 """Data sets with a `legend.csv`: one row an image, read and checked row by row."""
 
-from __future__ import annotations
-
 import csv
 import os
 from collections.abc import Sequence

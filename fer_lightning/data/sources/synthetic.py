@@ -3,8 +3,6 @@
 A network trained on these invented people knows drawings, not people.
 """
 
-from __future__ import annotations
-
 import csv
 import os
 import shutil

@@ -1,7 +1,5 @@
 """EpochMetricsCSV: the table of epochs."""
 
-from __future__ import annotations
-
 import csv
 import os
 import time

@@ -1,7 +1,5 @@
 """EvaluationReport: has the report of what `test` and `validate` predict written."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import replace
 from pathlib import Path

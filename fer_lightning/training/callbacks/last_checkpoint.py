@@ -1,7 +1,5 @@
 """LastCheckpoint: `last.ckpt` after every epoch, every few minutes, and when the user stops the run."""
 
-from __future__ import annotations
-
 import signal
 import sys
 import threading

@@ -1,7 +1,5 @@
 """LeakageNote: points out that images which are measured were trained on."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from lightning.fabric.utilities.rank_zero import rank_zero_only

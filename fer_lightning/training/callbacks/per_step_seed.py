@@ -1,7 +1,5 @@
 """PerStepSeed: what is random in a step is a function of the step."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer

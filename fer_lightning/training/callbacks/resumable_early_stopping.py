@@ -1,7 +1,5 @@
 """ResumableEarlyStopping: early stopping that goes on with the patience it is given now."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer

@@ -1,7 +1,5 @@
 """RunSummary: what is trained on, what came out, how to go on."""
 
-from __future__ import annotations
-
 import os
 import time
 from pathlib import Path

@@ -1,7 +1,5 @@
 """SaveRunConfig: the run's configuration, in its folder and in every checkpoint."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Cross-entropy with label distributions, label smoothing, logit adjustment."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax

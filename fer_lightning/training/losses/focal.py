@@ -1,7 +1,5 @@
 """The focal loss, which turns away from easy images."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from fer_lightning.training.losses.cross_entropy import CrossEntropy, check_range

@@ -1,7 +1,5 @@
 """Cross-entropy in which rare classes weigh more."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import torch
