@@ -1,16 +1,30 @@
 """The front door: answers at once what needs no torch, and opens the verb for the rest."""
 
 import errno
+import logging
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
 from fer_lightning.cli.commands import OLD_VERBS, VERBS
-from fer_lightning.cli.quiet import keep_quiet
 from fer_lightning.cli.words import UsageError, nearest
 from fer_lightning.errors import FERError
 from fer_lightning.program import program
 from fer_lightning.version import __version__
+
+_WARNINGS = (
+    ".*does not have many workers.*",
+    ".*could not find the monitored key in the returned metrics.*",  # a training that ends within its first epoch
+    ".*exists and is not empty.*",
+    ".*callbacks used to create the checkpoint need to be provided.*",
+    ".*your dataloader is not resumable.*",  # the sampler is: see FERDataModule
+    ".*number of training batches.*is smaller than the logging interval.*",
+    ".*torch.distributed.nn.functional.all_gather is deprecated.*",
+    ".*isinstance.treespec, LeafSpec.. is deprecated.*",
+)
+_ADVERTISEMENTS = ("💡", "TPU available", "HPU available", "GPU available: False", "Using bfloat16")
+"""What libraries say that does not concern the user."""
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -59,7 +73,10 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def _run(verb: str, words: list[str]) -> None:
-    keep_quiet()
+    rank_zero = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    rank_zero.addFilter(lambda record: not record.getMessage().lstrip().startswith(_ADVERTISEMENTS))
+    for message in _WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
     if VERBS[verb].entry:
         from fer_lightning.cli import functions
 

@@ -122,9 +122,8 @@ class FERDataModule(LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(logger=False, ignore=["source", "sampling", "augmentation"])  # plain values only
-        for name, least in (("batch_size", 1), ("eval_batch_size", 1), ("num_workers", 0)):
-            value = self.hparams[name]
+        sizes = ("batch_size", batch_size, 1), ("eval_batch_size", eval_batch_size, 1), ("num_workers", num_workers, 0)
+        for name, value, least in sizes:
             if value is not None and value < least:
                 raise FERError(f"Invalid value for --data.{name}. Expected {least} or more. Received: {value}.")
         self.license, self.sampling, self.seed = license, sampling or BalancedSampling(), seed

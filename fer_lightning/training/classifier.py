@@ -1,8 +1,6 @@
 """ExpressionClassifier, the LightningModule: it trains an ExpressionModel."""
 
 import copy
-import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +14,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 from torch.optim import Optimizer
 
-from fer_lightning.checkpoints.checks import check_same_model, check_same_weights
 from fer_lightning.checkpoints.compatibility import upgraded_state
 from fer_lightning.checkpoints.info import KEY, CheckpointInfo
-from fer_lightning.checkpoints.reading import info_of
+from fer_lightning.checkpoints.reading import check_same_model, check_same_weights, info_of
 from fer_lightning.checkpoints.transfer import load_into
 from fer_lightning.data.batches import as_batch, labeled
 from fer_lightning.data.data_info import DataInfo
@@ -70,7 +67,7 @@ class ExpressionClassifier(LightningModule):
     def __init__(
         self,
         network: nn.Module,
-        data: DataInfo | dict[str, Any] | None = None,
+        data: DataInfo | None = None,
         loss: nn.Module | None = None,
         optimizer: OptimizerCallable = torch.optim.Adam,
         lr_scheduler: LRSchedulerCallable | None = None,
@@ -81,14 +78,8 @@ class ExpressionClassifier(LightningModule):
         tta_flip: bool = False,
     ) -> None:
         super().__init__()
-        self.data_info = DataInfo.from_dict(data) if isinstance(data, Mapping) else data or DataInfo()
+        self.data_info = data or DataInfo()
         names, spec = self.data_info.class_names, self.data_info.input_spec
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*is an instance of `nn.Module`.*")
-            self.save_hyperparameters(logger=False)
-        self.hparams["data"] = DataInfo(names, spec).to_dict()
-        for name in [name for name, value in self.hparams.items() if not _is_plain(value)]:
-            del self.hparams[name]  # a checkpoint can hold plain values only; `load_from_checkpoint` asks for the rest
         self.loaded = load_into(network, fine_tuning.weights, names) if fine_tuning.weights else ""
         self.model = ExpressionModel(network, names, spec, class_prior=class_prior, tta_flip=tta_flip)
         if ema_decay:  # answers are the average's; without one, weights stand in a checkpoint once
@@ -146,12 +137,16 @@ class ExpressionClassifier(LightningModule):
         return loss
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
-        """Loss of one validation batch."""
-        self._evaluate(batch, "val")
+        """Loss of one batch of validation or test."""
+        images, labels, _ = labeled(batch)
+        logits = self(images)
+        real = int((labels != IGNORE_INDEX).sum())
+        loss = cross_entropy(logits, labels, ignore_index=IGNORE_INDEX, reduction="sum") / max(real, 1)
+        name = "test_loss" if self.trainer.testing else "val_loss"
+        self.log(name, loss, on_epoch=True, sync_dist=True, batch_size=real)
+        self._evaluated.append((logits.detach(), labels))
 
-    def test_step(self, batch: Any, batch_idx: int) -> None:
-        """Loss of one test batch."""
-        self._evaluate(batch, "test")
+    test_step = validation_step
 
     def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Calibrated probabilities, float `(n, classes)`, of a batch; what only pads it is left out."""
@@ -173,11 +168,16 @@ class ExpressionClassifier(LightningModule):
                 confidence, predicted = self.model.calibrate(logits).max(1)
                 right = (predicted == labels).cpu().numpy()
                 self.model.risk_curve = stored_curve(confidence.cpu().double().numpy(), right)
-        self._measure("val")
+        self.on_test_epoch_end()
 
     def on_test_epoch_end(self) -> None:
         """Measure."""
-        self._measure("test")
+        metrics = self.test_metrics if self.trainer.testing else self.val_metrics
+        for logits, labels in self._evaluated:
+            metrics.update(self.model.adapt(logits).argmax(1), labels)
+        self._evaluated.clear()
+        for name, metric in metrics.items():
+            self.log(name, metric, on_epoch=True, prog_bar=name == "val_acc")
 
     def evaluated(self) -> tuple[Tensor, Tensor]:
         """Logits, float `(n, classes)`, and labels, int64 `(n,)`, of an evaluation that ends now, from every device.
@@ -190,22 +190,6 @@ class ExpressionClassifier(LightningModule):
         logits, labels = columns
         real = labels != IGNORE_INDEX
         return logits[real].float(), labels[real]
-
-    def _evaluate(self, batch: Any, subset: str) -> None:
-        images, labels, _ = labeled(batch)
-        logits = self(images)
-        real = int((labels != IGNORE_INDEX).sum())
-        loss = cross_entropy(logits, labels, ignore_index=IGNORE_INDEX, reduction="sum") / max(real, 1)
-        self.log(f"{subset}_loss", loss, on_epoch=True, sync_dist=True, batch_size=real)
-        self._evaluated.append((logits.detach(), labels))
-
-    def _measure(self, subset: str) -> None:
-        metrics = self.val_metrics if subset == "val" else self.test_metrics
-        for logits, labels in self._evaluated:
-            metrics.update(self.model.adapt(logits).argmax(1), labels)
-        self._evaluated.clear()
-        for name, metric in metrics.items():
-            self.log(name, metric, on_epoch=True, prog_bar=name == "val_acc")
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Take the step, and let the averaged weights follow before any callback saves them."""
@@ -276,11 +260,3 @@ class ExpressionClassifier(LightningModule):
             self._so_far.load(rows[rank])
         checkpoint["state_dict"] = upgraded_state(checkpoint["state_dict"])
         check_same_weights(checkpoint["state_dict"], self.state_dict(), type(self.model.network).__name__)
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
-    if isinstance(value, list | tuple):
-        return all(_is_plain(item) for item in value)
-    return value is None or type(value) in (str, int, float, bool)

@@ -20,8 +20,7 @@ from fer_lightning.data.data_info import TrainingData
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.errors import FERError
-from fer_lightning.export.export import CalibrationData, export
-from fer_lightning.export.parity import TOLERANCE, check_parity
+from fer_lightning.export.export import TOLERANCE, CalibrationData, check_parity, export
 from fer_lightning.inference.model import info_of_file, open_model, trained_prior
 from fer_lightning.model.expression_model import ExpressionModel
 from fer_lightning.networks import CompactResNet

@@ -78,7 +78,8 @@ def test_what_is_trained_in_python_is_saved_with_all_that_is_needed_to_use_it(da
     image = sorted((drawn / "images").iterdir())[0]
     answers = [ExpressionRecognizer(model).predict(image) for model in (classifier.model, tmp_path / "x.ckpt")]
     assert answers[0].faces[0].probabilities == pytest.approx(answers[1].faces[0].probabilities, abs=1e-6)
-    loaded = ExpressionClassifier.load_from_checkpoint(tmp_path / "x.ckpt", network=ExpressionCNN(8, 3, 24, hidden=16))
+    parts = {"network": ExpressionCNN(8, 3, 24, hidden=16), "data": data.info}
+    loaded = ExpressionClassifier.load_from_checkpoint(tmp_path / "x.ckpt", **parts)
     assert loaded.model.settings() == classifier.model.settings()
     images = torch.randint(0, 256, (5, 3, 24, 24), dtype=torch.uint8)
     torch.testing.assert_close(loaded.eval()(images), classifier.eval()(images))
@@ -194,4 +195,4 @@ def test_another_input_or_network_is_refused_on_load(data, tmp_path):
     with pytest.raises(FERError, match="other class names"):
         load(network=ExpressionCNN(8, 3, 24, hidden=16), data=DataInfo(tuple("abcdefgh"), data.input_spec))
     with pytest.raises(FERError, match=r"another network than ExpressionCNN: '.*' is \(16.*\) in the checkpoint, \(32"):
-        load(network=ExpressionCNN(8, 3, 24, hidden=32))
+        load(network=ExpressionCNN(8, 3, 24, hidden=32), data=data.info)
