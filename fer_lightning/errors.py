@@ -1,8 +1,17 @@
 """The one exception for mistakes that a user can make and mend."""
 
+from math import inf
+
 
 class FERError(Exception):
     """Something the user can put right: the message says where, what was expected, what was found, what to do.
 
     The command line prints the message alone, without a traceback, and ends with exit status 2.
     """
+
+
+def check_range(option: str, value: float, least: float, most: float = inf) -> None:
+    """Raise an FERError if the value of an option is below `least`, above `most` or not a number."""
+    if not least <= value <= most:
+        expected = f"{least:g} or more" if most == inf else f"{least:g} to {most:g}"
+        raise FERError(f"Invalid value for {option}. Expected {expected}. Received: {value}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from fer_lightning.checkpoints.compatibility import upgraded
@@ -93,10 +93,6 @@ class CheckpointInfo:
         given["input_spec"] = InputSpec(**given["input_spec"])
         given["training"] = TrainingData.from_dict(given["training"]) if given.get("training") else None
         return cls(**given)
-
-    def portable(self) -> CheckpointInfo:
-        """Without what concerns the training's machine alone."""
-        return replace(self, config="")
 
 
 def _plain(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

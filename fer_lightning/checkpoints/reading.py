@@ -144,11 +144,7 @@ def info_of(model: ExpressionModel, named: dict[str, Any] | None = None, **more:
 
 
 def check_same_model(info: CheckpointInfo, model: ExpressionModel) -> None:
-    """Compare class names and input specification, but for the framing, with what a checkpoint says about itself.
-
-    Raises:
-        FERError: If they differ.
-    """
+    """An FERError if class names or input specification, but for the framing, differ from what a checkpoint says."""
     theirs = _said(info)
     for name, ours in _said(model).items():
         if ours != theirs[name]:
@@ -164,11 +160,7 @@ def _said(one: CheckpointInfo | ExpressionModel) -> dict[str, Any]:
 
 
 def check_same_weights(given: Mapping[str, Tensor], own: Mapping[str, Tensor], network: str) -> None:
-    """Compare names and shapes of weights.
-
-    Raises:
-        FERError: If they differ; it names the first that does.
-    """
+    """An FERError if names or shapes of weights differ; it names the first that does."""
     theirs = {name: tuple(value.shape) for name, value in given.items()}
     ours = {name: tuple(value.shape) for name, value in own.items()}
     for name in ours | theirs:

@@ -41,7 +41,9 @@ def load_into(network: nn.Module, path: str | os.PathLike[str], class_names: Seq
         shared = [label for label in class_names if label in known_classes]
         for name in _layer(network, last=True) & set(given):
             if given[name].shape[1:] == own[name].shape[1:]:
-                given[name] = _class_by_class(given[name], known_classes, own[name], class_names)
+                rows = dict(zip(class_names, own[name], strict=False))
+                rows |= dict(zip(known_classes, given[name], strict=False))
+                given[name] = torch.stack([rows[label] for label in class_names])
         if not shared:
             given = {name: value for name, value in given.items() if name not in _layer(network, last=True)}
     adapted = [name for name in _layer(network, last=False) & set(given) if _other_channels(given[name], own[name])]
@@ -84,12 +86,6 @@ def _layer(network: nn.Module, last: bool) -> set[str]:
     kinds = nn.Linear | nn.Conv2d if last else nn.Conv2d
     layers = [layer for layer in network.named_modules() if isinstance(layer[1], kinds)]
     return {f"{name}.{x}" for name, layer in layers[-1 if last else 0 :][:1] for x, _ in layer.named_parameters()}
-
-
-def _class_by_class(given: Tensor, known: Sequence[str], own: Tensor, class_names: Sequence[str]) -> Tensor:
-    """The rows of `given`, one for each of `known`, where `class_names` has them; elsewhere the own ones."""
-    rows = [given[known.index(label)] if label in known else own[row] for row, label in enumerate(class_names)]
-    return torch.stack(rows)
 
 
 def _other_channels(given: Tensor, own: Tensor) -> bool:

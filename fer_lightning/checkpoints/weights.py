@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import safetensors
@@ -26,7 +27,7 @@ def save_weights(
         for name, value in network.items()
     }
     with replacing(path, "wb") as stream:
-        stream.write(save(tensors, {KEY: json.dumps(info.portable().to_dict())}))
+        stream.write(save(tensors, {KEY: json.dumps(replace(info, config="").to_dict())}))
 
 
 def read_weights(path: str | os.PathLike[str]) -> tuple[CheckpointInfo, dict[str, Tensor]]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from fer_lightning.checkpoints.compatibility import GONE, RENAMED, RETHOUGHT, put, upgraded_config
-from fer_lightning.cli.words import UsageError, nearest, take
+from fer_lightning.cli.commands import UsageError, nearest, take
 
 _PACKAGE = Path(__file__).parents[1]
 FOLDER = next(
@@ -38,9 +38,6 @@ def layers(words: Sequence[str], tell: Callable[[str], object]) -> tuple[list[La
     """The configurations that a command line names, each to be laid over those before it, and all other words.
 
     Options under names of an earlier version are one more configuration, the last one; `tell` takes a line for each.
-
-    Raises:
-        UsageError: If a file is not there, or holds no settings.
     """
     given, others = take(words, "--config|-c")
     found = [_layer(name, tell) for name in given.get("config", [])]
@@ -57,7 +54,7 @@ def layers(words: Sequence[str], tell: Callable[[str], object]) -> tuple[list[La
 
 
 def _layer(given: str, tell: Callable[[str], object]) -> Layer:
-    """A file, here or in the package, or settings written out on the command line."""
+    """A file, here or in the package, or settings written out on the command line; else a UsageError."""
     known = recipes()
     name = given.removeprefix("configs/").removeprefix("overlays/").removesuffix(".yaml")
     path = Path(given) if os.path.isfile(given) else known.get(name)

@@ -9,12 +9,13 @@ from typing import Any, Literal
 import numpy as np
 import yaml
 
-from fer_lightning.errors import FERError
+from fer_lightning.errors import FERError, check_range
 from fer_lightning.evaluation.measures import MEASURES
 from fer_lightning.evaluation.predictions import joined, read_predictions
 from fer_lightning.files import replace_text
 from fer_lightning.program import run_in_process
 from fer_lightning.reports.evaluation import evaluate
+from fer_lightning.reports.page import filled, json_text
 
 
 def crossval(
@@ -47,10 +48,8 @@ def crossval(
     Raises:
         FERError: If a fold fails or the options differ from those of the folds that are done.
     """
-    if folds < 2 or seeds < 1:
-        raise FERError(
-            f"Invalid value for --folds or --seeds. Expected 2 and 1 or more. Received: {folds} and {seeds}."
-        )
+    check_range("--folds", folds, 2)
+    check_range("--seeds", seeds, 1)
     folder = Path(runs_dir) / name
     _same_options(folder, [*options, "--folds", str(folds)])
     verb = "test" if subset == "testing" else "validate"
@@ -76,8 +75,8 @@ def crossval(
     if subset == "testing":
         _combined_report(folder, folds, content)
     path = folder / ("crossval.json" if subset == "testing" else "crossval-validation.json")
-    replace_text(path, json.dumps(content, indent=2) + "\n")
-    print(_table(content), f"Written to {path}", sep="\n", flush=True)
+    replace_text(path, json_text(content))
+    print(filled("crossval.txt", content=content, path=path), end="", flush=True)
     return content
 
 
@@ -126,12 +125,3 @@ def _combined_report(folder: Path, folds: int, content: dict[str, Any]) -> None:
     print(f"\nAll folds together, seed 0 ({config['data']['split']} folds)")
     about = {"subset": f"all {folds} folds'", "how": report["how"], "crossval": content}
     evaluate(together, counts / counts.sum(), Path(report["image_dir"]), folder / "test", about)
-
-
-def _table(content: dict[str, Any]) -> str:
-    title = f"{content['folds']} folds, {content['seeds']} seeds"
-    lines = ["", f"{title:<30}" + "".join(f"{head:>9}" for head in ("mean", "sd", "lowest", "highest", "baseline"))]
-    for name, row in content["metrics"].items():
-        figures = [*row.values(), content["baseline"][name]]
-        lines.append(f"{name:<30}" + "".join(f"{'-' if x is None else format(x, '.4f'):>9}" for x in figures))
-    return "\n".join(lines)

@@ -6,19 +6,13 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
-from fer_lightning.cli.commands import Command
+from fer_lightning.cli.commands import Command, take
 from fer_lightning.cli.parser import OneMessage
-from fer_lightning.cli.words import take
 from fer_lightning.program import program
 
 
 def run(command: Command, words: Sequence[str]) -> None:
-    """Run a verb with the words behind it.
-
-    Raises:
-        FERError: After a user's mistake.
-        SystemExit: With status 1 if what it found is `failed`.
-    """
+    """Run a verb with the words behind it; the process ends with status 1 if what it found is `failed`."""
     parser, function = parser_of(command)
     if "--help_all" in words:
         parser.print_help()

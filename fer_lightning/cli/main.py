@@ -7,8 +7,7 @@ import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
-from fer_lightning.cli.commands import OLD_VERBS, VERBS
-from fer_lightning.cli.words import UsageError, nearest
+from fer_lightning.cli.commands import OLD_VERBS, VERBS, UsageError, nearest
 from fer_lightning.errors import FERError
 from fer_lightning.program import program
 from fer_lightning.version import __version__
@@ -56,7 +55,15 @@ def main(args: Sequence[str] | None = None) -> None:
         print(VERBS[verb].page, end="")
         return
     try:
-        _run(verb, words)
+        _keep_quiet()
+        if VERBS[verb].entry:
+            from fer_lightning.cli import functions
+
+            functions.run(VERBS[verb], words)
+        else:
+            from fer_lightning.cli import trainer
+
+            trainer.run(verb, words)
     except UsageError as error:
         _fail(f"{error}\nAll options: {program()} {verb} --help_all")
     except FERError as error:
@@ -72,19 +79,14 @@ def main(args: Sequence[str] | None = None) -> None:
         _fail(f"{error.strerror}: '{error.filename}'" if error.filename else str(error))
 
 
-def _run(verb: str, words: list[str]) -> None:
-    rank_zero = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-    rank_zero.addFilter(lambda record: not record.getMessage().lstrip().startswith(_ADVERTISEMENTS))
+def _keep_quiet() -> None:
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_advertisement)
     for message in _WARNINGS:
         warnings.filterwarnings("ignore", message=message)
-    if VERBS[verb].entry:
-        from fer_lightning.cli import functions
 
-        functions.run(VERBS[verb], words)
-    else:
-        from fer_lightning.cli import trainer
 
-        trainer.run(verb, words)
+def _is_no_advertisement(record: logging.LogRecord) -> bool:
+    return not record.getMessage().lstrip().startswith(_ADVERTISEMENTS)
 
 
 def _overview() -> str:

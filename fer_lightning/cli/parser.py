@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
 
-from fer_lightning.cli.words import UsageError, nearest
+from fer_lightning.cli.commands import UsageError, nearest
 from fer_lightning.errors import FERError
 
 
@@ -41,12 +41,9 @@ class OneMessage(ArgumentParser):
             raise
 
     def check_options(self, words: Sequence[str], also: Collection[str] = ()) -> None:
-        """Make sure that the options on a command line exist, before anything is read; `also` may be meant as well.
+        """Refuse options that do not exist with a UsageError, before anything is read; `also` may be meant as well.
 
         What stands beneath an option that takes a class is left to the parser of that class.
-
-        Raises:
-            UsageError: If one does not exist.
         """
         names = [word.partition("=")[0] for word in words if word.startswith("--") and word != "--"]
         self._check([name[2:].removesuffix("+") for name in names if " " not in name], also=also)

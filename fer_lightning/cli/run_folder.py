@@ -9,13 +9,9 @@ from fer_lightning.errors import FERError
 
 
 def take_folder(path: Path, resume: bool) -> FileLock:
-    """Hold a run's folder for this process alone; unless this resumes, keep an earlier run under another name.
+    """Hold a run's folder for this process alone, until the lock is released, or refuse.
 
-    Returns:
-        What holds it, until it is released.
-
-    Raises:
-        FERError: If it cannot be made, or another process holds it.
+    Unless this resumes, an earlier run is kept under another name.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -22,12 +22,10 @@ from fer_lightning.checkpoints.atomic_io import AtomicCheckpointIO
 from fer_lightning.checkpoints.compatibility import put
 from fer_lightning.checkpoints.reading import find_checkpoint, saved_settings
 from fer_lightning.checkpoints.weights import SUFFIX
-from fer_lightning.cli.commands import VERBS
+from fer_lightning.cli.commands import VERBS, take
 from fer_lightning.cli.configs import DEFAULT, layers
-from fer_lightning.cli.monitors import check_monitors
 from fer_lightning.cli.parser import OneMessage
 from fer_lightning.cli.run_folder import take_folder
-from fer_lightning.cli.words import take
 from fer_lightning.data.data_info import DataInfo
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.summary import describe
@@ -42,6 +40,7 @@ from fer_lightning.training.callbacks.resumable_early_stopping import ResumableE
 from fer_lightning.training.callbacks.run_summary import RunSummary
 from fer_lightning.training.callbacks.save_run_config import SaveRunConfig
 from fer_lightning.training.classifier import ExpressionClassifier
+from fer_lightning.training.metrics import LOGGED
 from fer_lightning.training.precision import fastest_precision
 
 
@@ -140,7 +139,7 @@ class FERCommandLine(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Settle the run's folder; check what is monitored."""
         if self.subcommand == "fit":
-            check_monitors(self.config[self.subcommand])
+            _check_monitors(self.config[self.subcommand])
         self.run_dir = Path(self._get(self.config, "runs_dir")) / self._get(self.config, "name")
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Any]) -> Trainer:
@@ -176,14 +175,10 @@ class FERCommandLine(LightningCLI):
             self.model.distillation.prepare(self.model.data_info)
         self.model.make_optimizer()
         self._prepare()
-        if not self._get(self.config, "trainer").fast_dev_run:
-            self._take_folder()
-
-    @rank_zero_only
-    def _take_folder(self) -> None:
-        path = self._get(self.config, "ckpt_path")
-        within = path is not None and self.run_dir.resolve() in Path(path).resolve().parents
-        self._lock = take_folder(self.run_dir, resume=within)
+        if self.trainer.is_global_zero and not self._get(self.config, "trainer").fast_dev_run:
+            path = self._get(self.config, "ckpt_path")
+            within = path is not None and self.run_dir.resolve() in Path(path).resolve().parents
+            self._lock = take_folder(self.run_dir, resume=within)
 
     def after_fit(self) -> None:
         """Let the run's folder go."""
@@ -216,6 +211,28 @@ _LOST_PEER = ("Connection reset by peer", "Connection closed by peer", "Broken p
 """What gloo and NCCL say when a process they talk to is gone."""
 
 
+def _check_monitors(config: Any) -> None:
+    """Make sure that what a `fit` follows is there; set each `mode` to the direction in which it improves."""
+    for option in ("early_stopping", "checkpoint_best"):
+        monitor = config[option].monitor
+        if monitor not in LOGGED:
+            raise FERError(
+                f"Invalid value for --{option}.monitor. Expected one of {', '.join(LOGGED)}. Received: {monitor}."
+            )
+        if monitor.startswith("val_") and config.trainer.limit_val_batches == 0:
+            raise FERError(
+                f"--{option}.monitor {monitor} needs validation, but --trainer.limit_val_batches is 0. Expected "
+                "validation, or train_loss or train_acc for both monitors."
+            )
+        config[option].mode = "min" if monitor.endswith("_loss") else "max"
+    best = config.checkpoint_best
+    if best.save_top_k != 1 and "{" not in (best.filename or ""):
+        raise FERError(
+            f"Invalid value for --checkpoint_best.save_top_k. Expected 1, as '{best.filename}.ckpt' is one file. "
+            f"Received: {best.save_top_k}. More need a name of their own: --checkpoint_best.filename '{{epoch}}'."
+        )
+
+
 def _data_module(class_path: str) -> type[LightningDataModule]:
     """A data module of the user's own, which can say what is in it."""
     module, _, name = class_path.rpartition(".")
@@ -232,12 +249,7 @@ def _data_module(class_path: str) -> type[LightningDataModule]:
 
 
 def run(verb: str, words: Sequence[str]) -> None:
-    """Run one of Lightning's verbs (`fit`, `validate` or `test`) with the words behind it.
-
-    Raises:
-        FERError: After a user's mistake.
-        SystemExit: With status 143 after SIGTERM.
-    """
+    """Run one of Lightning's verbs (`fit`, `validate` or `test`) with the words behind it; status 143 after SIGTERM."""
     named, words = take(words, "--data_module")
     try:
         FERCommandLine(

@@ -23,7 +23,7 @@ from fer_lightning.data.sampling import EvaluationSampler, TrainingSampler
 from fer_lightning.data.sources import DataSource
 from fer_lightning.data.splits import IDENTITY_PATTERN, TESTING, TRAINING, Split, SplitRule
 from fer_lightning.data.subsets import Subsets, chosen_sources
-from fer_lightning.errors import FERError
+from fer_lightning.errors import check_range
 from fer_lightning.seeding import seed_step
 
 
@@ -122,10 +122,9 @@ class FERDataModule(LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        sizes = ("batch_size", batch_size, 1), ("eval_batch_size", eval_batch_size, 1), ("num_workers", num_workers, 0)
-        for name, value, least in sizes:
-            if value is not None and value < least:
-                raise FERError(f"Invalid value for --data.{name}. Expected {least} or more. Received: {value}.")
+        check_range("--data.batch_size", batch_size, 1)
+        check_range("--data.eval_batch_size", eval_batch_size, 1)
+        check_range("--data.num_workers", num_workers or 0, 0)
         self.license, self.sampling, self.seed = license, sampling or BalancedSampling(), seed
         self.augmentation = Augmentation() if augmentation is None else augmentation
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size

@@ -115,8 +115,7 @@ def export(
 def check_parity(original: ExpressionModel, written: Path, half: bool, trusted: Collection[str] = ()) -> str:
     """Compare a file's answers with the original's on 64 smooth random images; the largest difference, in a sentence.
 
-    Raises:
-        FERError: If they differ by more than `TOLERANCE` for weights in half precision, or not.
+    An FERError if it is more than `TOLERANCE` for weights in half precision, or not.
     """
     copy = open_model(written, device="cpu", trusted=trusted)
     spec = original.input_spec

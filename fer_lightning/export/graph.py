@@ -49,7 +49,7 @@ class DeployedModel(nn.Module):
 def write_graph(model: ExpressionModel, info: CheckpointInfo, path: Path) -> None:
     """Write a .pt2 or .onnx file. What it says is that its answers are for the prior that they are moved to."""
     deployed = DeployedModel(model)
-    said = replace(info.portable(), learned_prior=tuple(model.effective_prior), class_prior="training")
+    said = replace(info, config="", learned_prior=tuple(model.effective_prior), class_prior="training")
     about = json.dumps(said.to_dict())
     side = model.input_spec.image_size
     example = (torch.zeros(2, side + 5, side + 9, 3, dtype=torch.uint8),)

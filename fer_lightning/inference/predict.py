@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from fer_lightning.checkpoints.reading import find_checkpoint
 from fer_lightning.cores import available_cpus
-from fer_lightning.errors import FERError
+from fer_lightning.errors import FERError, check_range
 from fer_lightning.inference.annotate import Annotations, Timeline
 from fer_lightning.inference.explain import Explanations
 from fer_lightning.inference.frames import Frame, Look, expected, look
@@ -83,8 +83,7 @@ def predict(
         raise FERError("predict needs a checkpoint. Expected --ckpt_path best, last, pretrained or a file.")
     if not input:
         raise FERError("predict needs something to look at. Expected --input with images, videos or folders of them.")
-    if frame_stride < 1:
-        raise FERError(f"Invalid value for --frame_stride. Expected 1 or more. Received: {frame_stride}.")
+    check_range("--frame_stride", frame_stride, 1)
     if (fps is not None and fps <= 0) or smooth < 0:
         raise FERError(f"--fps must be above 0 and --smooth at least 0. Received: {fps} and {smooth}.")
     sources = list_sources(input)
@@ -113,7 +112,8 @@ def predict(
         "videos": {"frame_stride": frame_stride, "fps": fps, "smooth": smooth},
     }
     writer = RowWriter(output, names, settings)
-    extras: list[Annotations | Timeline | Explanations] = []
+    counts = _Counts("" if output == "-" else f" Written to {output}")
+    extras: list[_Extra] = [counts]
     extras += [Annotations(annotate, names, lengths[videos[0]][1] if videos else 25.0)] if annotate else []
     extras += [Timeline(timeline, names)] if timeline else []
     extras += [Explanations(explain, recognizer.model)] if explain else []
@@ -126,9 +126,8 @@ def predict(
     total = sum(lengths[source][0] if source in lengths else 1 for source in left)
     answered = map(Tracks(smooth).follow, recognizer.answer(look(left, how, workers)))
     frames = tqdm(answered, total=total, desc="Predicting", unit=" images", delay=1, leave=False)
-    counts = _Counts()
-    interrupted = _work(recognizer, frames, writer, [*extras, counts])
-    said = counts.said("" if output == "-" else f" Written to {output}") + [extra.close() for extra in extras]
+    interrupted = _work(recognizer, frames, writer, extras)
+    said = [extra.close() for extra in extras]
     if target_risk is not None:
         threshold = recognizer.threshold
         reach = f"below a confidence of {threshold:.3f}" if threshold <= 1 else "as no confidence reaches it"
@@ -144,7 +143,8 @@ def predict(
 class _Counts:
     """How many frames and faces there were, and how often each answer was given."""
 
-    def __init__(self) -> None:
+    def __init__(self, where: str) -> None:
+        self.where = where
         self.frames = self.failed = self.faceless = 0
         self.labels: Counter[str] = Counter()
 
@@ -154,13 +154,13 @@ class _Counts:
         self.faceless += not frame.error and not expressions
         self.labels.update(said.label for said in expressions)
 
-    def said(self, where: str) -> list[str]:
+    def close(self) -> str:
         """What there was, and what was found, the most frequent first."""
         said = f"{self.labels.total():,} faces in {self.frames:,} images"
         said += f", {self.faceless:,} without a face" if self.faceless else ""
         said += f", {self.failed:,} unreadable" if self.failed else ""
         labels = ", ".join(f"{label} {count:,}" for label, count in self.labels.most_common())
-        return [f"{said}.{where}", *([f"Found: {labels}"] if labels else [])]
+        return f"{said}.{self.where}" + (f"\nFound: {labels}" if labels else "")
 
 
 _Extra = _Counts | Annotations | Timeline | Explanations

@@ -16,7 +16,7 @@ from torch import Tensor
 from fer_lightning.cores import available_cpus
 from fer_lightning.data.face_crop import Face
 from fer_lightning.data.input_spec import eight_bits, upright
-from fer_lightning.errors import FERError
+from fer_lightning.errors import FERError, check_range
 from fer_lightning.inference.frames import Frame, Look, look
 from fer_lightning.inference.model import find_device, open_model
 from fer_lightning.inference.sources import Source
@@ -112,14 +112,12 @@ class ExpressionRecognizer:
         framing = spec.faces if faces == "auto" else faces
         self.input_spec = replace(spec, faces=framing, detector=spec.detector if detector is None else detector)
         self.input_spec.need_detector()
-        if batch_size < 1:
-            raise FERError(f"Invalid value for --batch_size. Expected 1 or more. Received: {batch_size}.")
+        check_range("--batch_size", batch_size, 1)
         self.batch_size, self.workers = batch_size, available_cpus() if workers is None else workers
 
     def _threshold(self, target_risk: float, moved: bool) -> float:
         """The confidence from which at most a fraction `target_risk` of the answers on validation images was wrong."""
-        if not 0 <= target_risk <= 1:
-            raise FERError(f"Invalid value for --target_risk. Expected a number from 0 to 1. Received: {target_risk}.")
+        check_range("--target_risk", target_risk, 0, 1)
         if not self.model.risk_curve:
             raise FERError("--target_risk needs a checkpoint that was trained with a validation subset of its own.")
         if moved:

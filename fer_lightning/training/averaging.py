@@ -9,13 +9,9 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 @torch.no_grad()
 def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
-    """Move an average of weights and buffers towards a network (arXiv 1703.01780, section 2).
+    """Move an average of weights and buffers, in place, towards a network (arXiv 1703.01780, section 2).
 
-    Args:
-        average: Changed in place; a copy of the network's structure.
-        network: Where it moves to.
-        decay: What remains of the average; less in the first steps, and nothing in the first.
-        step: Number of the step that was just taken, from 0.
+    `decay` is what remains of it; less in the first steps, and nothing in step 0.
     """
     means, values = ([*chain(module.parameters(), module.buffers())] for module in (average, network))
     pairs = list(zip(means, values, strict=True))

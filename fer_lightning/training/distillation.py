@@ -5,7 +5,7 @@ from torch import Tensor
 
 from fer_lightning.checkpoints.reading import find_checkpoint, load_model
 from fer_lightning.data.data_info import DataInfo
-from fer_lightning.errors import FERError
+from fer_lightning.errors import FERError, check_range
 from fer_lightning.model.expression_model import ExpressionModel
 
 
@@ -24,8 +24,7 @@ class Distillation:
     """
 
     def __init__(self, teacher: str, weight: float = 0.3) -> None:
-        if not 0 <= weight <= 1:
-            raise FERError(f"Invalid value for --model.distillation.weight. Expected 0 to 1. Received: {weight}.")
+        check_range("--model.distillation.weight", weight, 0, 1)
         self.teacher, self.weight = teacher, weight
         self._model: ExpressionModel | None = None
 

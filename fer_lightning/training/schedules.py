@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR
 
 from fer_lightning.data.data_info import TrainingData
-from fer_lightning.errors import FERError
+from fer_lightning.errors import FERError, check_range
 
 
 class WarmupCosine(LRScheduler):
@@ -25,8 +25,7 @@ class WarmupCosine(LRScheduler):
     interval = "step"
 
     def __init__(self, optimizer: Optimizer, warmup: float = 0.1) -> None:
-        if not 0 <= warmup <= 1:
-            raise FERError(f"Invalid value for --model.lr_scheduler.warmup. Expected 0 to 1. Received: {warmup}.")
+        check_range("--model.lr_scheduler.warmup", warmup, 0, 1)
         self.warmup, self._steps = warmup, 1
         super().__init__(optimizer)
 

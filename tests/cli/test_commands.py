@@ -11,9 +11,8 @@ import yaml
 from jsonargparse import Namespace
 
 from fer_lightning.cli import functions, trainer
-from fer_lightning.cli.commands import OLD_VERBS, VERBS, Command
+from fer_lightning.cli.commands import OLD_VERBS, VERBS, Command, take
 from fer_lightning.cli.configs import DEFAULT, recipes
-from fer_lightning.cli.words import take
 
 FUNCTIONS = [command for command in VERBS.values() if command.entry]
 TRAINING = [command for command in VERBS.values() if not command.entry]

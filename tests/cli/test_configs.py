@@ -7,8 +7,8 @@ import csv
 import pytest
 import yaml
 
+from fer_lightning.cli.commands import UsageError
 from fer_lightning.cli.configs import DEFAULT, layers, recipes
-from fer_lightning.cli.words import UsageError
 from tests.conftest import PROJECT, run, run_here
 
 CONFIGS = sorted(path.relative_to(PROJECT / "configs").as_posix() for path in (PROJECT / "configs").rglob("*.yaml"))

@@ -13,13 +13,10 @@ from fer_lightning.training.metrics import RUNNING_LOSS
 
 
 class EpochMetricsCSV(Callback):
-    """Writes `metrics.csv`: one row an epoch with every logged figure.
+    """Writes a file `metrics.csv`: one row an epoch with every logged figure.
 
     The rows travel in the checkpoint, so a resumed run continues the table where its checkpoint stands, without gaps
     and without repeats.
-
-    Args:
-        path: The file to write.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

@@ -21,11 +21,7 @@ from fer_lightning.training.classifier import ExpressionClassifier
 
 
 class EvaluationReport(Callback):
-    """Writes `<folder>/test/` or `<folder>/validate/`: report.html, metrics.json and predictions.csv.
-
-    Args:
-        folder: The run's folder.
-    """
+    """Writes `test/` or `validate/` in a run's folder: report.html, metrics.json and predictions.csv."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)

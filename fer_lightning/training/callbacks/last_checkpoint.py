@@ -12,7 +12,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
 from fer_lightning.checkpoints.atomic_io import put_same
-from fer_lightning.errors import FERError
+from fer_lightning.errors import check_range
 
 
 class LastCheckpoint(Checkpoint):
@@ -34,9 +34,8 @@ class LastCheckpoint(Checkpoint):
     """Where `last.ckpt` is written; the command line sets it to the run's folder."""
 
     def __init__(self, every_n_minutes: float = 5.0, every_n_steps: int = 0) -> None:
-        for name, value in (("every_n_minutes", every_n_minutes), ("every_n_steps", every_n_steps)):
-            if value < 0:
-                raise FERError(f"Invalid value for --checkpoint_last.{name}. Expected 0 or more. Received: {value}.")
+        check_range("--checkpoint_last.every_n_minutes", every_n_minutes, 0)
+        check_range("--checkpoint_last.every_n_steps", every_n_steps, 0)
         self.every_n_minutes, self.every_n_steps = every_n_minutes, every_n_steps
         self._saved = 0.0
         self._asked_to_stop = False

@@ -12,9 +12,6 @@ class PerStepSeed(Callback):
 
     Dropout and the like are then a function of the step alone: a resumed run draws what the uninterrupted one drew,
     whatever was drawn in between.
-
-    Args:
-        seed: Draws other numbers.
     """
 
     def __init__(self, seed: int) -> None:

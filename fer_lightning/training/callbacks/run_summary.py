@@ -22,9 +22,7 @@ from fer_lightning.training.classifier import ExpressionClassifier
 class RunSummary(Callback):
     """Says at the start what is trained on, and at the end what came out and how to go on.
 
-    Args:
-        folder: The run's folder.
-        chosen: Whether the precision was chosen by the machine and not by the user.
+    `chosen` says that the precision was chosen by the machine and not by the user.
     """
 
     def __init__(self, folder: str | os.PathLike[str], chosen: bool = False) -> None:

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
 from fer_lightning.data.data_info import TrainingData
-from fer_lightning.errors import FERError
+from fer_lightning.errors import FERError, check_range
 
 
 class CrossEntropy(nn.Module):
@@ -30,8 +30,8 @@ class CrossEntropy(nn.Module):
 
     def __init__(self, label_smoothing: float = 0.0, logit_adjustment: float = 0.0) -> None:
         super().__init__()
-        check_range("label_smoothing", label_smoothing, 0.999)
-        check_range("logit_adjustment", logit_adjustment, 10.0)
+        check_range("--model.loss.label_smoothing", label_smoothing, 0, 0.999)
+        check_range("--model.loss.logit_adjustment", logit_adjustment, 0, 10)
         self.label_smoothing, self.logit_adjustment = label_smoothing, logit_adjustment
         self.needs_counts = logit_adjustment > 0
         self._target_prior: list[float] = []
@@ -85,9 +85,3 @@ class CrossEntropy(nn.Module):
     def weighted_prior(self, prior: Tensor) -> Tensor:
         """What label smoothing makes of the frequencies of the targets, both float `(classes,)`; not added up to 1."""
         return prior * (1 - self.label_smoothing) + self.label_smoothing / len(prior)
-
-
-def check_range(name: str, value: float, top: float) -> None:
-    """Raise an FERError if a value is below 0 or above `top`."""
-    if not 0 <= value <= top:
-        raise FERError(f"Invalid value for --model.loss.{name}. Expected 0 to {top:g}. Received: {value}.")

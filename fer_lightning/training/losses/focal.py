@@ -2,7 +2,8 @@
 
 from torch import Tensor
 
-from fer_lightning.training.losses.cross_entropy import CrossEntropy, check_range
+from fer_lightning.errors import check_range
+from fer_lightning.training.losses.cross_entropy import CrossEntropy
 
 
 class FocalLoss(CrossEntropy):
@@ -17,7 +18,7 @@ class FocalLoss(CrossEntropy):
 
     def __init__(self, gamma: float = 2.0, **options: float) -> None:
         super().__init__(**options)
-        check_range("gamma", gamma, 10.0)
+        check_range("--model.loss.gamma", gamma, 0, 10)
         self.gamma = gamma
 
     def weigh(self, terms: Tensor, log_probabilities: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fer_lightning.cli.words import UsageError, nearest, take
+from fer_lightning.cli.commands import UsageError, nearest, take
 
 
 def test_what_is_not_taken_stays_as_it_is_and_in_order():
