@@ -12,7 +12,7 @@ from torch.nn.functional import one_hot
 from torchvision.transforms import v2
 
 from fer_lightning.data.batches import Batch
-from fer_lightning.errors import FERError, check_range
+from fer_lightning.errors import FERError
 
 _TOPS = {"rotation": 180.0, "scale": 0.9, "blur": 0.2, "mixup": 100.0, "cutmix": 100.0}
 
@@ -79,7 +79,10 @@ class Augmentation(nn.Module):
         self.strengths = {"rotation": rotation, "scale": scale, "shift": shift, "brightness": brightness}
         self.strengths |= {"contrast": contrast, "blur": blur, "noise": noise, "erasing": erasing}
         for name, value in (self.strengths | {"cooldown": cooldown, "mixup": mixup, "cutmix": cutmix}).items():
-            check_range(f"--data.augmentation.{name}", value, 0, _TOPS.get(name, 1))
+            top = _TOPS.get(name, 1.0)
+            if not 0 <= value <= top:
+                expected = f"Expected 0 to {top:g}. Received: {value}."
+                raise FERError(f"Invalid value for --data.augmentation.{name}. {expected}")
         if any(size < 1 for size in progressive_sizes):
             expected = f"Expected 1 or more pixels. Received: {list(progressive_sizes)}."
             raise FERError(f"Invalid value for --data.augmentation.progressive_sizes. {expected}")

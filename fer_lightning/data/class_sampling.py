@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor
 
-from fer_lightning.errors import check_range
+from fer_lightning.errors import FERError
 
 
 class ClassSampling(ABC):
@@ -36,7 +36,8 @@ class BalancedSampling(ClassSampling):
     """
 
     def __init__(self, strength: float = 0.0) -> None:
-        check_range("--data.sampling.strength", strength, 0, 1)
+        if not 0 <= strength <= 1:
+            raise FERError(f"Invalid value for --data.sampling.strength. Expected 0 to 1. Received: {strength}.")
         self.strength = strength
 
     def draws(self, counts: Tensor) -> Tensor | None:

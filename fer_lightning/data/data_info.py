@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from fer_lightning.data.input_spec import InputSpec
@@ -38,9 +39,14 @@ class TrainingData:
     leakage_fingerprint: tuple[str, ...] = ()
     validates_on_test: bool = False
 
+    def to_dict(self) -> dict[str, Any]:
+        """In the plain values that a checkpoint can hold: lists for tuples."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainingData:
-        """From the plain values of a checkpoint, with lists for tuples."""
+        """What `to_dict` gave."""
         given: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in values.items()}
         return cls(**given)
 
@@ -58,3 +64,14 @@ class DataInfo:
     class_names: tuple[str, ...] = EXPRESSIONS
     input_spec: InputSpec = field(default_factory=InputSpec)
     training: TrainingData = TrainingData()
+
+    def to_dict(self) -> dict[str, Any]:
+        """In plain values, as `TrainingData.to_dict`."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> DataInfo:
+        """What `to_dict` gave."""
+        training = TrainingData.from_dict(values.get("training", {}))
+        return cls(tuple(values["class_names"]), InputSpec(**values["input_spec"]), training)

