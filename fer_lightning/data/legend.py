@@ -7,7 +7,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import compress
 from pathlib import Path
 from typing import Literal
 
@@ -102,17 +101,22 @@ class Legend:
         labels = place[self.labels]
         return replace(self, labels=labels, class_names=tuple(class_names), class_rows=class_rows, votes=votes)
 
-    def take(self, keep: np.ndarray) -> Legend:
-        """The legend of the rows that a bool `(n,)` says."""
+    def take(self, rows: np.ndarray) -> Legend:
+        """The legend of some rows, in their order: int `(m,)`, their numbers, or bool `(n,)`, whether they are wanted."""
+        numbers = np.arange(len(self))[rows].tolist()
+
+        def chosen(values: list[str]) -> list[str]:
+            return [values[number] for number in numbers]
+
         return replace(
             self,
-            images=list(compress(self.images, keep)),
-            labels=self.labels[keep],
-            users=list(compress(self.users, keep)),
-            ranks=self.ranks[keep],
-            declared=self.declared[keep] if self.declared is not None else None,
-            identities=list(compress(self.identities, keep)) if self.identities is not None else None,
-            votes=self.votes[keep] if self.votes is not None else None,
+            images=chosen(self.images),
+            labels=self.labels[rows],
+            users=chosen(self.users),
+            ranks=self.ranks[rows],
+            declared=self.declared[rows] if self.declared is not None else None,
+            identities=chosen(self.identities) if self.identities is not None else None,
+            votes=self.votes[rows] if self.votes is not None else None,
         )
 
     def vote_distribution(self, rows: np.ndarray) -> np.ndarray:
