@@ -102,7 +102,7 @@ class Legend:
         return replace(self, labels=labels, class_names=tuple(class_names), class_rows=class_rows, votes=votes)
 
     def take(self, rows: np.ndarray) -> Legend:
-        """The legend of some rows, in their order: int `(m,)`, their numbers, or bool `(n,)`, whether they are wanted."""
+        """The legend of some rows, in their order: int `(m,)`, their numbers, or bool `(n,)`, those to keep."""
         numbers = np.arange(len(self))[rows].tolist()
 
         def chosen(values: list[str]) -> list[str]:
