@@ -25,41 +25,24 @@ Conflicts = Literal["error", "drop", "keep"]
 
 @dataclass(frozen=True)
 class Legend:
-    """The checked rows of a legend, one entry an image and label; `n` rows, `c` classes.
+    """The checked rows of a legend, one entry an image and label; `n` rows, `c` classes."""
 
-    Attributes:
-        path: The file or folder that was read.
-        image_dir: The folder that `images` are relative to.
-        images: `n` image names, with forward slashes, each an existing file inside `image_dir`.
-        labels: int64 `(n,)`, index into `class_names`.
-        class_names: `c` names; alphabetical unless a class list was given.
-        users: `n` values of the `user.id` column: who labelled the image.
-        ranks: int64 `(n,)`, how many rows of the same class stand above this one in the file, repeats included.
-        class_rows: int64 `(c,)`, rows of each class in the file, repeats included.
-        declared: int8 `(n,)`, index into `SUBSETS` from the `split` column, or None without that column.
-        identities: `n` values of the `identity` column, or None without that column.
-        votes: float32 `(n, c)`, annotators' votes for each class, or None without vote columns.
-        warnings: What was mended while reading, one sentence each.
-        spellings: The labels as they are written in the file.
-        repeated: Images with more than one row under the same label, once for each row too many.
-        conflicting: Images under several labels, with those labels.
-    """
-
-    path: Path
-    image_dir: Path
-    images: list[str]
-    labels: np.ndarray
-    class_names: tuple[str, ...]
-    users: list[str]
-    ranks: np.ndarray
-    class_rows: np.ndarray
-    declared: np.ndarray | None
-    identities: list[str] | None
-    votes: np.ndarray | None
-    warnings: tuple[str, ...]
-    spellings: tuple[str, ...] = ()
-    repeated: tuple[str, ...] = ()
-    conflicting: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    path: Path  # the file or folder that was read
+    image_dir: Path  # the folder that `images` are relative to
+    images: list[str]  # `n` names, with forward slashes, each an existing file inside `image_dir`
+    labels: np.ndarray  # int64 `(n,)`, index into `class_names`
+    class_names: tuple[str, ...]  # `c` names; alphabetical unless a class list was given
+    users: list[str]  # `n` values of the `user.id` column: who labelled the image
+    ranks: np.ndarray  # int64 `(n,)`, how many rows of the same class stand above this one in the file, with repeats
+    class_rows: np.ndarray  # int64 `(c,)`, rows of each class in the file, with repeats
+    declared: np.ndarray | None  # int8 `(n,)`, index into `SUBSETS` from the `split` column; None without that column
+    identities: list[str] | None  # `n` values of the `identity` column; None without that column
+    votes: np.ndarray | None  # float32 `(n, c)`, annotators' votes for each class; None without vote columns
+    warnings: tuple[str, ...]  # what was mended while reading, one sentence each
+    spellings: tuple[str, ...] = ()  # the labels as they are written in the file
+    repeated: tuple[str, ...] = ()  # images with more rows under the same label, once for each row too many
+    conflicting: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # images under several labels, with those
+    problems: tuple[tuple[int, str], ...] = ()  # line and message of every row that cannot be used
 
     def __len__(self) -> int:
         return len(self.images)
