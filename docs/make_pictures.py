@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from fer_lightning import ExpressionRecognizer
-from fer_lightning.data.augmentation import Augmentation
+from fer_lightning.data.augmentation import Augmentation, Moment
 from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.data.sources.synthetic_face import draw_face
 from fer_lightning.inference.annotate import Timeline, annotated
@@ -38,7 +38,7 @@ def augmented_faces() -> Image.Image:
     shown = (("happiness", 0), ("fear", 4), ("anger", 2))
     faces = [draw_face(expression, (0, person), 0) for expression, person in shown]
     images = torch.from_numpy(np.stack([np.asarray(face) for face in faces])).permute(0, 3, 1, 2)
-    epochs = [images.float()] + [STRONG(images, torch.arange(len(faces)), seed=0, epoch=epoch) for epoch in range(7)]
+    epochs = [images.float()] + [STRONG(images, torch.arange(len(faces)), Moment(0, epoch)) for epoch in range(7)]
     sheet = torch.cat([torch.cat(list(epoch), 1) for epoch in epochs], 2)
     return Image.fromarray(sheet.round().to(torch.uint8).permute(1, 2, 0).numpy())
 

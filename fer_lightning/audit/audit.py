@@ -15,7 +15,7 @@ from fer_lightning.audit.findings import SEVERITIES, DataSet, Finding
 from fer_lightning.audit.writing import write_findings
 from fer_lightning.data.image_metadata import read_metadata
 from fer_lightning.data.legend import Legend, locate_legend
-from fer_lightning.data.sources.legend_csv import inspect_legend
+from fer_lightning.data.sources.legend_csv import read_legend
 from fer_lightning.data.sources.synthetic import synthetic_faces
 from fer_lightning.data.splits import IDENTITY_PATTERN, Split, SplitRule, make_split
 from fer_lightning.errors import FERError
@@ -95,14 +95,14 @@ def audit(
     started = time.monotonic()
     root = synthetic_faces() if data.root is None and data.legend is None else Path(data.root or ".")
     path, image_dir = locate_legend(root, data.legend, data.images)
-    legend, problems = inspect_legend(path, image_dir, data.classes)
+    legend = read_legend(path, image_dir, data.classes, strict=False)
     splits = _splits(legend, data)
     answers = [read_predictions(file) for file in predictions or ()]
     if ckpt_path is not None:
         answers += _of_checkpoint(ckpt_path, data.root)
     known = _of_legend(answers, legend) if answers else None
     metadata = read_metadata([image_dir / image for image in legend.images])
-    examined = DataSet(legend, problems, splits, data.split, metadata, data.image_size, known)
+    examined = DataSet(legend, splits, data.split, metadata, data.image_size, known)
     findings = [finding for check in CHECKS for finding in check(examined)]
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     write_findings(Path(output), examined, findings, time.monotonic() - started)

@@ -37,8 +37,6 @@ def check(data: DataSet) -> Iterator[Finding]:
             name,
             "serious" if across and name == "exact_duplicates" else "warning",
             f"{many(len(groups), 'group')} of images, {what}: {across} {_ACROSS}, {torn} with {_TORN}.",
-            "A test image that was trained on is not a test; two labels for one image cannot both be right.",
-            "Keep one of each: `fit --data.exclude duplicates.csv` leaves the others out of training.",
             ("images", "labels", "subsets", "note"),
             [(" = ".join(images), *rest) for images, *rest in described],
             {"groups": len(groups), "across_the_split": across, "different_labels": torn},

@@ -1,8 +1,10 @@
 """The two ends of a check: the data set that it looks at, the findings that it makes."""
 
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 from fer_lightning.data.image_metadata import ImageMetadata
@@ -16,13 +18,14 @@ SEVERITIES: tuple[Severity, ...] = ("serious", "warning", "info")
 """The gravest first: `serious` makes results wrong, `warning` makes them worse or harder to read, `info` is good to
 know."""
 
+_TEXTS = tomllib.loads(Path(__file__).with_name("findings.toml").read_text(encoding="utf-8"))
+
 
 @dataclass(frozen=True)
 class DataSet:
     """A data set as an audit sees it; `n` images."""
 
     legend: Legend  # its usable rows
-    problems: Sequence[tuple[int, str]]  # line and message of every row that cannot be used
     splits: Mapping[str, Split]  # under every rule that the legend allows
     rule: str  # the one that `fit` would use
     metadata: Sequence[ImageMetadata]  # `n`, of the image files
@@ -56,13 +59,17 @@ class Finding:
     name: str  # stable, for programs
     severity: Severity
     title: str  # what was found, in one sentence with its figures
-    meaning: str = ""  # for training and measuring
-    remedy: str = ""  # what to do
     columns: tuple[str, ...] = ()  # headings of `rows`
     rows: Sequence[tuple[str, ...]] = ()  # the details
     figures: dict[str, float] = field(default_factory=dict)  # the numbers in it, for programs
     exhibits: Sequence[Exhibit] = ()
     copies: Sequence[str] = ()  # images that training can do without, for duplicates.csv
+    meaning: str = ""  # for training and measuring; without it, that in findings.toml
+    remedy: str = ""  # what to do; without it, that in findings.toml
+
+    def __post_init__(self) -> None:
+        for name, text in _TEXTS.get(self.name, {}).items():
+            object.__setattr__(self, name, getattr(self, name) or text.format(**self.figures))
 
 
 def many(count: int, one: str, more: str | None = None) -> str:

@@ -25,14 +25,14 @@ def check(data: DataSet) -> Iterator[Finding]:
         "warning",
         f"{many(len(issues.rows), 'label')} of {examined:,} are in doubt; confident learning estimates that "
         f"{wrong:.0%} of all labels are wrong.",
-        "These images look like another class to networks that were not trained on them. Some are hard, not wrong: the "
-        f"networks' own accuracy here is {data.predictions.measures.right.mean():.1%}, and the weaker they are, the "
-        "more the estimate is too high.",
-        "Look at the images. Then give label_issues.csv back to `fit`: --data.exclude leaves these images out of "
-        "training and validation, --data.relabel takes the suggested labels there. The testing subset never changes.",
         ("label", "looks like", "estimated fraction of all images"),
         [(names[a], names[b], f"{fraction:.2%}") for fraction, a, b in pairs[:12] if fraction > 0],
-        {"issues": len(issues.rows), "estimated_error_rate": wrong, "examined": examined},
+        {
+            "issues": len(issues.rows),
+            "estimated_error_rate": wrong,
+            "examined": examined,
+            "accuracy": float(data.predictions.measures.right.mean()),
+        },
         [
             Exhibit([image], (f"label: {label}", f"looks like {suggested} ({float(score):.2f})", image))
             for image, label, suggested, score in listed(data.predictions)[:_SHOWN]

@@ -14,24 +14,20 @@ _RARE = 50
 def rows(data: DataSet) -> Iterator[Finding]:
     """Findings `bad_rows`, `repeated_rows`, `conflicting_labels`, `label_spellings`."""
     legend = data.legend
-    if data.problems:
+    if legend.problems:
         yield Finding(
             "bad_rows",
             "serious",
-            f"{many(len(data.problems), 'row')} of the legend cannot be used.",
-            "Training refuses this legend until they are mended.",
-            "Correct or delete these lines.",
+            f"{many(len(legend.problems), 'row')} of the legend cannot be used.",
             ("line", "problem"),
-            [(str(line), message) for line, message in data.problems],
-            {"rows": len(data.problems)},
+            [(str(line), message) for line, message in legend.problems],
+            {"rows": len(legend.problems)},
         )
     if legend.repeated:
         yield Finding(
             "repeated_rows",
             "info",
             f"{many(len(legend.repeated), 'row')} repeat another one word for word (image and label).",
-            "They are merged. By the notebook's sequential rule they still count as rows.",
-            "Nothing to do.",
             ("image",),
             [(image,) for image in legend.repeated],
             {"rows": len(legend.repeated)},
@@ -41,8 +37,6 @@ def rows(data: DataSet) -> Iterator[Finding]:
             "conflicting_labels",
             "warning",
             f"{many(len(legend.conflicting), 'image')} under more than one label.",
-            "At least one of the labels is wrong. By default such images are left out.",
-            "Decide and correct the legend, or choose --data.conflicts keep or error.",
             ("image", "labels"),
             [(image, ", ".join(labels)) for image, labels in legend.conflicting.items()],
             {"images": len(legend.conflicting)},
@@ -55,8 +49,6 @@ def rows(data: DataSet) -> Iterator[Finding]:
             "label_spellings",
             "info",
             f"{len(legend.spellings)} spellings of {len(by_label)} labels were merged.",
-            "Upper and lower case and surrounding space do not matter here; elsewhere they make extra classes.",
-            "Nothing to do.",
             ("label", "spellings"),
             [(label, ", ".join(spellings)) for label, spellings in by_label.items() if len(spellings) > 1],
             {"spellings": len(legend.spellings), "labels": len(by_label)},
@@ -75,9 +67,6 @@ def classes(data: DataSet) -> Iterator[Finding]:
         "warning" if ratio > 10 else "info",
         f"Always answering '{names[order[0]]}' is right in {majority:.1%}; knowing only "
         f"{' and '.join(repr(names[label]) for label in order[:2])}, without a mistake, in {two:.1%}.",
-        f"The most frequent class has {ratio:,.0f} times the images of the rarest. Accuracy hides whether a network "
-        "knows the rare classes at all.",
-        "Judge by balanced accuracy and macro-F1, beside accuracy.",
         ("class", "images", "frequency"),
         [(names[label], f"{counts[label]:,}", f"{counts[label] / counts.sum():.2%}") for label in order],
         {"majority": float(majority), "two_classes": float(two), "ratio": float(ratio)},
@@ -87,8 +76,6 @@ def classes(data: DataSet) -> Iterator[Finding]:
             "rare_classes",
             "warning",
             f"Fewer than {_RARE} images of {', '.join(rare)}.",
-            "With a fifth of them for testing, fewer than 10 are left: their recall and F1 cannot be measured.",
-            "Collect more, use `crossval` (which tests on every image once), or leave these classes out.",
             figures={"classes": len(rare)},
         )
     table = data.split.counts
@@ -97,8 +84,6 @@ def classes(data: DataSet) -> Iterator[Finding]:
             "classes_without_training_images",
             "serious",
             f"No training image of {', '.join(absent)}.",
-            "The network cannot learn them.",
-            "Choose another --data.split_seed, or collect more.",
             figures={"classes": len(absent)},
         )
 
@@ -113,13 +98,12 @@ def people(data: DataSet) -> Iterator[Finding]:
         "info",
         f"{many(len(numbers), 'identity', 'identities')}, taken from {origin}; the most frequent, '{name}', has "
         f"{many(most, 'image')}.",
-        "Images of one person are not independent: intervals are drawn over people."
-        if len(numbers) < len(data.legend)
-        else "Every image counts as a person of its own, as no name repeats.",
-        "If that is not so, set --data.identity, or add a column 'identity' to the legend.",
         ("identity", "images"),
         [(person, str(count)) for person, count in numbers.most_common(10)],
         {"identities": len(numbers), "largest": most},
+        meaning="Images of one person are not independent: intervals are drawn over people."
+        if len(numbers) < len(data.legend)
+        else "Every image counts as a person of its own, as no name repeats.",
     )
     shared = {rule: split.shared_identities() for rule, split in data.splits.items()}
     said = {rule: f"{count / testing:.1%}" for rule, (count, testing) in shared.items()}
@@ -129,9 +113,8 @@ def people(data: DataSet) -> Iterator[Finding]:
         "Test images that show a person from training: "
         + ", ".join(f"{fraction} with --data.split {rule}" for rule, fraction in said.items())
         + f" ({data.rule} is chosen).",
-        "A network can recognise the person instead of the expression, and the result looks better than it is.",
-        "Use --data.split grouped." if shared[data.rule][0] else "Keep --data.split grouped.",
         ("--data.split", "test images", "of somebody in training", "fraction"),
         [(rule, f"{testing:,}", f"{count:,}", said[rule]) for rule, (count, testing) in shared.items()],
         {f"shared_{rule}": count / testing for rule, (count, testing) in shared.items()},
+        remedy="Use --data.split grouped." if shared[data.rule][0] else "Keep --data.split grouped.",
     )

@@ -48,8 +48,6 @@ def check(data: DataSet) -> Iterator[Finding]:
         f"File metadata alone, without a look at the face, reach {whole.accuracy:.1%} accuracy (majority "
         f"{majority:.1%}) and {whole.balanced_accuracy:.1%} balanced accuracy (chance {chance:.1%}); the strongest is "
         f"{strongest.name}, with a Cramer's V of {strongest.cramers_v:.2f}.",
-        "A network may learn the source of an image instead of the expression, and fail on other images.",
-        advice + "Compare the slices in the report of `test`.",
         ("metadata", "Cramer's V", "accuracy", "balanced accuracy"),
         [
             (s.name, "" if s is whole else f"{s.cramers_v:.2f}", f"{s.accuracy:.1%}", f"{s.balanced_accuracy:.1%}")
@@ -61,6 +59,7 @@ def check(data: DataSet) -> Iterator[Finding]:
             "majority": majority,
             **{f"cramers_v_{s.name.replace(' ', '_')}": s.cramers_v for s in each},
         },
+        remedy=advice + "Compare the slices in the report of `test`.",
     )
 
 

@@ -28,9 +28,9 @@ from fer_lightning.cli.parser import OneMessage
 from fer_lightning.cli.run_folder import take_folder
 from fer_lightning.data.data_info import DataInfo
 from fer_lightning.data.datamodule import FERDataModule
-from fer_lightning.data.summary import describe
 from fer_lightning.errors import FERError
 from fer_lightning.program import program
+from fer_lightning.reports.data_summary import describe
 from fer_lightning.training.callbacks.epoch_metrics_csv import EpochMetricsCSV
 from fer_lightning.training.callbacks.evaluation_report import EvaluationReport
 from fer_lightning.training.callbacks.last_checkpoint import LastCheckpoint
@@ -195,7 +195,7 @@ class FERCommandLine(LightningCLI):
     def _prepare(self) -> None:
         """Say what is used and decode it: a broken image must not move an earlier run aside."""
         if isinstance(self.datamodule, FERDataModule):
-            print(describe(self.datamodule), flush=True)
+            print(describe(self.datamodule), end="", flush=True)
             self.datamodule.prepare(self.subcommand)
 
 

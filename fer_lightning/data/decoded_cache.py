@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 from filelock import FileLock
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from fer_lightning.cores import available_cpus
-from fer_lightning.data.image_checks import check_complaints, explained
-from fer_lightning.data.input_spec import InputSpec, UnreadableImageError
+from fer_lightning.data.image_checks import LegendImages, check_complaints, explained
+from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.legend import Legend
 from fer_lightning.files import replacing
 
@@ -137,29 +137,11 @@ def _digest(legend: Legend, input_spec: InputSpec) -> str:
     return hashlib.sha256(json.dumps([spec, images]).encode()).hexdigest()[:8]
 
 
-class _Files(Dataset[Any]):
-    """The images of a legend, to be asked for batches of rows."""
-
-    def __init__(self, legend: Legend, input_spec: InputSpec) -> None:
-        self.images, self.image_dir, self.input_spec = legend.images, legend.image_dir, input_spec
-
-    def __getitems__(self, rows: list[int]) -> list[tuple[bytes, bool, str]]:
-        """Pixels of each image, whether it has a face, and what is wrong with it (empty: nothing)."""
-        return list(map(self._look, rows))
-
-    def _look(self, row: int) -> tuple[bytes, bool, str]:
-        try:
-            image, face = self.input_spec.look(self.image_dir / self.images[row])
-        except UnreadableImageError as error:
-            return b"", False, str(error)
-        return image.numpy().tobytes(), face, ""
-
-
 def _decode(legend: Legend, input_spec: InputSpec, cache: _Cache, rows: np.ndarray, stamps: np.ndarray) -> None:
     """Write rows into the cache; what was decoded stays there, whatever ends this but a full disk."""
     workers = available_cpus(keep=0) if len(rows) > _FEW else 0
-    files = _Files(legend, input_spec)
-    batches = DataLoader(files, _BATCH, sampler=rows.tolist(), num_workers=workers, collate_fn=list)
+    images = LegendImages(legend, input_spec)
+    batches = DataLoader(images, _BATCH, sampler=rows.tolist(), num_workers=workers, collate_fn=list)
     start, size = open_decoded(cache.pixels).offset, size_of(legend, input_spec) // len(legend)
     fresh, faces = not cache.stamps.any(), 0
     complaints: list[str] = []

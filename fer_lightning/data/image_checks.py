@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from fer_lightning.data.input_spec import InputSpec, UnreadableImageError
@@ -16,24 +17,31 @@ from fer_lightning.errors import FERError
 _SHOWN = 20
 
 
+class LegendImages(Dataset[tuple[bytes, bool, str]]):
+    """By row of a legend: the pixels of an image, whether it has a face, what is wrong with it (empty: nothing)."""
+
+    def __init__(self, legend: Legend, input_spec: InputSpec) -> None:
+        self.images, self.image_dir, self.input_spec = legend.images, legend.image_dir, input_spec
+
+    def __getitem__(self, row: int) -> tuple[bytes, bool, str]:
+        try:
+            image, face = self.input_spec.look(self.image_dir / self.images[row])
+        except UnreadableImageError as error:
+            return b"", False, str(error)
+        return image.numpy().tobytes(), face, ""
+
+
 def check_images(legend: Legend, rows: np.ndarray) -> None:
     """Decode the images in these rows, so that damaged files are known before they are needed.
 
     Raises:
         FERError: If images are unreadable; all are counted, the first 20 named.
     """
-    probe = InputSpec(image_size=1, color="gray", interpolation="nearest")
-
-    def complaint(row: int) -> str:
-        try:
-            probe.load(legend.image_dir / legend.images[row])
-        except UnreadableImageError as error:
-            return str(error)
-        return ""
-
+    images = LegendImages(legend, InputSpec(image_size=1, color="gray", interpolation="nearest"))
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        checked = threads.map(complaint, rows.tolist(), chunksize=64)
-        check_complaints(list(tqdm(checked, "Checking images", len(rows), delay=1, leave=False)), legend)
+        looked = threads.map(images.__getitem__, rows.tolist())
+        bar = tqdm(looked, "Checking images", len(rows), delay=1, leave=False)
+        check_complaints([said for *_, said in bar], legend)
 
 
 def check_complaints(complaints: Sequence[str], legend: Legend) -> None:

@@ -20,35 +20,20 @@ _BOX = Image.Resampling.BOX
 
 @dataclass(frozen=True)
 class ImageMetadata:
-    """What a file says about itself.
+    """What a file says about itself."""
 
-    Attributes:
-        error: Why it cannot be decoded; empty if it can. The rest is then zero or empty.
-        format: PIL's name of the real format, such as JPEG, whatever the file's ending.
-        mode: PIL's color mode, such as RGB or L.
-        width: Pixels.
-        height: Pixels.
-        size: Bytes.
-        color: Whether any color is to be seen; an RGB file may still be gray.
-        compression: Mean of the JPEG luminance quantisation table (higher is coarser); 0 for other formats.
-        progressive: Whether it is a progressive JPEG.
-        digest: BLAKE2 of the file's bytes.
-        dhash: 64 bits of brightness differences between neighbours in a 9 x 8 version (difference hash; Krawetz 2013).
-        thumbnail: 256 gray values, the image at 16 x 16.
-    """
-
-    error: str = ""
-    format: str = ""
-    mode: str = ""
-    width: int = 0
-    height: int = 0
-    size: int = 0
-    color: bool = False
-    compression: float = 0.0
-    progressive: bool = False
-    digest: bytes = b""
-    dhash: int = 0
-    thumbnail: bytes = b""
+    error: str = ""  # why it cannot be decoded; empty if it can; the rest is then zero or empty
+    format: str = ""  # PIL's name of the real format, such as JPEG, whatever the file's ending
+    mode: str = ""  # PIL's color mode, such as RGB or L
+    width: int = 0  # pixels
+    height: int = 0  # pixels
+    size: int = 0  # bytes
+    color: bool = False  # whether any color is to be seen; an RGB file may still be gray
+    compression: float = 0.0  # mean of the JPEG luminance quantisation table (higher is coarser); 0 for other formats
+    progressive: bool = False  # whether it is a progressive JPEG
+    digest: bytes = b""  # BLAKE2 of the file's bytes
+    dhash: int = 0  # 64 brightness differences between neighbours in a 9 x 8 version (difference hash; Krawetz 2013)
+    thumbnail: bytes = b""  # 256 gray values, the image at 16 x 16
 
 
 def read_metadata(paths: Sequence[str | os.PathLike[str]], title: str = "Reading images") -> list[ImageMetadata]:

@@ -7,7 +7,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import compress
 from pathlib import Path
 from typing import Literal
 
@@ -26,41 +25,24 @@ Conflicts = Literal["error", "drop", "keep"]
 
 @dataclass(frozen=True)
 class Legend:
-    """The checked rows of a legend, one entry an image and label; `n` rows, `c` classes.
+    """The checked rows of a legend, one entry an image and label; `n` rows, `c` classes."""
 
-    Attributes:
-        path: The file or folder that was read.
-        image_dir: The folder that `images` are relative to.
-        images: `n` image names, with forward slashes, each an existing file inside `image_dir`.
-        labels: int64 `(n,)`, index into `class_names`.
-        class_names: `c` names; alphabetical unless a class list was given.
-        users: `n` values of the `user.id` column: who labelled the image.
-        ranks: int64 `(n,)`, how many rows of the same class stand above this one in the file, repeats included.
-        class_rows: int64 `(c,)`, rows of each class in the file, repeats included.
-        declared: int8 `(n,)`, index into `SUBSETS` from the `split` column, or None without that column.
-        identities: `n` values of the `identity` column, or None without that column.
-        votes: float32 `(n, c)`, annotators' votes for each class, or None without vote columns.
-        warnings: What was mended while reading, one sentence each.
-        spellings: The labels as they are written in the file.
-        repeated: Images with more than one row under the same label, once for each row too many.
-        conflicting: Images under several labels, with those labels.
-    """
-
-    path: Path
-    image_dir: Path
-    images: list[str]
-    labels: np.ndarray
-    class_names: tuple[str, ...]
-    users: list[str]
-    ranks: np.ndarray
-    class_rows: np.ndarray
-    declared: np.ndarray | None
-    identities: list[str] | None
-    votes: np.ndarray | None
-    warnings: tuple[str, ...]
-    spellings: tuple[str, ...] = ()
-    repeated: tuple[str, ...] = ()
-    conflicting: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    path: Path  # the file or folder that was read
+    image_dir: Path  # the folder that `images` are relative to
+    images: list[str]  # `n` names, with forward slashes, each an existing file inside `image_dir`
+    labels: np.ndarray  # int64 `(n,)`, index into `class_names`
+    class_names: tuple[str, ...]  # `c` names; alphabetical unless a class list was given
+    users: list[str]  # `n` values of the `user.id` column: who labelled the image
+    ranks: np.ndarray  # int64 `(n,)`, how many rows of the same class stand above this one in the file, with repeats
+    class_rows: np.ndarray  # int64 `(c,)`, rows of each class in the file, with repeats
+    declared: np.ndarray | None  # int8 `(n,)`, index into `SUBSETS` from the `split` column; None without that column
+    identities: list[str] | None  # `n` values of the `identity` column; None without that column
+    votes: np.ndarray | None  # float32 `(n, c)`, annotators' votes for each class; None without vote columns
+    warnings: tuple[str, ...]  # what was mended while reading, one sentence each
+    spellings: tuple[str, ...] = ()  # the labels as they are written in the file
+    repeated: tuple[str, ...] = ()  # images with more rows under the same label, once for each row too many
+    conflicting: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # images under several labels, with those
+    problems: tuple[tuple[int, str], ...] = ()  # line and message of every row that cannot be used
 
     def __len__(self) -> int:
         return len(self.images)
@@ -102,17 +84,22 @@ class Legend:
         labels = place[self.labels]
         return replace(self, labels=labels, class_names=tuple(class_names), class_rows=class_rows, votes=votes)
 
-    def take(self, keep: np.ndarray) -> Legend:
-        """The legend of the rows that a bool `(n,)` says."""
+    def take(self, rows: np.ndarray) -> Legend:
+        """The legend of some rows, in their order: int `(m,)`, their numbers, or bool `(n,)`, those to keep."""
+        numbers = np.arange(len(self))[rows].tolist()
+
+        def chosen(values: list[str]) -> list[str]:
+            return [values[number] for number in numbers]
+
         return replace(
             self,
-            images=list(compress(self.images, keep)),
-            labels=self.labels[keep],
-            users=list(compress(self.users, keep)),
-            ranks=self.ranks[keep],
-            declared=self.declared[keep] if self.declared is not None else None,
-            identities=list(compress(self.identities, keep)) if self.identities is not None else None,
-            votes=self.votes[keep] if self.votes is not None else None,
+            images=chosen(self.images),
+            labels=self.labels[rows],
+            users=chosen(self.users),
+            ranks=self.ranks[rows],
+            declared=self.declared[rows] if self.declared is not None else None,
+            identities=chosen(self.identities) if self.identities is not None else None,
+            votes=self.votes[rows] if self.votes is not None else None,
         )
 
     def vote_distribution(self, rows: np.ndarray) -> np.ndarray:

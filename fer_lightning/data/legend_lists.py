@@ -1,7 +1,7 @@
 """A legend from plain lists, for data in a form of one's own."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -55,11 +55,8 @@ def make_legend(
     rows.vote_names = rows.classes or () if votes is not None else ()
     if not len(images):
         raise FERError(f"Expected images of '{folder}' and their labels, found empty lists.")
-
-    def each(values: Iterable[Any] | None, nothing: Any) -> Iterable[Any]:
-        return repeat(nothing, len(images)) if values is None else values
-
-    given = (each(users, ""), each(subsets, None), each(identities, None), each(votes, ()))
-    for row in zip(range(len(images)), map(str, images), map(str, labels), *given, strict=True):
+    optional: tuple[tuple[Any, Any], ...] = ((users, ""), (subsets, None), (identities, None), (votes, ()))
+    given = (repeat(nothing) if values is None else values for values, nothing in optional)
+    for row in zip(range(len(images)), map(str, images), map(str, labels), *given, strict=False):
         rows.add(*row)
     return rows.finish(conflicts)

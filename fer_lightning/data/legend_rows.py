@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -39,15 +39,8 @@ class LegendRows:
         self.vote_names: tuple[str, ...] = ()
         self.problems: list[tuple[int, str]] = []
         self._files = _ImageNames(image_dir)
-        self._names: list[str] = list(self.classes or ())
-        self._spellings: dict[str, int] = {}
-        self._numbers: list[int] = []
-        self._images: list[str] = []
-        self._labels: list[int] = []
-        self._users: list[str] = []
-        self._declared: list[int] = []
-        self._identities: list[str] = []
-        self._votes: list[list[float]] = []
+        self._spellings: dict[str, str] = {}  # labels as written, and the classes that they mean
+        self._rows: list[_Row] = []
 
     def add(
         self,
@@ -61,20 +54,14 @@ class LegendRows:
     ) -> None:
         """Take a row, or note what is wrong with it; `subset` and `identity` are None in every row or in none."""
         try:
-            known = self._label(number, label)
-            relative = self._image(image)
-            declared = [] if subset is None else [_subset(subset)]
-            given = [_votes(votes)] if self.vote_names else []
+            known, relative = self._label(number, label), self._image(image)
+            declared = None if subset is None else _subset(subset)
+            given = _votes(votes) if self.vote_names else None
         except _RefusedError as problem:
             self.problems.append((number, str(problem)))
             return
-        self._declared += declared
-        self._votes += given
-        self._identities += [] if identity is None else [sys.intern(identity.strip() or relative)]
-        self._numbers.append(number)
-        self._images.append(relative)
-        self._labels.append(known)
-        self._users.append(sys.intern(user))
+        who = None if identity is None else sys.intern(identity.strip() or relative)
+        self._rows.append(_Row(number, relative, known, sys.intern(user), declared, who, given))
 
     def place(self, number: int) -> str:
         """Where a row stands, for messages."""
@@ -88,8 +75,8 @@ class LegendRows:
                 class or no row is left.
         """
         class_names = self._class_names()
-        order = [class_names.index(name) for name in self._names]
-        labels = np.array([order[label] for label in self._labels], np.int64)
+        places = {name: place for place, name in enumerate(class_names)}
+        labels = np.array([places[row.label] for row in self._rows], np.int64)
         ranks = np.zeros(len(labels), np.int64)
         for label in range(len(class_names)):
             rows = np.flatnonzero(labels == label)
@@ -104,7 +91,6 @@ class LegendRows:
             raise FERError(f"{self.path}: no image is left: every one stands under two labels (see --data.conflicts).")
         if len(class_names) < 2 and not self.problems:
             raise FERError(f"{self.path}: expected two or more classes, found only '{class_names[0]}'.")
-        columns = [self.vote_names.index(name) for name in class_names] if self.vote_names else []
         spellings = tuple(sorted({raw.strip() for raw in self._spellings}))
         warnings = []
         if repeated:
@@ -116,42 +102,42 @@ class LegendRows:
             warnings.append(f"{len(conflicting)} {noun} under two labels, {done} ({first}).")
         if len(spellings) > len({raw.lower() for raw in spellings}):
             warnings.append(f"{len(spellings)} spellings of {len(class_names)} labels were merged.")
+        _, images, _, users, declared, identities, votes = map(list, zip(*self._rows, strict=True))
+        order = [self.vote_names.index(name) for name in class_names] if self.vote_names else []
         whole = Legend(
             path=self.path,
             image_dir=self.image_dir,
-            images=self._images,
+            images=images,
             labels=labels,
             class_names=class_names,
-            users=self._users,
+            users=users,
             ranks=ranks,
             class_rows=np.bincount(labels, minlength=len(class_names)),
-            declared=np.array(self._declared, np.int8) if self._declared else None,
-            identities=self._identities or None,
-            votes=np.array(self._votes, np.float32)[:, columns] if self._votes else None,
+            declared=None if declared[0] is None else np.array(declared, np.int8),
+            identities=None if identities[0] is None else identities,
+            votes=np.array(votes, np.float32)[:, order] if self.vote_names else None,
             warnings=tuple(warnings),
             spellings=spellings,
             repeated=tuple(repeated),
             conflicting=conflicting,
+            problems=tuple(self.problems),
         )
         return whole if keep.all() else whole.take(keep)
 
-    def _label(self, number: int, raw: str) -> int:
-        label = self._spellings.get(raw)
-        if label is None:
+    def _label(self, number: int, raw: str) -> str:
+        if raw not in self._spellings:
             name = raw.strip().lower()
             if not name:
                 raise _RefusedError("the label is empty")
-            if name not in self._names:
-                if self.classes:
-                    raise _RefusedError(f"unknown label '{raw.strip()}'; expected one of {', '.join(self.classes)}")
-                if not _is_folder_name(name):
-                    raise _RefusedError(f"the label '{name}' cannot name a folder")
-                if len(self._names) == _MOST_CLASSES:
-                    said = f"more than {_MOST_CLASSES} different labels. Expected class names."
-                    raise FERError(f"{self.place(number)}: {said}")
-                self._names.append(name)
-            label = self._spellings[raw] = self._names.index(name)
-        return label
+            if self.classes and name not in self.classes:
+                raise _RefusedError(f"unknown label '{raw.strip()}'; expected one of {', '.join(self.classes)}")
+            if not _is_folder_name(name):
+                raise _RefusedError(f"the label '{name}' cannot name a folder")
+            self._spellings[raw] = name
+            if not self.classes and len(set(self._spellings.values())) > _MOST_CLASSES:
+                said = f"more than {_MOST_CLASSES} different labels. Expected class names."
+                raise FERError(f"{self.place(number)}: {said}")
+        return self._spellings[raw]
 
     def _image(self, image: str) -> str:
         if "/" in image or "\\" in image or ":" in image or image in (".", ".."):
@@ -166,18 +152,19 @@ class LegendRows:
     def _class_names(self) -> tuple[str, ...]:
         if self.classes:
             return self.classes
-        unvoted = sorted(set(self._names) - set(self.vote_names))
-        if self.vote_names and unvoted:
+        names = set(self._spellings.values())
+        if self.vote_names and (unvoted := sorted(names.difference(self.vote_names))):
             raise FERError(f"{self.path}:1: there are vote columns, but none for the label {', '.join(unvoted)}.")
-        return tuple(sorted(self.vote_names or self._names))
+        return tuple(sorted(self.vote_names or names))
 
     def _unique(
         self, labels: np.ndarray, class_names: tuple[str, ...], conflicts: Conflicts
     ) -> tuple[np.ndarray, list[str], dict[str, tuple[str, ...]]]:
         """Which rows stay once repeats and conflicts are dealt with, bool `(n,)`; the repeats; the conflicts."""
         keep, repeated = np.ones(len(labels), bool), []
-        several: dict[str, dict[int, int]] = {image: {} for image, rows in Counter(self._images).items() if rows > 1}
-        for row, image in enumerate(self._images if several else ()):
+        images = [row.image for row in self._rows]
+        several: dict[str, dict[int, int]] = {image: {} for image, rows in Counter(images).items() if rows > 1}
+        for row, image in enumerate(images):
             if image in several and several[image].setdefault(int(labels[row]), row) != row:
                 keep[row] = False
                 repeated.append(image)
@@ -185,9 +172,9 @@ class LegendRows:
         for image, rows in conflicting.items() if conflicts != "keep" else ():
             keep[list(rows.values())] = conflicts == "error"
             if conflicts == "error":
-                at = [f"{class_names[label]} ({self.unit} {self._numbers[row]})" for label, row in rows.items()]
+                at = [f"{class_names[label]} ({self.unit} {self._rows[row].number})" for label, row in rows.items()]
                 message = f"the image '{image}' stands under two labels: {' and '.join(at)}. Correct the legend, or "
-                number = self._numbers[max(rows.values())]
+                number = self._rows[max(rows.values())].number
                 self.problems.append((number, message + "choose --data.conflicts drop or keep"))
         named = {image: tuple(class_names[label] for label in rows) for image, rows in conflicting.items()}
         return keep, repeated, named
@@ -210,6 +197,16 @@ def normalised_classes(classes: Sequence[str]) -> tuple[str, ...]:
 
 class _RefusedError(Exception):
     """What is wrong with a row."""
+
+
+class _Row(NamedTuple):
+    number: int
+    image: str
+    label: str
+    user: str
+    subset: int | None
+    identity: str | None
+    votes: list[float] | None
 
 
 def _is_folder_name(name: str) -> bool:
@@ -240,8 +237,7 @@ class _ImageNames:
     def __init__(self, image_dir: Path) -> None:
         self._root = image_dir
         self._real_root = os.path.realpath(image_dir)
-        self._listings: dict[str, dict[str, str | None] | None] = {}
-        self._lowered: dict[str, dict[str, str]] = {}
+        self._listings: dict[str, tuple[dict[str, str | None], dict[str, str]] | None] = {}
 
     def check(self, name: str) -> str | None:
         """The complaint about `name`, or None if it is fine."""
@@ -251,16 +247,15 @@ class _ImageNames:
         listing = self._listings[folder]
         if listing is None:
             return "lies behind a link that leaves the image folder"
-        if base in listing:
-            return listing[base]
-        if folder not in self._lowered:  # once a folder, as thousands of names may be missing
-            self._lowered[folder] = {other.lower(): other for other in listing}
-        twin = self._lowered[folder].get(base.lower())
+        complaints, lowered = listing
+        if base in complaints:
+            return complaints[base]
+        twin = lowered.get(base.lower())
         hint = f" (there is '{twin}': upper and lower case differ)" if twin else ""
         return f"is not a file in '{self._root}'{hint}"
 
-    def _list(self, folder: str) -> dict[str, str | None] | None:
-        """The complaint about each file of a folder; None for a folder that is not inside the image folder."""
+    def _list(self, folder: str) -> tuple[dict[str, str | None], dict[str, str]] | None:
+        """The complaint about each file of a folder, and each by its name in lower case; None if it is outside."""
         here = os.path.join(self._root, folder) if folder else os.fspath(self._root)
         if not self._inside(here):
             return None
@@ -274,7 +269,7 @@ class _ImageNames:
                         listing[entry.name] = None
         except (FileNotFoundError, NotADirectoryError):
             pass
-        return listing
+        return listing, {name.lower(): name for name in listing}
 
     def _inside(self, path: str) -> bool:
         real = os.path.realpath(path)

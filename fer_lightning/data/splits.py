@@ -27,21 +27,13 @@ _MEASURABLE = 10
 
 @dataclass(frozen=True)
 class Split:
-    """A legend with the subset of every image.
+    """A legend with the subset of every image."""
 
-    Attributes:
-        legend: The rows that were split.
-        subsets: int8 `(n,)`, index into `SUBSETS`.
-        identities: `n` names of who is in the image.
-        options: What the split was made with, plain values.
-        warnings: What the user should know about it, one sentence each.
-    """
-
-    legend: Legend
-    subsets: np.ndarray
-    identities: list[str]
-    options: dict[str, str | float | int]
-    warnings: tuple[str, ...]
+    legend: Legend  # the rows that were split
+    subsets: np.ndarray  # int8 `(n,)`, index into `SUBSETS`
+    identities: list[str]  # `n` names of who is in the image
+    options: dict[str, str | float | int]  # what the split was made with, plain values
+    warnings: tuple[str, ...]  # what the user should know about it, one sentence each
 
     @cached_property
     def counts(self) -> np.ndarray:

@@ -154,14 +154,15 @@ BUILD = """
 import sys, time
 from pathlib import Path
 from fer_lightning.data import decoded_cache
+from fer_lightning.data.image_checks import LegendImages
 from fer_lightning.data.sources.legend_csv import read_legend
 from fer_lightning.data.input_spec import InputSpec
 root, cache, pause = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
-get = decoded_cache._Files.__getitems__
-def slow(files, rows):
-    time.sleep(pause)
-    return get(files, rows)
-decoded_cache._Files.__getitems__, decoded_cache._BATCH, decoded_cache._SECONDS = slow, 4, 0.1
+get = LegendImages.__getitem__
+def slow(images, row):
+    time.sleep(pause / 4)
+    return get(images, row)
+LegendImages.__getitem__, decoded_cache._BATCH, decoded_cache._SECONDS = slow, 4, 0.1
 print(decoded_cache.decoded(read_legend(root / "legend.csv", root / "images"), InputSpec(6, "rgb"), cache, "set"))
 """
 

@@ -62,3 +62,11 @@ def test_lists_that_do_not_fit_are_refused(folder):
         make_legend(folder, ["a.jpg", "a.jpg"], ["joy", "fear"], conflicts="error")
     with pytest.raises(FERError, match="without slashes"):
         make_legend(folder, NAMES, ["joy", "fear", "joy"], ["joy", "fear/horror"])
+
+
+def test_rows_are_taken_by_number_in_their_order_or_by_mask(make_data):
+    root = make_data([(f"p{number}.png", ("joy", "fear")[number % 2]) for number in range(4)])
+    legend = make_legend(root / "images", [f"p{number}.png" for number in range(4)], ["joy", "fear"] * 2)
+    assert legend.take(np.array([2, 0])).images == ["p2.png", "p0.png"]
+    assert legend.take(np.array([2, 0])).labels.tolist() == legend.labels[[2, 0]].tolist()
+    assert legend.take(np.array([True, False, False, True])).images == ["p0.png", "p3.png"]

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from fer_lightning.data.batches import FaceSamples
-from fer_lightning.data.class_sampling import BalancedSampling
-from fer_lightning.data.sampling import IGNORE_INDEX, EvaluationSampler, TrainingSampler
+from fer_lightning.data.sampling import IGNORE_INDEX, BalancedSampling, EvaluationSampler, TrainingSampler
 from fer_lightning.errors import FERError
 
 

@@ -12,8 +12,8 @@ from lightning.pytorch import Trainer
 from PIL import Image
 from torch import nn
 
-from fer_lightning.data.class_sampling import BalancedSampling
 from fer_lightning.data.datamodule import FERDataModule
+from fer_lightning.data.sampling import BalancedSampling
 from fer_lightning.training.classifier import ExpressionClassifier
 from tests.conftest import TINY, run_here
 from tests.data.test_votes import voted

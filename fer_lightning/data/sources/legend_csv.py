@@ -48,6 +48,7 @@ def read_legend(
     image_dir: str | os.PathLike[str],
     classes: Sequence[str] | None = None,
     conflicts: Conflicts = "drop",
+    strict: bool = True,
 ) -> Legend:
     """Read a legend and check every row of it against the image folder.
 
@@ -60,26 +61,12 @@ def read_legend(
         image_dir: The folder that image names are relative to.
         classes: The class list; None takes the labels (or vote columns) that the file holds.
         conflicts: An image under two labels is a problem (`error`), dropped, or kept under each.
+        strict: Whether rows with problems are refused; else they are left out, see `Legend.problems`.
 
     Raises:
-        FERError: With the first 20 problems and their count, each with file and line.
+        FERError: With the first 20 problems and their count, each with file and line; or if the file as a whole cannot
+            be read, or has no good row.
     """
-    return _rows(path, image_dir, classes).finish(conflicts)
-
-
-def inspect_legend(
-    path: str | os.PathLike[str], image_dir: str | os.PathLike[str], classes: Sequence[str] | None = None
-) -> tuple[Legend, list[tuple[int, str]]]:
-    """Read a legend as `read_legend` does, but without the rows that have problems: line and message of each.
-
-    Raises:
-        FERError: If the file as a whole cannot be read, or has no good row.
-    """
-    rows = _rows(path, image_dir, classes)
-    return rows.finish("drop", strict=False), rows.problems
-
-
-def _rows(path: str | os.PathLike[str], image_dir: str | os.PathLike[str], classes: Sequence[str] | None) -> LegendRows:
     rows = LegendRows(Path(path), Path(image_dir), classes)
     with open(path, newline="", encoding="utf-8-sig") as stream:
         reader = csv.reader(stream)
@@ -92,7 +79,7 @@ def _rows(path: str | os.PathLike[str], image_dir: str | os.PathLike[str], class
             ) from None
         except csv.Error as error:
             raise FERError(f"{path}:{reader.line_num}: not readable as CSV: {error}.") from None
-    return rows
+    return rows.finish(conflicts, strict)
 
 
 def _add_rows(rows: LegendRows, reader: Any) -> None:

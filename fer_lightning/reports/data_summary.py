@@ -1,0 +1,20 @@
+"""What is about to be used, in a few lines for the terminal."""
+
+from fer_lightning.data.datamodule import FERDataModule
+from fer_lightning.data.decoded_cache import size_of
+from fer_lightning.data.legend import SUBSETS
+from fer_lightning.data.sources.synthetic import SyntheticFaces
+from fer_lightning.reports.page import filled
+
+
+def describe(data: FERDataModule) -> str:
+    """Data set, split, images of each class in each subset, size of the cache, and what was noticed on the way."""
+    split = data.split
+    return filled(
+        "data.txt",
+        data=data,
+        synthetic=isinstance(data.subsets.sources[0], SyntheticFaces),
+        people=len(set(split.identities)),
+        shown=[(name, counts) for name, counts in zip(SUBSETS, split.counts, strict=True) if counts.any()],
+        megabytes=size_of(data.legend, data.input_spec) / 1e6,
+    )
