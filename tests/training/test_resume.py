@@ -176,5 +176,7 @@ def test_when_one_process_dies_the_other_ends_with_a_message(drawn, tmp_path, wh
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         os.kill(process.pid if which == "first" else int(children[0]), signal.SIGKILL)
         _, errors = process.communicate(timeout=60)  # until the last of them has closed its end
-    assert "Another process of this training has ended unexpectedly" in errors
+    ours = "Another process of this training has ended unexpectedly" in errors
+    # Lightning looks every 5 s whether a child has died, says so and kills the rest, which may come first
+    assert ours or (which == "second" and "terminated with code -9. Forcefully terminating" in errors), errors
     assert "Traceback" not in errors
