@@ -83,7 +83,8 @@ def audit(
 
     Args:
         data: The data set.
-        output: Folder for report.html, findings.json, findings.csv, images.csv, duplicates.csv and label_issues.csv.
+        output: Folder for report.html, findings.json, findings.csv, images.csv, split.csv, duplicates.csv and
+            label_issues.csv.
         predictions: predictions.csv files of `test` or, better, `crossval`, to find labels that are probably wrong.
         ckpt_path: A checkpoint trained on this data set, to find labels that are probably wrong among the images that
             it was not trained on (testing and validation).
@@ -99,7 +100,7 @@ def audit(
     splits = _splits(legend, data)
     answers = [read_predictions(file) for file in predictions or ()]
     if ckpt_path is not None:
-        answers += _of_checkpoint(ckpt_path, data.root)
+        answers += _of_checkpoint(ckpt_path, data)
     known = _of_legend(answers, legend) if answers else None
     metadata = read_metadata([image_dir / image for image in legend.images])
     examined = DataSet(legend, splits, data.split, metadata, data.image_size, known)
@@ -123,10 +124,13 @@ def _splits(legend: Legend, data: DataOptions) -> dict[str, Split]:
     return splits
 
 
-def _of_checkpoint(ckpt_path: str, root: str | None) -> list[Predictions]:
+def _of_checkpoint(ckpt_path: str, data: DataOptions) -> list[Predictions]:
     """What a checkpoint says about the images that it was not trained on."""
     with tempfile.TemporaryDirectory() as folder:
-        place = ["--runs_dir", folder, "--name", "audit", *(["--data.root", root] if root else [])]
+        place = ["--runs_dir", folder, "--name", "audit"]
+        for option in ("root", "legend", "images"):
+            if value := getattr(data, option):
+                place += [f"--data.{option}", value]
         reports = {}
         for verb in ("validate", "test"):
             run_in_process([verb, "--ckpt_path", ckpt_path, *place])
@@ -139,7 +143,9 @@ def _of_legend(several: Sequence[Predictions], legend: Legend) -> Predictions:
     """Predictions with the legend's classes, of those images whose label is still the legend's."""
     names = legend.class_names
     if any(set(one.class_names) != set(names) for one in several):
-        raise FERError(f"--predictions are of other classes than the legend. Expected {', '.join(names)}.")
+        raise FERError(
+            f"--predictions or --ckpt_path are of other classes than the legend. Expected {', '.join(names)}."
+        )
     ordered = []
     for one in several:
         places = [one.class_names.index(name) for name in names]
@@ -150,5 +156,7 @@ def _of_legend(several: Sequence[Predictions], legend: Legend) -> Predictions:
     found = zip(together.images, together.labels.tolist(), strict=True)
     known = [row for row, pair in enumerate(found) if pair in there]
     if not known:
-        raise FERError("--predictions are of other images or labels than the legend: none of them matches.")
+        raise FERError(
+            "--predictions or --ckpt_path are of other images or labels than the legend: none of them matches."
+        )
     return together.take(known)

@@ -9,7 +9,8 @@ import numpy as np
 from fer_lightning.audit.findings import DataSet, Finding, many
 from fer_lightning.data.input_spec import IMAGE_SUFFIXES
 
-_SUFFIX_OF = {"JPEG": {".jpg", ".jpeg", ".jfif"}, "TIFF": {".tif", ".tiff"}, "PPM": {".pgm", ".ppm", ".pnm"}}
+_JPEG = {".jpg", ".jpeg", ".jfif"}
+_SUFFIX_OF = {"JPEG": _JPEG, "MPO": _JPEG | {".mpo"}, "TIFF": {".tif", ".tiff"}, "PPM": {".pgm", ".ppm", ".pnm"}}
 
 
 def unlabelled(data: DataSet) -> Iterator[Finding]:

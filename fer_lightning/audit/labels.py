@@ -92,7 +92,7 @@ def people(data: DataSet) -> Iterator[Finding]:
     """Findings `identities`, `shared_identities`."""
     numbers = Counter(data.split.identities)
     name, most = numbers.most_common(1)[0]
-    origin = "the column 'identity'" if data.split.options.get("identity") == "column" else "the file names"
+    origin = "the column 'identity'" if data.legend.identities is not None else "the file names"
     yield Finding(
         "identities",
         "info",
@@ -116,5 +116,5 @@ def people(data: DataSet) -> Iterator[Finding]:
         ("--data.split", "test images", "of somebody in training", "fraction"),
         [(rule, f"{testing:,}", f"{count:,}", said[rule]) for rule, (count, testing) in shared.items()],
         {f"shared_{rule}": count / testing for rule, (count, testing) in shared.items()},
-        remedy="Use --data.split grouped." if shared[data.rule][0] else "Keep --data.split grouped.",
+        remedy="Use --data.split grouped." if shared[data.rule][0] else f"Keep --data.split {data.rule}.",
     )

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import yaml
 
+from fer_lightning.cli.commands import take
 from fer_lightning.errors import FERError, check_range
 from fer_lightning.evaluation.measures import MEASURES
 from fer_lightning.evaluation.predictions import joined, read_predictions
@@ -100,7 +101,9 @@ def _one_fold(folder: Path, options: list[str], seed: int, fold: int, folds: int
             resume = ["--ckpt_path", "last"] if (run / "checkpoints" / "last.ckpt").is_file() else []
             chosen = ["--data.fold", str(fold), "--data.folds", str(folds), "--seed_everything", str(seed)]
             run_in_process(["fit", *options, *chosen, *place, *resume])
-        run_in_process([verb, *place, "--ckpt_path", "best"])
+        named = take(options, "--model.network")[0].get("model.network", [""])[-1]
+        network = ["--model.network", named] if "." in named else []  # a class of the user's own has to be named
+        run_in_process([verb, *place, "--ckpt_path", "best", *network])
     content: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
     return content
 

@@ -73,6 +73,8 @@ def main(args: Sequence[str] | None = None) -> None:
             _fail(
                 "The disk is full. Free some space, or choose another place with --runs_dir DIR; then go on with "
                 "--ckpt_path last: the checkpoint before this one is whole."
+                if verb == "fit"
+                else "The disk is full. Free some space, then give the same command again."
             )
         if error.filename is None and error.errno is None:
             raise

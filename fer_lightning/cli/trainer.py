@@ -161,8 +161,10 @@ class FERCommandLine(LightningCLI):
         else:
             config["enable_checkpointing"] = False
             callbacks = [LeakageNote(), EvaluationReport(self.run_dir)]
+        if self.datamodule_class is FERDataModule:
+            config = config | {"use_distributed_sampler": False}  # its samplers divide by themselves, resumably
         try:
-            return super()._instantiate_trainer(config | {"use_distributed_sampler": False}, callbacks)
+            return super()._instantiate_trainer(config, callbacks)
         except (ValueError, TypeError, RuntimeError) as error:
             raise FERError(f"The --trainer options do not work here: {error}") from error
 

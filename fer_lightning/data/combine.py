@@ -68,5 +68,5 @@ def split_and_combine(
     )
     warnings = tuple(dict.fromkeys(chain.from_iterable(split.warnings for split in splits)))
     subsets = np.concatenate([split.subsets for split in splits])
-    options = splits[0].options | {"roots": len(splits)}
+    options = splits[0].options | {"rule": rule, "roots": len(splits)}
     return Split(legend, subsets, identities, options, warnings)

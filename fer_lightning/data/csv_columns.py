@@ -31,7 +31,9 @@ def read_columns(
                     f"'{path}' does not have {', '.join(missing)}."
                 )
             places = {name: header.index(name) for name in columns}
-            for cells in filter(None, reader):
+            for cells in reader:
+                if not "".join(cells).strip() and len(cells) <= 1:
+                    continue
                 if len(cells) != len(header):
                     raise FERError(
                         f"{path}, line {reader.line_num}: expected {len(header)} columns, found {len(cells)}. Is the "

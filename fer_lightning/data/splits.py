@@ -22,7 +22,8 @@ IDENTITY_PATTERN = r"^(?:.*/)?(.+)_\d+\.[^.]+$"
 """Takes `George_W_Bush` from `any/folder/George_W_Bush_0012.jpg`; names without a match are their own identity."""
 
 TRAINING, VALIDATION, TESTING = range(3)
-_MEASURABLE = 10
+MEASURABLE = 10
+"""Images of a class that it takes before its own figures are worth quoting."""
 
 
 @dataclass(frozen=True)
@@ -200,8 +201,8 @@ def _warnings(split: Split, rule: str) -> list[str]:
             warnings.append(f"'{name}' has no image.")
         elif row[TRAINING] == 0:
             warnings.append(f"'{name}' has no training image: it cannot be learned.")
-        elif row[TESTING] < _MEASURABLE:
-            warnings.append(f"'{name}' has too few test images to measure: {row[TESTING]} (at least {_MEASURABLE}).")
+        elif row[TESTING] < MEASURABLE:
+            warnings.append(f"'{name}' has too few test images to measure: {row[TESTING]} (at least {MEASURABLE}).")
     shared, testing = split.shared_identities()
     if shared:
         warnings.append(

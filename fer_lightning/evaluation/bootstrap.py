@@ -59,10 +59,10 @@ def interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def described(groups: Sequence[str], draws: int = DRAWS) -> str:
+def described(groups: Sequence[str]) -> str:
     """How `intervals` of these groups are made, or why there are none, in words for reports."""
     people = len(set(groups))
     if people > 1:
-        return f"95 %, bootstrap over {people:,} {'people' if people < len(groups) else 'images'}, {draws} draws"
+        return f"95 %, bootstrap over {people:,} {'people' if people < len(groups) else 'images'}, {DRAWS} draws"
     what = "there is only one image" if len(groups) == 1 else f"all {len(groups):,} images are of one person"
     return f"none, as {what} and intervals come from redrawing people"

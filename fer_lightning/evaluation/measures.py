@@ -8,8 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-MEASURABLE = 10
-"""Images of a class that it takes before its own figures are worth quoting."""
+from fer_lightning.data.splits import MEASURABLE
 
 ECE_BINS = 15
 

@@ -67,7 +67,7 @@ def _size(side: int) -> str:
 def _measured(chosen: Predictions, attribute: str, value: str) -> Slice:
     measures = chosen.measures
     values = measures.values()
-    draws = [float(np.average(measures.right, weights=weights)) for weights in weights_of(chosen.identities, 300)]
+    draws = [float(np.average(measures.right, weights=weights)) for weights in weights_of(chosen.identities)]
     majority = float(np.bincount(measures.labels).max() / len(measures.labels))
     accuracy, balanced, f1 = (values[name] for name in ("accuracy", "balanced_accuracy", "macro_f1"))
     return Slice(attribute, value, len(chosen.images), accuracy, interval(draws), balanced, f1, majority)

@@ -102,6 +102,7 @@ def export(
         else:
             write_graph(model, info, aside)
         if quantize:
+            check_parity(model, aside, False, trusted)
             said = quantize_int8(aside, _calibration_data(path, info, data, trusted))
         else:
             said = check_parity(model, aside, half and target.suffix == SUFFIX, trusted)

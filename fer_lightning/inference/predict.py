@@ -117,7 +117,7 @@ def predict(
     extras += [Annotations(annotate, names, lengths[videos[0]][1] if videos else 25.0)] if annotate else []
     extras += [Timeline(timeline, names)] if timeline else []
     extras += [Explanations(explain, recognizer.model)] if explain else []
-    left = [source for source in sources if source.name not in writer.done]
+    left = [source for source in sources if not writer.has(source.name)]
     told = sys.stderr if output == "-" else sys.stdout
     if len(left) < len(sources):
         print(f"{len(sources) - len(left):,} of {len(sources):,} are in {output} already", file=told)

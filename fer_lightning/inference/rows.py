@@ -41,6 +41,11 @@ def rows_of(frame: Frame, expressions: Sequence[Expression], class_names: Sequen
     return rows
 
 
+def _printable(name: str) -> str:
+    """A file name as the rows say it: bytes that are no UTF-8 are escaped."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 class RowWriter:
     """Writes rows as they come, and goes on with a CSV or JSON Lines file that was begun with the same settings.
 
@@ -67,6 +72,10 @@ class RowWriter:
             _pyarrow()
         elif self.resumable and self.path.exists():
             self._take_up()
+
+    def has(self, source: str) -> bool:
+        """Whether all rows of a source were in the file already."""
+        return _printable(source) in self.done
 
     def _take_up(self) -> None:
         """Find the sources that are done; the last one is done anew, as it may have been interrupted."""
@@ -99,7 +108,7 @@ class RowWriter:
                     return
                 if self.suffix == ".jsonl":
                     try:
-                        yield record, str(json.loads(record)["source"])
+                        yield record, _printable(str(json.loads(record)["source"]))
                     except (ValueError, KeyError):
                         return
                 elif record.count(b'"') % 2:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from fer_lightning.data.image_metadata import read_metadata
+from fer_lightning.data.splits import MEASURABLE
 from fer_lightning.evaluation.bootstrap import described, intervals
-from fer_lightning.evaluation.measures import MEASURABLE, MEASURES, Measures
+from fer_lightning.evaluation.measures import MEASURES, Measures
 from fer_lightning.evaluation.predictions import Predictions
 from fer_lightning.evaluation.slices import slices_of, worst
 from fer_lightning.files import replace_text

@@ -21,8 +21,8 @@ class FineTuning:
         freeze: Parts of the network that are not trained, by the start of their parameters' names, such as
             `[stem, stages.0]`; their batch normalization keeps its statistics.
         layer_decay: The learning rate of each part of the network is this times that of the next one towards the output
-            (arXiv 1801.06146, section 3.2); parts are the first two levels of the parameters' names. 1 for all the
-            same.
+            (arXiv 1801.06146, section 3.2); parts are the first level of the parameters' names, or one of a
+            numbered row, such as `stages.0`. 1 for all the same.
     """
 
     weights: str | None = None

@@ -112,3 +112,21 @@ def test_a_legend_whose_bad_rows_leave_one_class_is_examined_too(make_data, tmp_
         legend.write("tester,gone.png,joy\n")
     audit(DataOptions(str(root)), str(tmp_path / "out"))
     assert "knowing only 'joy', without a mistake, in 100.0%" in findings(tmp_path / "out")["class_counts"]["title"]
+
+
+def test_a_picture_of_several_frames_in_a_jpg_is_no_mislabelled_format(faces, tmp_path):
+    first = Image.open(faces / "images/person_000_00.png").convert("RGB")
+    first.save(faces / "images/phone_1.jpg", format="MPO", save_all=True, append_images=[first])
+    with open(faces / "legend.csv", "a", encoding="utf-8") as stream:
+        stream.write("drawn,phone_1.jpg,anger\n")
+    audit(DataOptions(root=str(faces)), output=str(tmp_path / "out"), fail_on="never")
+    assert "mislabelled_formats" not in findings(tmp_path / "out")
+
+
+def test_it_says_where_the_people_are_from_under_every_rule(faces, tmp_path):
+    legend = faces / "legend.csv"
+    header, *rows = legend.read_text().splitlines()
+    lines = [f"{header},identity", *(f"{row},somebody {n // 8}" for n, row in enumerate(rows))]
+    legend.write_text("\n".join(lines) + "\n")
+    audit(DataOptions(root=str(faces), split="stratified"), output=str(tmp_path / "out"), fail_on="never")
+    assert "taken from the column 'identity'" in findings(tmp_path / "out")["identities"]["title"]

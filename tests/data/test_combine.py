@@ -110,3 +110,7 @@ def test_what_cannot_be_combined_is_refused(make_data, two, tmp_path):
         _ = module([two[0], inner], tmp_path, split="stratified", soft_labels=False).split
     with pytest.raises(FERError, match=r"go with one --data.root, not with a list"):
         module(two, tmp_path, legend="legend.csv")
+
+
+def test_the_rule_is_the_chosen_one_though_the_first_data_set_has_no_column_for_it(two, tmp_path):
+    assert module(two[::-1], tmp_path).split.options["rule"] == "predefined"

@@ -49,7 +49,7 @@ def test_a_row_a_face_and_rows_for_what_has_none():
 
 def write(path, names, settings=None):
     writer = RowWriter(str(path), NAMES, settings or {"model": "x"})
-    done = writer.done
+    done = [name for name in names if writer.has(name)]
     with writer:
         for name in names:
             if name not in done:
@@ -62,6 +62,13 @@ def sources(path):
         with open(path, newline="") as stream:
             return [row["source"] for row in csv.DictReader(stream)]
     return [json.loads(line)["source"] for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_a_name_that_is_no_utf8_is_recognised_again(suffix, tmp_path):
+    names = ["a\udcff.jpg", "b.jpg", "c.jpg"]
+    write(tmp_path / f"rows{suffix}", names)
+    assert write(tmp_path / f"rows{suffix}", names) == names[:2]  # the last one is done anew
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])

@@ -76,7 +76,9 @@ class LastCheckpoint(Checkpoint):
     def _written_just_now(self, trainer: Trainer) -> Path | None:
         """A whole checkpoint that another callback wrote at this step: writing it again would take as long."""
         for callback in trainer.checkpoint_callbacks:
-            if isinstance(callback, ModelCheckpoint) and not callback.save_weights_only:
+            if not isinstance(callback, ModelCheckpoint) or callback.save_weights_only:
+                continue
+            if callback._save_on_train_epoch_end:  # one written before the epoch's end would lack its row of figures
                 path = Path(callback._last_checkpoint_saved)
                 if callback._last_global_step_saved == trainer.global_step and path.is_file():
                     return path

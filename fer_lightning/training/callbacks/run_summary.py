@@ -70,7 +70,8 @@ class RunSummary(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Say how an interrupted run is continued."""
         last = self.folder / "checkpoints" / "last.ckpt"
-        if trainer.is_global_zero and trainer.state.fn == "fit" and last.is_file():
+        ours = trainer.is_global_zero and trainer.state.fn == "fit" and not trainer.fast_dev_run  # type: ignore[attr-defined]
+        if ours and last.is_file():
             print(f"\nInterrupted. Continue with: {program()} fit --ckpt_path {last}", flush=True)
 
 
