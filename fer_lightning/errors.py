@@ -1,6 +1,6 @@
 """The one exception for mistakes that a user can make and mend."""
 
-from math import inf
+from math import inf, isfinite
 
 
 class FERError(Exception):
@@ -11,7 +11,7 @@ class FERError(Exception):
 
 
 def check_range(option: str, value: float, least: float, most: float = inf) -> None:
-    """Raise an FERError if the value of an option is below `least`, above `most` or not a number."""
-    if not least <= value <= most:
+    """Raise an FERError if the value of an option is below `least`, above `most` or not a finite number."""
+    if not (isfinite(value) and least <= value <= most):
         expected = f"{least:g} or more" if most == inf else f"{least:g} to {most:g}"
         raise FERError(f"Invalid value for {option}. Expected {expected}. Received: {value}.")

@@ -1,10 +1,13 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and never over what is not ours."""
 
 import contextlib
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
+
+from fer_lightning.errors import FERError
 
 
 @contextlib.contextmanager
@@ -32,15 +35,125 @@ def replacing_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """As `replacing`, for what writes a file by its name: yields the name, which has the ending of `path`."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.stem}.writing-{os.getpid()}{target.suffix}")
+    start = f".{target.stem[:60]}.writing-"
+    _remove_left(target.parent, start, target.suffix)
+    aside = target.with_name(f"{start}{os.getpid()}{target.suffix}")
     try:
         yield aside
         with open(aside, "rb+") as written:
             os.fsync(written.fileno())
         aside.replace(target)
+        sync_folder(target.parent)
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Let the names in a folder outlast a power cut, where the system can do that."""
+    with contextlib.suppress(OSError):
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+def _remove_left(folder: Path, start: str, suffix: str) -> None:
+    """Remove half-written files of processes that were killed; those of other machines look the same, so only old ones.
+
+    Whether a process is there cannot be asked of another machine on the same disk.
+    """
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.name.startswith(start) and entry.name.endswith(suffix)]
+    for name in names:
+        number = name[len(start) : len(name) - len(suffix)]
+        path = folder / name
+        with contextlib.suppress(OSError):
+            if number.isdecimal() and int(number) != os.getpid() and not _is_running(int(number)) and _is_old(path):
+                path.unlink()
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _is_old(path: Path, seconds: float = 3600.0) -> bool:
+    return time.time() - path.stat().st_mtime > seconds
+
+
+def check_output(
+    option: str, path: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str]] = (), overwrite: bool = False
+) -> Path:
+    """The file to write, if writing it loses nothing.
+
+    Args:
+        option: The option that names it, for messages.
+        path: The file.
+        inputs: What is read, which no output may be, also by another name (a link).
+        overwrite: Whether a file that is there may be replaced, as the user said.
+
+    Raises:
+        FERError: If it is one of the inputs, a folder, or there already.
+    """
+    target = Path(path).expanduser()
+    real = os.path.realpath(target)
+    for one in inputs:
+        if os.path.realpath(one) == real or (target.exists() and os.path.exists(one) and os.path.samefile(one, target)):
+            raise FERError(
+                f"Invalid value for {option}. '{path}' is what is read: it would be lost. Choose another place."
+            )
+    if target.is_dir():
+        raise FERError(f"Invalid value for {option}. Expected a file. '{path}' is a folder.")
+    if target.exists() and not overwrite:
+        raise FERError(
+            f"Invalid value for {option}. '{path}' is there already. Choose another place, or replace it with "
+            "--overwrite."
+        )
+    return target
+
+
+def check_output_folder(
+    option: str,
+    path: str | os.PathLike[str],
+    mark: str,
+    inputs: Iterable[str | os.PathLike[str]] = (),
+    overwrite: bool = False,
+) -> Path:
+    """The folder to write into, if that loses nothing.
+
+    Args:
+        option: The option that names it, for messages.
+        path: The folder, which need not be there.
+        mark: A file that is in it if we have written into it before.
+        inputs: What is read, none of which may be within it.
+        overwrite: Whether to write into a folder with other content, as the user said.
+
+    Raises:
+        FERError: If it is a file, holds an input, or has content that is not ours.
+    """
+    target = Path(path).expanduser()
+    real = os.path.realpath(target)
+    if target.exists() and not target.is_dir():
+        raise FERError(f"Invalid value for {option}. Expected a folder. '{path}' is a file.")
+    for one in inputs:
+        if os.path.realpath(one) == real or os.path.realpath(one).startswith(real.rstrip(os.sep) + os.sep):
+            raise FERError(
+                f"Invalid value for {option}. '{path}' holds what is read ('{one}'): it might be lost. Choose another "
+                "folder."
+            )
+    if target.is_dir() and not overwrite and not (target / mark).exists() and any(target.iterdir()):
+        raise FERError(
+            f"Invalid value for {option}. '{path}' has files in it that are not ours. Choose another folder, or write "
+            "into this one with --overwrite."
+        )
+    return target
 
 
 def replace_text(path: str | os.PathLike[str], text: str) -> None:

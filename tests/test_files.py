@@ -3,10 +3,12 @@ from __future__ import annotations
 import errno
 import os
 import resource
+from pathlib import Path
 
 import pytest
 
-from fer_lightning.files import replace_text, replacing, replacing_path
+from fer_lightning.errors import FERError
+from fer_lightning.files import check_output, check_output_folder, replace_text, replacing, replacing_path
 
 
 def test_what_is_written_takes_the_place_of_what_was_there(tmp_path):
@@ -48,3 +50,35 @@ def test_a_full_disk_leaves_what_was_there(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert (tmp_path / "x.txt").read_text() == "one"
     assert os.listdir(tmp_path) == ["x.txt"]
+
+
+def test_an_output_is_no_input_and_replaces_nothing(workdir: Path):
+    original = workdir / "a.jpg"
+    original.write_text("photo")
+    (workdir / "link.jpg").symlink_to("a.jpg")
+    (workdir / "hard.jpg").hardlink_to("a.jpg")
+    for name in ("a.jpg", "./a.jpg", "link.jpg", "hard.jpg"):
+        with pytest.raises(FERError, match="is what is read"):
+            check_output("--output", name, [original], overwrite=True)
+    (workdir / "b.csv").write_text("other")
+    with pytest.raises(FERError, match="--overwrite"):
+        check_output("--output", "b.csv", [original])
+    assert check_output("--output", "b.csv", [original], overwrite=True) == Path("b.csv")
+    with pytest.raises(FERError, match="is a folder"):
+        check_output("--output", ".", overwrite=True)
+
+
+def test_a_folder_to_write_into_holds_no_input_and_nothing_of_others(workdir: Path):
+    (workdir / "photos").mkdir()
+    (workdir / "photos" / "a.jpg").write_text("photo")
+    for folder in (".", "photos", workdir):
+        with pytest.raises(FERError, match="holds what is read"):
+            check_output_folder("--annotate", folder, "mark", ["photos/a.jpg"], overwrite=True)
+    with pytest.raises(FERError, match="not ours"):
+        check_output_folder("--annotate", "photos", "mark")
+    check_output_folder("--annotate", "photos", "mark", overwrite=True)
+    (workdir / "photos" / "mark").touch()
+    check_output_folder("--annotate", "photos", "mark")
+    check_output_folder("--annotate", "new/folder", "mark", ["photos/a.jpg"])
+    with pytest.raises(FERError, match="is a file"):
+        check_output_folder("--annotate", "photos/a.jpg", "mark")
