@@ -1,13 +1,17 @@
 """Files that are written whole or not at all, and never over what is not ours."""
 
 import contextlib
+import hashlib
 import os
-import time
+import platform
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from fer_lightning.errors import FERError
+
+_MACHINE = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+"""Tells the processes of machines apart that write to one disk."""
 
 
 @contextlib.contextmanager
@@ -35,7 +39,7 @@ def replacing_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """As `replacing`, for what writes a file by its name: yields the name, which has the ending of `path`."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    start = f".{target.stem[:60]}.writing-"
+    start = f".{target.stem[:60]}.writing-{_MACHINE}-"
     _remove_left(target.parent, start, target.suffix)
     aside = target.with_name(f"{start}{os.getpid()}{target.suffix}")
     try:
@@ -60,18 +64,13 @@ def sync_folder(folder: Path) -> None:
 
 
 def _remove_left(folder: Path, start: str, suffix: str) -> None:
-    """Remove half-written files of processes that were killed; those of other machines look the same, so only old ones.
-
-    Whether a process is there cannot be asked of another machine on the same disk.
-    """
+    """Remove half-written files of processes of this machine that were killed."""
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if entry.name.startswith(start) and entry.name.endswith(suffix)]
     for name in names:
-        number = name[len(start) : len(name) - len(suffix)]
-        path = folder / name
-        with contextlib.suppress(OSError):
-            if number.isdecimal() and int(number) != os.getpid() and not _is_running(int(number)) and _is_old(path):
-                path.unlink()
+        process = name[len(start) : len(name) - len(suffix)]
+        if process.isdecimal() and int(process) != os.getpid() and not _is_running(int(process)):
+            (folder / name).unlink(missing_ok=True)
 
 
 def _is_running(process: int) -> bool:
@@ -79,13 +78,9 @@ def _is_running(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except OSError:
-        return True
+    except (OSError, OverflowError):
+        pass
     return True
-
-
-def _is_old(path: Path, seconds: float = 3600.0) -> bool:
-    return time.time() - path.stat().st_mtime > seconds
 
 
 def check_output(

@@ -3,10 +3,13 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from fer_lightning import files
 from fer_lightning.errors import FERError
 from fer_lightning.files import check_output, check_output_folder, replace_text, replacing, replacing_path
 
@@ -82,3 +85,15 @@ def test_a_folder_to_write_into_holds_no_input_and_nothing_of_others(workdir: Pa
     check_output_folder("--annotate", "new/folder", "mark", ["photos/a.jpg"])
     with pytest.raises(FERError, match="is a file"):
         check_output_folder("--annotate", "photos/a.jpg", "mark")
+
+
+def test_what_a_killed_process_left_half_written_is_gone_after_the_next_one(tmp_path: Path):
+    script = "import os, sys; from fer_lightning.files import replacing\n"
+    script += "with replacing(sys.argv[1]): os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "x.txt")], check=False)
+    assert [name[:10] for name in os.listdir(tmp_path)] == [".x.writing"]
+    (tmp_path / f".x.writing-{files._MACHINE}-{os.getppid()}.txt").touch()  # of one that is at it
+    (tmp_path / ".x.writing-abcdef-99999999.txt").touch()  # of another machine
+    (tmp_path / ".x.writing-mine.txt").touch()
+    replace_text(tmp_path / "x.txt", "whole")
+    assert len(os.listdir(tmp_path)) == 4
