@@ -18,7 +18,8 @@ def numbered(names: list[str], seed: int) -> tuple[np.ndarray, np.ndarray]:
     numbers: dict[str, int] = {}
     groups = np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
     salt = str(seed).encode()
-    digests = b"".join(hashlib.blake2b(name.encode(), digest_size=8, salt=salt[:16]).digest() for name in numbers)
+    texts = (name.encode(errors="surrogatepass") for name in numbers)
+    digests = b"".join(hashlib.blake2b(text, digest_size=8, salt=salt[:16]).digest() for text in texts)
     return groups, np.frombuffer(digests, "<u8")
 
 

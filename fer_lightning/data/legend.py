@@ -50,9 +50,9 @@ class Legend:
     @cached_property
     def files_fingerprint(self) -> str:
         """Hexadecimal digest of the name, size and time of every image: another one if a file was replaced."""
-        digest = hashlib.sha256((os.fspath(self.image_dir.resolve()) + os.sep).encode())
+        digest = hashlib.sha256(os.fsencode(self.image_dir.resolve()) + os.sep.encode())
         for image, (size, time) in zip(self.images, self.stamps(range(len(self))).tolist(), strict=True):
-            digest.update(f"{image} {size} {time}\n".encode())
+            digest.update(f"{image} {size} {time}\n".encode(errors="surrogatepass"))
         return digest.hexdigest()
 
     def stamps(self, rows: Sequence[int]) -> np.ndarray:
@@ -63,7 +63,7 @@ class Legend:
             try:
                 found = os.stat(start + self.images[row])
                 stamps.append((found.st_size, found.st_mtime_ns))
-            except FileNotFoundError:
+            except OSError:
                 stamps.append((-1, -1))
         return np.array(stamps, np.int64).reshape(-1, 2)
 

@@ -15,6 +15,7 @@ import numpy as np
 from fer_lightning.data.held_out import fold_rows, hold_out, numbered, reordered
 from fer_lightning.data.legend import SUBSETS, Legend
 from fer_lightning.errors import FERError
+from fer_lightning.names import cell, column
 
 SplitRule = Literal["sequential", "stratified", "grouped", "predefined"]
 
@@ -22,6 +23,7 @@ IDENTITY_PATTERN = r"^(?:.*/)?(.+)_\d+\.[^.]+$"
 """Takes `George_W_Bush` from `any/folder/George_W_Bush_0012.jpg`; names without a match are their own identity."""
 
 TRAINING, VALIDATION, TESTING = range(3)
+_COLUMNS = ("user.id", "image", "emotion", "split", "identity")
 MEASURABLE = 10
 """Images of a class that it takes before its own figures are worth quoting."""
 
@@ -51,7 +53,8 @@ class Split:
             f"{SUBSETS[subset]}\t{names[label]}\t{image}\n"
             for subset, label, image in zip(self.subsets.tolist(), labels, self.legend.images, strict=True)
         )
-        return hashlib.sha256(("\t".join(names) + "\n" + "".join(lines)).encode()).hexdigest()
+        whole = "\t".join(names) + "\n" + "".join(lines)
+        return hashlib.sha256(whole.encode(errors="surrogatepass")).hexdigest()
 
     def rows(self, subset: int) -> np.ndarray:
         """int64 `(m,)`, the rows of a subset in the order of its samples.
@@ -73,15 +76,20 @@ class Split:
         return sum(name in known for name in shown), len(shown)
 
     def write_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write the split as a legend with a `split` column, which `--data.split predefined` reads back."""
+        """Write the split as a legend with a `split` column, which `--data.split predefined` reads back.
+
+        What a spreadsheet would take for a formula has an apostrophe in front (`names.cell`), and the votes for a class
+        that is called as one of the other columns stand under `class:` and its name.
+        """
         legend, names = self.legend, self.legend.class_names
         labels = (names[label] for label in legend.labels.tolist())
         subsets = (SUBSETS[subset] for subset in self.subsets.tolist())
-        rows = zip(legend.users, legend.images, labels, subsets, self.identities, strict=True)
+        texts = (map(cell, of) for of in (legend.users, legend.images, labels, subsets, self.identities))
+        rows = zip(*texts, strict=True)
         with open(path, "w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
             writer = csv.writer(stream)
             voted = names if legend.votes is not None else ()
-            writer.writerow(["user.id", "image", "emotion", "split", "identity", *voted])
+            writer.writerow([*_COLUMNS, *(cell(column(name, _COLUMNS)) for name in voted)])
             for number, row in enumerate(rows):
                 votes = legend.votes[number] if legend.votes is not None else ()
                 writer.writerow([*row, *(f"{vote:g}" for vote in votes)])

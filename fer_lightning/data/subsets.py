@@ -18,6 +18,7 @@ from fer_lightning.data.image_checks import check_images
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.label_overrides import override_labels
 from fer_lightning.data.legend import Conflicts, Legend
+from fer_lightning.data.legend_check import check_class_names, check_legend
 from fer_lightning.data.sources import DataSource
 from fer_lightning.data.sources.legend_csv import LegendCsv
 from fer_lightning.data.sources.synthetic import SyntheticFaces
@@ -50,12 +51,12 @@ class Subsets:
     def class_names(self) -> tuple[str, ...]:
         """The class list, without reading anything if it is known without."""
         known = self.classes or (self.sources[0].class_names if len(self.sources) == 1 else None)
-        return known or self.legend.class_names
+        return check_class_names(known, "--data.source") if known else self.legend.class_names
 
     @cached_property
     def legends(self) -> list[Legend]:
-        """The legend of every data set."""
-        legends = [source.read() for source in self.sources]
+        """The legend of every data set, whoever made it."""
+        legends = [check_legend(source.read(), source) for source in self.sources]
         if len(legends) == 1 and self.classes and self.classes != legends[0].class_names:
             return [legends[0].with_classes(self.classes)]
         return legends
