@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -46,6 +47,34 @@ def replacing_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         sync_folder(target.parent)
     except BaseException:
         aside.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def replacing_all(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """Write several files of a folder, all or none: yields a folder aside for them, without folders in it.
+
+    They take their places once the block has ended, when no space is needed any more; after an exception those that
+    were there still are. The folder is made if it is not there.
+    """
+    target = Path(folder)
+    new = not target.exists()
+    aside = target / f".writing-{os.getpid()}"
+    try:
+        aside.mkdir(parents=True)
+        yield aside
+        for path in sorted(aside.iterdir()):
+            with open(path, "rb+") as written:
+                os.fsync(written.fileno())
+        for path in sorted(aside.iterdir()):
+            path.replace(target / path.name)
+        aside.rmdir()
+        sync_folder(target)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        if new:
+            with contextlib.suppress(OSError):
+                target.rmdir()
         raise
 
 
