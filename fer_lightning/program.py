@@ -1,10 +1,15 @@
 """The program from within: what it was called as, how it calls itself."""
 
+import contextlib
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
 
 from fer_lightning.errors import FERError
+
+_PATIENCE = 60.0
+"""Seconds that a verb in a process of its own has to end in, once it is told to."""
 
 
 def program() -> str:
@@ -24,9 +29,17 @@ def run_in_process(words: Sequence[str]) -> None:
     Raises:
         FERError: If it fails; what it said stands above.
     """
-    done = subprocess.run([sys.executable, "-m", "fer_lightning", *words], check=False)  # noqa: S603 (our own program)
-    if done.returncode:
+    with subprocess.Popen([sys.executable, "-m", "fer_lightning", *words]) as done:  # noqa: S603 (our own program)
+        try:
+            status = done.wait()
+        except BaseException:  # whoever stops this one stops that one, which may take a moment to keep what it has
+            done.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                done.wait(_PATIENCE)
+            done.kill()
+            raise
+    if status:
         raise FERError(
-            f"{words[0]} stopped with status {done.returncode}; its message is above. What is finished is not repeated "
-            f"next time. The command was: {' '.join(words)}"
+            f"{words[0]} stopped with status {status}; its message is above. What is finished is not repeated next "
+            f"time. The command was: {shlex.join(words)}"
         )

@@ -1,14 +1,20 @@
 """The front door: answers at once what needs no torch, and opens the verb for the rest."""
 
+import contextlib
 import errno
+import io
 import logging
+import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
 from fer_lightning.cli.commands import OLD_VERBS, VERBS, UsageError, nearest
+from fer_lightning.cli.stopping import Stopping, stopping
 from fer_lightning.errors import FERError
+from fer_lightning.names import printable
 from fer_lightning.program import program
 from fer_lightning.version import __version__
 
@@ -33,8 +39,12 @@ def main(args: Sequence[str] | None = None) -> None:
         args: The words after the program's name; None takes those of the process.
 
     Raises:
-        SystemExit: With status 2 and a message on standard error after a user's mistake.
+        SystemExit: With a message on standard error: status 2 after a user's mistake, 130 after Ctrl-C, 143 after
+            SIGTERM, 129 after SIGHUP.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files may be in no encoding, terminals in ASCII
+            stream.reconfigure(errors="backslashreplace")
     words = list(sys.argv[1:] if args is None else args)
     if words in ([], ["--help"], ["-h"]):
         print(_overview(), end="")
@@ -54,31 +64,31 @@ def main(args: Sequence[str] | None = None) -> None:
     if "--help" in words or "-h" in words:
         print(VERBS[verb].page, end="")
         return
-    try:
-        _keep_quiet()
-        if VERBS[verb].entry:
-            from fer_lightning.cli import functions
+    with stopping() as stop:
+        try:
+            _run(verb, words)
+        except SystemExit:
+            if stop.number is None:
+                raise
+            raise SystemExit(stop.status) from None
+        except BaseException as error:
+            message, status = _answer(verb, error, stop)
+            if not status:
+                raise
+            _say(message)
+            raise SystemExit(status) from None
 
-            functions.run(VERBS[verb], words)
-        else:
-            from fer_lightning.cli import trainer
 
-            trainer.run(verb, words)
-    except UsageError as error:
-        _fail(f"{error}\nAll options: {program()} {verb} --help_all")
-    except FERError as error:
-        _fail(str(error))
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            _fail(
-                "The disk is full. Free some space, or choose another place with --runs_dir DIR; then go on with "
-                "--ckpt_path last: the checkpoint before this one is whole."
-                if verb == "fit"
-                else "The disk is full. Free some space, then give the same command again."
-            )
-        if error.filename is None and error.errno is None:
-            raise
-        _fail(f"{error.strerror}: '{error.filename}'" if error.filename else str(error))
+def _run(verb: str, words: Sequence[str]) -> None:
+    _keep_quiet()
+    if VERBS[verb].entry:
+        from fer_lightning.cli import functions
+
+        functions.run(VERBS[verb], words)
+    else:
+        from fer_lightning.cli import trainer
+
+        trainer.run(verb, words)
 
 
 def _keep_quiet() -> None:
@@ -104,6 +114,42 @@ usage: {program()} VERB [options]        {program()} VERB --help says more
 """
 
 
+def _answer(verb: str, error: BaseException, stop: Stopping) -> tuple[str, int]:
+    """What to say of an exception in one message, and the exit status; 0 if it is none that a user can put right."""
+    notes = "".join(f" {note}" for note in getattr(error, "__notes__", ()))
+    if stop.number is not None or isinstance(error, KeyboardInterrupt):  # imports turn it into exceptions of their own
+        return f"Stopped by {stop.name}.{notes}", stop.status
+    if isinstance(error, UsageError):
+        return f"error: {error}\nAll options: {program()} {verb} --help_all", 2
+    if isinstance(error, FERError):
+        return f"error: {error}{notes}", 2
+    if isinstance(error, BrokenPipeError):  # nobody reads any more, as with `| head`
+        return "", 128 + signal.SIGPIPE
+    if isinstance(error, MemoryError):
+        return f"error: There is not enough memory for this.{notes}", 2
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"error: The disk is full. Free some space, or choose another place to write to.{notes}", 2
+    if isinstance(error, OSError) and (error.filename is not None or error.errno is not None):
+        where = f": '{error.filename}'" if error.filename is not None else ""
+        return f"error: {error.strerror or error}{where}.{notes}", 2
+    return "", 0
+
+
+def _say(message: str) -> None:
+    """Print a message; what cannot be printed is left out, as there is nobody to tell."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+    with contextlib.suppress(OSError, ValueError):
+        if message:
+            print(printable(message), file=sys.stderr, flush=True)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):  # else the interpreter complains about it at its end
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def _fail(message: str) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr, flush=True)
+    _say(f"error: {message}")
     raise SystemExit(2)

@@ -1,0 +1,67 @@
+"""What ends a command from outside, Ctrl-C, SIGTERM and SIGHUP: an exception, which lets files and processes go."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+class Stopped(KeyboardInterrupt):
+    """The user, or the system, wants the command to end."""
+
+
+class Stopping:
+    """Raises `Stopped` in the main thread at the first of these signals, and remembers which one it was.
+
+    Who takes a signal over, as Lightning does to end after a step, is left to it. A later SIGTERM or SIGHUP is ignored,
+    so that what is half-done can be tidied up; a second Ctrl-C stops that too.
+    """
+
+    number: int | None = None
+
+    def __init__(self) -> None:
+        self._process = os.getpid()
+
+    @property
+    def status(self) -> int:
+        """The exit status that shells expect after the signal."""
+        return 128 + (self.number or signal.SIGINT)
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return "Ctrl-C" if self.number in (None, signal.SIGINT) else signal.Signals(self.number).name
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal."""
+        if os.getpid() != self._process:  # a worker that was forked: for it, as if nobody handled it
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        elif signal.getsignal(number) in (self, signal.SIG_IGN):  # nobody else has taken it over
+            if number == signal.SIGINT or self.number is None:
+                self.number = self.number or number
+                raise Stopped
+        else:
+            self.number = self.number or number
+
+
+@contextmanager
+def stopping() -> Iterator[Stopping]:
+    """Handle the signals within the block, unless somebody does already or they are to be ignored (`nohup`)."""
+    ours = Stopping()
+    earlier: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in SIGNALS:
+            if (handler := signal.getsignal(number)) in (signal.SIG_DFL, signal.default_int_handler):
+                earlier[number] = handler
+                signal.signal(number, ours)
+    try:
+        yield ours
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)

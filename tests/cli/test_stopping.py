@@ -1,0 +1,98 @@
+"""Whatever ends a command from outside: one line, the status that shells expect, nobody and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fer_lightning.cli.stopping import Stopped, stopping
+
+VERBS = {
+    "audit": ["audit"],
+    "crossval": ["crossval", "--data.image_size", "32", "--trainer.max_epochs", "2"],
+    "test": ["test", "--ckpt_path", "pretrained", "--name", "t"],
+    "export": ["export", "--ckpt_path", "pretrained", "--output", "x.onnx"],
+    "predict": ["predict", "--ckpt_path", "pretrained", "--input", "-", "--output", "r.csv"],
+}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("verb", "seconds"),
+    [("audit", 1), *[pytest.param(verb, seconds, marks=pytest.mark.slow) for verb in VERBS for seconds in (0.3, 1.5)]],
+)
+def test_one_line_and_the_status_of_the_signal(workdir: Path, verb: str, number: signal.Signals, seconds: float):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fer_lightning", *VERBS[verb]],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a test run in the background ignores it
+    )
+    time.sleep(seconds)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, said
+    name = "Ctrl-C" if number == signal.SIGINT else number.name
+    assert said.splitlines()[-1] == f"Stopped by {name}."
+    assert "Traceback" not in said
+    assert not subprocess.run(["pgrep", "-s", str(process.pid)], capture_output=True, check=False).stdout
+    assert not [path for path in workdir.rglob("*") if "writing" in path.name]
+
+
+def test_a_stop_is_an_exception_once_and_others_keep_their_handlers():
+    with stopping() as stop:
+        with pytest.raises(Stopped):
+            os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)  # what is half-done is being tidied up
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert (stop.status, stop.name) == (143, "SIGTERM")
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_what_is_to_be_ignored_is_ignored_as_with_nohup():
+    earlier = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stopping() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert stop.number is None
+    finally:
+        signal.signal(signal.SIGHUP, earlier)
+
+
+def test_a_forked_worker_dies_of_the_signal_as_if_nobody_handled_it():
+    with stopping():
+        worker = os.fork()
+        if not worker:
+            time.sleep(60)
+            os._exit(0)
+        time.sleep(0.1)
+        os.kill(worker, signal.SIGTERM)
+        assert os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]) == -signal.SIGTERM
+
+
+def test_a_terminal_that_knows_ascii_only_gets_the_message(workdir: Path):
+    done = subprocess.run(
+        [sys.executable, "-m", "fer_lightning", "prüfe\x1b[2J"],
+        env=os.environ | {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: Unknown verb 'pr\\xfcfe\\x1b[2J'.")
+
+
+def test_a_reader_that_goes_away_is_no_error(workdir: Path, drawn: Path):
+    command = f"{sys.executable} -m fer_lightning audit --data.root {drawn} | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.stdout in ("141\n", "0\n")
