@@ -1,6 +1,7 @@
 """Files that are written whole or not at all, and never over what is not ours."""
 
 import contextlib
+import errno
 import os
 import shutil
 import time
@@ -9,6 +10,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from fer_lightning.errors import FERError
+
+_ASIDE = ".writing-"
+"""How the name of a folder begins in which files are written before they take their places."""
 
 
 @contextlib.contextmanager
@@ -51,22 +55,32 @@ def replacing_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def replacing_all(folder: str | os.PathLike[str]) -> Iterator[Path]:
+def replacing_all(folder: str | os.PathLike[str], last: str) -> Iterator[Path]:
     """Write several files of a folder, all or none: yields a folder aside for them, without folders in it.
 
     They take their places once the block has ended, when no space is needed any more; after an exception those that
     were there still are. The folder is made if it is not there.
+
+    Args:
+        folder: Where the files belong.
+        last: The one of them that is there only if all the others are, also after a kill.
     """
     target = Path(folder)
     new = not target.exists()
-    aside = target / f".writing-{os.getpid()}"
+    _remove_left(target, _ASIDE, "")
+    aside = target / f"{_ASIDE}{os.getpid()}"
     try:
+        shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
         yield aside
-        for path in sorted(aside.iterdir()):
-            with open(path, "rb+") as written:
-                os.fsync(written.fileno())
-        for path in sorted(aside.iterdir()):
+        written = sorted(aside.iterdir(), key=lambda path: path.name == last)
+        for path in written:
+            if (target / path.name).is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(target / path.name))
+            with open(path, "rb+") as stream:
+                os.fsync(stream.fileno())
+        (target / last).unlink(missing_ok=True)
+        for path in written:
             path.replace(target / path.name)
         aside.rmdir()
         sync_folder(target)
@@ -93,6 +107,8 @@ def _remove_left(folder: Path, start: str, suffix: str) -> None:
 
     Whether a process is there cannot be asked of another machine on the same disk.
     """
+    if not folder.is_dir():
+        return
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if entry.name.startswith(start) and entry.name.endswith(suffix)]
     for name in names:
@@ -100,7 +116,7 @@ def _remove_left(folder: Path, start: str, suffix: str) -> None:
         path = folder / name
         with contextlib.suppress(OSError):
             if number.isdecimal() and int(number) != os.getpid() and not _is_running(int(number)) and _is_old(path):
-                path.unlink()
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _is_running(process: int) -> bool:
@@ -177,7 +193,8 @@ def check_output_folder(
                 f"Invalid value for {option}. '{path}' holds what is read ('{one}'): it might be lost. Choose another "
                 "folder."
             )
-    if target.is_dir() and not overwrite and not (target / mark).exists() and any(target.iterdir()):
+    others = (path for path in target.iterdir() if not path.name.startswith(_ASIDE))
+    if target.is_dir() and not overwrite and not (target / mark).exists() and any(others):
         raise FERError(
             f"Invalid value for {option}. '{path}' has files in it that are not ours. Choose another folder, or write "
             "into this one with --overwrite."

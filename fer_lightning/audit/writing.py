@@ -36,7 +36,7 @@ def write_findings(folder: Path, data: DataSet, findings: Sequence[Finding], sec
     shown = sorted({image for finding in findings for exhibit in finding.exhibits for image in exhibit.images})
     bar = tqdm(shown, "Drawing the report", delay=1, leave=False)
     thumbnails = {image: thumbnail(legend.image_dir / image) for image in bar}
-    with replacing_all(folder) as aside:
+    with replacing_all(folder, MARK) as aside:
         _write_tables(aside, data, findings)
         replace_text(aside / MARK, json_text(without_nan(content)))
         replace_text(aside / "report.html", filled("audit.html", content=content, thumbnails=thumbnails, shown=_SHOWN))

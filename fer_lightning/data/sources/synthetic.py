@@ -66,8 +66,7 @@ def _draw(root: Path, people: int, images: int, seed: int) -> None:
     if os.path.lexists(root):
         print(f"Note   The synthetic faces in '{root}' are damaged: they are drawn anew.", flush=True)
     aside, old = root.with_name(root.name + ".building"), root.with_name(root.name + ".old")
-    for left in (aside, old):
-        shutil.rmtree(left, ignore_errors=True)
+    _remove(aside, old)
     try:
         (aside / "images").mkdir(parents=True)
         with open(aside / "legend.csv", "w", newline="", encoding="utf-8") as stream:
@@ -83,8 +82,15 @@ def _draw(root: Path, people: int, images: int, seed: int) -> None:
             root.rename(old)
         aside.rename(root)
     finally:
-        for left in (aside, old):
-            shutil.rmtree(left, ignore_errors=True)
+        _remove(aside, old)
+
+
+def _remove(*paths: Path) -> None:
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _is_whole(root: Path) -> bool:
