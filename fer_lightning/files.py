@@ -133,6 +133,13 @@ def _is_old(path: Path, seconds: float = 3600.0) -> bool:
     return time.time() - path.stat().st_mtime > seconds
 
 
+def check_path(option: str, path: str | os.PathLike[str]) -> None:
+    """Raise an FERError if no file can have such a path: an empty one, or one with a NUL in it."""
+    text = os.fspath(path)
+    if not text.strip() or "\0" in text:
+        raise FERError(f"Invalid value for {option}. Expected a path. Received: {text[:80]!r}.")
+
+
 def check_output(
     option: str, path: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str]] = (), overwrite: bool = False
 ) -> Path:
@@ -147,6 +154,7 @@ def check_output(
     Raises:
         FERError: If it is one of the inputs, a folder, or there already.
     """
+    check_path(option, path)
     target = Path(path).expanduser()
     real = os.path.realpath(target)
     for one in inputs:
@@ -183,6 +191,7 @@ def check_output_folder(
     Raises:
         FERError: If it is a file, holds an input, or has content that is not ours.
     """
+    check_path(option, path)
     target = Path(path).expanduser()
     real = os.path.realpath(target)
     if target.exists() and not target.is_dir():

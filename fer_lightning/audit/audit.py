@@ -13,11 +13,12 @@ import numpy as np
 from fer_lightning.audit import duplicates, files, label_issues, labels, shortcuts
 from fer_lightning.audit.findings import SEVERITIES, DataSet, Finding
 from fer_lightning.audit.writing import MARK, write_findings
+from fer_lightning.data.identities import IDENTITY_PATTERN
 from fer_lightning.data.image_metadata import read_metadata
 from fer_lightning.data.legend import Legend, locate_legend
 from fer_lightning.data.sources.legend_csv import read_legend
 from fer_lightning.data.sources.synthetic import synthetic_faces
-from fer_lightning.data.splits import IDENTITY_PATTERN, Split, SplitRule, make_split
+from fer_lightning.data.splits import Split, SplitRule, make_split
 from fer_lightning.errors import FERError
 from fer_lightning.evaluation.predictions import Predictions, joined, read_predictions
 from fer_lightning.files import check_output_folder

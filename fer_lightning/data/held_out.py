@@ -76,12 +76,14 @@ def hold_out(groups: np.ndarray, keys: np.ndarray, legend: Legend, eligible: np.
     return chosen
 
 
-def fold_rows(groups: np.ndarray, keys: np.ndarray, legend: Legend, number: int, folds: int) -> np.ndarray:
-    """The rows of one of some folds, bool `(n,)`: each fold is held out of what the ones before it have left."""
-    left = np.ones(len(legend), bool)
-    for taken in range(number):
-        left &= ~hold_out(groups, keys, legend, left, 1 / (folds - taken))
-    return left if number == folds - 1 else hold_out(groups, keys, legend, left, 1 / (folds - number))
+def fold_numbers(groups: np.ndarray, keys: np.ndarray, legend: Legend, folds: int) -> np.ndarray:
+    """The fold of each row, int64 `(n,)`: each fold is held out of what the ones before it have left."""
+    numbers, left = np.full(len(legend), folds - 1), np.ones(len(legend), bool)
+    for fold in range(folds - 1):
+        chosen = hold_out(groups, keys, legend, left, 1 / (folds - fold))
+        numbers[chosen] = fold
+        left &= ~chosen
+    return numbers
 
 
 def _both_sides(held: np.ndarray, table: np.ndarray, keys: np.ndarray, label: int) -> None:

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from fer_lightning.errors import FERError
+from fer_lightning.files import check_path
 
 EXPRESSIONS = ("anger", "contempt", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 """The eight expressions of the `facial_expressions` and FER+ data sets, in the order of the network's outputs."""
@@ -130,6 +131,9 @@ def locate_legend(
     Raises:
         FERError: If the root, the legend or the image folder does not exist.
     """
+    for option, path in (("root", root), ("legend", legend), ("images", images)):
+        if path is not None:
+            check_path(f"--data.{option}", path)
     base = Path(root).expanduser()
     if not base.is_dir() and (legend is None or images is None):
         expected = f"Expected a folder with a legend.csv, found no folder at '{base}'."

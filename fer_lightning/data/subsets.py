@@ -25,6 +25,9 @@ from fer_lightning.data.sources.synthetic import SyntheticFaces
 from fer_lightning.data.splits import TESTING, TRAINING, VALIDATION, Split
 from fer_lightning.data.tree import build_tree, is_built, tree_path
 from fer_lightning.errors import FERError
+from fer_lightning.names import file_name
+
+_LONGEST = 100
 
 
 @dataclass
@@ -106,7 +109,8 @@ class Subsets:
 
     @property
     def _name(self) -> str:
-        return "-".join(map(_folder_name, self.legends)) or "data"
+        name = "-".join(map(_folder_name, self.legends)) or "data"
+        return name if len(os.fsencode(name)) <= _LONGEST else file_name(name)  # more is no name for a file
 
     def prepare(self, subset: int | None = None) -> None:
         """Decode or check the images of a subset; without one, all that are used, and build the tree. Once.
