@@ -47,7 +47,7 @@ class Subsets:
     input_spec: InputSpec
     folder: str
     cache: bool
-    _prepared: set[int | None] = field(default_factory=set)
+    _prepared: dict[int | None, Path | None] = field(default_factory=dict)  # the cache that each subset is in
     _samples: dict[int, FaceSamples] = field(default_factory=dict)
 
     @cached_property
@@ -118,16 +118,15 @@ class Subsets:
         Raises:
             FERError: If images are unreadable (all are listed), the disk is full or the folder cannot be written.
         """
-        if not self._prepared.isdisjoint((subset, None)):
+        if not self._prepared.keys().isdisjoint((subset, None)):
             return
         rows = np.arange(len(self.split.legend)) if subset is None else self.split.rows(subset)
-        if self.cache:
-            self._decoded(rows)
-        elif not is_built(self.tree_path, self.split):
+        cache = self._decoded(rows) if self.cache else None
+        if not self.cache and not is_built(self.tree_path, self.split):
             check_images(self.split.legend, rows)
         if subset is None:
             build_tree(self.split, self.folder, self._name)
-        self._prepared.add(subset)
+        self._prepared[subset] = cache
 
     def samples(self, subset: int) -> FaceSamples:
         """A subset as a data set of whole batches, in the order of `Split.rows`; images are decoded if need be."""
@@ -135,7 +134,9 @@ class Subsets:
             legend, rows = self.split.legend, self.split.rows(subset)
             gather: Callable[[list[int]], Tensor]
             if self.cache:
-                gather = ReadDecoded(*self._decoded(rows))
+                known = self._prepared.get(None) or self._prepared.get(subset)
+                found = known if known and known.is_file() else self._decoded(rows)
+                gather = ReadDecoded(found, self._places(rows))
             else:
                 self.input_spec.need_detector()
                 gather = partial(decode_files, self.input_spec, [legend.image_dir / legend.images[row] for row in rows])
@@ -144,12 +145,14 @@ class Subsets:
             self._samples[subset] = FaceSamples(legend.labels[rows], gather, targets)
         return self._samples[subset]
 
-    def _decoded(self, rows: np.ndarray) -> tuple[Path, np.ndarray]:
-        """The cache with the images in these rows of the split decoded, and their rows in it."""
-        legend = self.legend  # the cache has room for all images, also those left out
-        row_of = {image: row for row, image in enumerate(legend.images)}
-        places = np.array([row_of[self.split.legend.images[row]] for row in rows], np.int64)
-        return decoded(legend, self.input_spec, self.folder, self._name, places), places
+    def _decoded(self, rows: np.ndarray) -> Path:
+        """The cache, with the images in these rows of the split decoded."""
+        return decoded(self.legend, self.input_spec, self.folder, self._name, self._places(rows))
+
+    def _places(self, rows: np.ndarray) -> np.ndarray:
+        """The rows in the cache, which has room for all images, also those left out."""
+        row_of = {image: row for row, image in enumerate(self.legend.images)}
+        return np.array([row_of[self.split.legend.images[row]] for row in rows], np.int64)
 
 
 def chosen_sources(

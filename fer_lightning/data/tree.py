@@ -45,13 +45,15 @@ def _files(tree: Path) -> set[str]:
     """The files in the subsets of a tree, relative to it."""
     start = len(os.fspath(tree)) + 1
     folders = (found for subset in SUBSETS for found in os.walk(tree / subset))
-    return {os.path.join(folder, name)[start:] for folder, _, names in folders for name in names}
+    return {f"{folder[start:]}{os.sep}{name}" for folder, _, names in folders for name in names}
 
 
 def _expected(split: Split) -> set[str]:
-    legend = split.legend
+    """The files that belong there."""
+    legend, names = split.legend, split.legend.class_names
     entries = zip(legend.images, split.subsets.tolist(), legend.labels.tolist(), strict=True)
-    return {os.path.join(SUBSETS[subset], legend.class_names[label], image) for image, subset, label in entries}
+    files = {f"{SUBSETS[subset]}/{names[label]}/{image}" for image, subset, label in entries}
+    return files if os.sep == "/" else {file.replace("/", os.sep) for file in files}
 
 
 def build_tree(split: Split, folder: str | os.PathLike[str], name: str = "tree") -> Path:
