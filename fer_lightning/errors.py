@@ -1,6 +1,6 @@
 """The one exception for mistakes that a user can make and mend."""
 
-from math import inf, isfinite
+from math import inf
 
 
 class FERError(Exception):
@@ -12,6 +12,7 @@ class FERError(Exception):
 
 def check_range(option: str, value: float, least: float, most: float = inf) -> None:
     """Raise an FERError if the value of an option is below `least`, above `most` or not a finite number."""
-    if not (isfinite(value) and least <= value <= most):
-        expected = f"{least:g} or more" if most == inf else f"{least:g} to {most:g}"
+    if not (least <= value <= most and -inf < value < inf):  # NaN is neither; a huge int is no float
+        low, high = (f"{bound:,}" if isinstance(bound, int) else f"{bound:g}" for bound in (least, most))
+        expected = f"{low} or more" if most == inf else f"{low} to {high}"
         raise FERError(f"Invalid value for {option}. Expected {expected}. Received: {value}.")

@@ -1,9 +1,11 @@
 """Files that are written whole or not at all, and never over what is not ours."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import platform
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -12,6 +14,9 @@ from fer_lightning.errors import FERError
 
 _MACHINE = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
 """Tells the processes of machines apart that write to one disk."""
+
+_ASIDE = f".writing-{_MACHINE}-"
+"""How the name of a folder begins in which files are written before they take their places."""
 
 
 @contextlib.contextmanager
@@ -53,6 +58,44 @@ def replacing_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
 
 
+@contextlib.contextmanager
+def replacing_all(folder: str | os.PathLike[str], last: str) -> Iterator[Path]:
+    """Write several files of a folder, all or none: yields a folder aside for them, without folders in it.
+
+    They take their places once the block has ended, when no space is needed any more; after an exception those that
+    were there still are. The folder is made if it is not there.
+
+    Args:
+        folder: Where the files belong.
+        last: The one of them that is there only if all the others are, also after a kill.
+    """
+    target = Path(folder)
+    new = not target.exists()
+    _remove_left(target, _ASIDE, "")
+    aside = target / f"{_ASIDE}{os.getpid()}"
+    try:
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        yield aside
+        written = sorted(aside.iterdir(), key=lambda path: path.name == last)
+        for path in written:
+            if (target / path.name).is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(target / path.name))
+            with open(path, "rb+") as stream:
+                os.fsync(stream.fileno())
+        (target / last).unlink(missing_ok=True)
+        for path in written:
+            path.replace(target / path.name)
+        aside.rmdir()
+        sync_folder(target)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        if new:
+            with contextlib.suppress(OSError):
+                target.rmdir()
+        raise
+
+
 def sync_folder(folder: Path) -> None:
     """Let the names in a folder outlast a power cut, where the system can do that."""
     with contextlib.suppress(OSError):
@@ -65,12 +108,15 @@ def sync_folder(folder: Path) -> None:
 
 def _remove_left(folder: Path, start: str, suffix: str) -> None:
     """Remove half-written files of processes of this machine that were killed."""
+    if not folder.is_dir():
+        return
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if entry.name.startswith(start) and entry.name.endswith(suffix)]
     for name in names:
-        process = name[len(start) : len(name) - len(suffix)]
+        process, path = name[len(start) : len(name) - len(suffix)], folder / name
         if process.isdecimal() and int(process) != os.getpid() and not _is_running(int(process)):
-            (folder / name).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _is_running(process: int) -> bool:
@@ -81,6 +127,13 @@ def _is_running(process: int) -> bool:
     except (OSError, OverflowError):
         pass
     return True
+
+
+def check_path(option: str, path: str | os.PathLike[str]) -> None:
+    """Raise an FERError if no file can have such a path: an empty one, or one with a NUL in it."""
+    text = os.fspath(path)
+    if not text.strip() or "\0" in text:
+        raise FERError(f"Invalid value for {option}. Expected a path. Received: {text[:80]!r}.")
 
 
 def check_output(
@@ -97,6 +150,7 @@ def check_output(
     Raises:
         FERError: If it is one of the inputs, a folder, or there already.
     """
+    check_path(option, path)
     target = Path(path).expanduser()
     real = os.path.realpath(target)
     for one in inputs:
@@ -133,6 +187,7 @@ def check_output_folder(
     Raises:
         FERError: If it is a file, holds an input, or has content that is not ours.
     """
+    check_path(option, path)
     target = Path(path).expanduser()
     real = os.path.realpath(target)
     if target.exists() and not target.is_dir():
@@ -143,7 +198,8 @@ def check_output_folder(
                 f"Invalid value for {option}. '{path}' holds what is read ('{one}'): it might be lost. Choose another "
                 "folder."
             )
-    if target.is_dir() and not overwrite and not (target / mark).exists() and any(target.iterdir()):
+    others = (path for path in target.iterdir() if not path.name.startswith(_ASIDE))
+    if target.is_dir() and not overwrite and not (target / mark).exists() and any(others):
         raise FERError(
             f"Invalid value for {option}. '{path}' has files in it that are not ours. Choose another folder, or write "
             "into this one with --overwrite."

@@ -12,14 +12,16 @@ import numpy as np
 
 from fer_lightning.audit import duplicates, files, label_issues, labels, shortcuts
 from fer_lightning.audit.findings import SEVERITIES, DataSet, Finding
-from fer_lightning.audit.writing import write_findings
+from fer_lightning.audit.writing import MARK, write_findings
+from fer_lightning.data.identities import IDENTITY_PATTERN
 from fer_lightning.data.image_metadata import read_metadata
 from fer_lightning.data.legend import Legend, locate_legend
 from fer_lightning.data.sources.legend_csv import read_legend
 from fer_lightning.data.sources.synthetic import synthetic_faces
-from fer_lightning.data.splits import IDENTITY_PATTERN, Split, SplitRule, make_split
+from fer_lightning.data.splits import Split, SplitRule, make_split
 from fer_lightning.errors import FERError
 from fer_lightning.evaluation.predictions import Predictions, joined, read_predictions
+from fer_lightning.files import check_output_folder
 from fer_lightning.program import run_in_process
 
 CHECKS: list[Callable[[DataSet], Iterator[Finding]]] = [
@@ -78,6 +80,7 @@ def audit(
     predictions: list[str] | None = None,
     ckpt_path: str | None = None,
     fail_on: Literal["serious", "warning", "never"] = "serious",
+    overwrite: bool = False,
 ) -> Audit:
     """Examine a data set before training: what is in it, what is wrong, what to do about it.
 
@@ -89,13 +92,17 @@ def audit(
         ckpt_path: A checkpoint trained on this data set, to find labels that are probably wrong among the images that
             it was not trained on (testing and validation).
         fail_on: End with exit status 1 if something this grave or graver was found.
+        overwrite: Write into the folder though it has files that are not an audit's.
 
     Raises:
-        FERError: If there is no legend that can be read at all, or the predictions are of other images or classes.
+        FERError: If there is no legend that can be read at all, the predictions are of other images or classes, or
+            something would be lost in the folder for the report.
     """
     started = time.monotonic()
     root = synthetic_faces() if data.root is None and data.legend is None else Path(data.root or ".")
     path, image_dir = locate_legend(root, data.legend, data.images)
+    inputs = [path, image_dir, *(predictions or ()), *([] if ckpt_path is None else [ckpt_path])]
+    folder = check_output_folder("--output", output, MARK, inputs, overwrite)
     legend = read_legend(path, image_dir, data.classes, strict=False)
     splits = _splits(legend, data)
     answers = [read_predictions(file) for file in predictions or ()]
@@ -106,7 +113,7 @@ def audit(
     examined = DataSet(legend, splits, data.split, metadata, data.image_size, known)
     findings = [finding for check in CHECKS for finding in check(examined)]
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
-    write_findings(Path(output), examined, findings, time.monotonic() - started)
+    write_findings(folder, examined, findings, time.monotonic() - started)
     grave = SEVERITIES[: SEVERITIES.index(fail_on) + 1] if fail_on != "never" else ()
     return Audit(findings, any(finding.severity in grave for finding in findings))
 

@@ -14,14 +14,24 @@ _SUFFIX_OF = {"JPEG": _JPEG, "MPO": _JPEG | {".mpo"}, "TIFF": {".tif", ".tiff"},
 
 
 def unlabelled(data: DataSet) -> Iterator[Finding]:
-    """Finding `unlabelled_images`."""
+    """Findings `unreadable_folders`, `unlabelled_images`."""
     start = os.fspath(data.legend.image_dir)
+    closed: list[OSError] = []
     found = {
-        os.path.relpath(os.path.join(folder, name), start).replace(os.sep, "/")
-        for folder, _, names in os.walk(start)
+        os.path.join(folder, name)[len(start) :].lstrip(os.sep).replace(os.sep, "/")
+        for folder, _, names in os.walk(start, onerror=closed.append)
         for name in names
         if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
     }
+    if closed:
+        yield Finding(
+            "unreadable_folders",
+            "warning",
+            f"{many(len(closed), 'folder')} among the images cannot be read: what is in there was not examined.",
+            ("folder", "reason"),
+            [(os.path.relpath(error.filename, start), str(error.strerror)) for error in closed],
+            {"folders": len(closed)},
+        )
     if found := found.difference(data.legend.images, data.legend.conflicting):
         yield Finding(
             "unlabelled_images",

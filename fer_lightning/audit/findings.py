@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from fer_lightning.audit.confident_learning import LabelIssues, confident_learning
 from fer_lightning.data.image_metadata import ImageMetadata
 from fer_lightning.data.legend import Legend
 from fer_lightning.data.splits import Split
@@ -36,6 +37,12 @@ class DataSet:
     def split(self) -> Split:
         """The split under the rule that `fit` would use."""
         return self.splits[self.rule]
+
+    @cached_property
+    def issues(self) -> LabelIssues | None:
+        """What confident learning says of the predictions, if there are any."""
+        known = self.predictions
+        return None if known is None else confident_learning(known.labels, known.probabilities)
 
     @cached_property
     def files(self) -> list[tuple[str, ImageMetadata]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from fer_lightning.audit.findings import DataSet, Finding, many
+from fer_lightning.data.legend_rows import class_name
 from fer_lightning.data.splits import TRAINING
 
 _RARE = 50
@@ -43,7 +44,7 @@ def rows(data: DataSet) -> Iterator[Finding]:
         )
     by_label = defaultdict(list)
     for spelling in legend.spellings:
-        by_label[spelling.lower()].append(spelling)
+        by_label[class_name(spelling)].append(spelling)
     if len(legend.spellings) > len(by_label):
         yield Finding(
             "label_spellings",

@@ -5,34 +5,27 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from tqdm import tqdm
+
 from fer_lightning.audit.findings import SEVERITIES, DataSet, Finding
 from fer_lightning.audit.label_issues import listed
 from fer_lightning.data.image_metadata import ImageMetadata
-from fer_lightning.files import replace_text, replacing
-from fer_lightning.reports.page import filled, json_text, thumbnail
+from fer_lightning.files import replace_text, replacing, replacing_all
+from fer_lightning.names import cell
+from fer_lightning.reports.page import filled, json_text, thumbnail, without_nan
 
+MARK = "findings.json"
+"""What is in a folder that an audit has written."""
 _SHOWN = 20
 
 
 def write_findings(folder: Path, data: DataSet, findings: Sequence[Finding], seconds: float) -> None:
     """Write report.html, findings.json, findings.csv, images.csv, split.csv, duplicates.csv, label_issues.csv.
 
-    The last one is there only if there were predictions. Findings are shown in their order, also in the terminal.
+    The last one is there only if there were predictions. Findings are shown in their order, also in the terminal. In
+    CSV files, what a spreadsheet would take for a formula has an apostrophe in front, see `names.cell`.
     """
     legend = data.legend
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for one in findings:
-        rows.append((one.name, one.severity, one.title, ""))
-        rows += [(one.name, one.severity, "", " | ".join(row)) for row in one.rows]
-    _write_csv(folder / "findings.csv", "finding severity title detail", rows)
-    copies = {image for finding in findings for image in finding.copies}
-    _write_csv(folder / "duplicates.csv", "image", [(image,) for image in legend.images if image in copies])
-    if data.predictions is not None:
-        _write_csv(folder / "label_issues.csv", "image label suggested issue_score", listed(data.predictions))
-    columns = "image error format mode width height bytes color progressive dhash"
-    _write_csv(folder / "images.csv", columns, map(_described, legend.images, data.metadata))
-    data.split.write_csv(folder / "split.csv")
     content = {
         "legend": str(legend.path.resolve()),
         "images": len(legend),
@@ -40,13 +33,34 @@ def write_findings(folder: Path, data: DataSet, findings: Sequence[Finding], sec
         "seconds": round(seconds, 1),
         "findings": [asdict(finding) for finding in findings],
     }
-    replace_text(folder / "findings.json", json_text(content))
-    shown = {image for finding in findings for exhibit in finding.exhibits for image in exhibit.images}
-    thumbnails = {image: thumbnail(legend.image_dir / image) for image in shown}
+    shown = sorted({image for finding in findings for exhibit in finding.exhibits for image in exhibit.images})
+    bar = tqdm(shown, "Drawing the report", delay=1, leave=False)
+    thumbnails = {image: thumbnail(legend.image_dir / image) for image in bar}
+    with replacing_all(folder, MARK) as aside:
+        _write_tables(aside, data, findings)
+        replace_text(aside / MARK, json_text(without_nan(content)))
+        replace_text(aside / "report.html", filled("audit.html", content=content, thumbnails=thumbnails, shown=_SHOWN))
+    if data.predictions is None:  # one of an earlier audit would be of other predictions
+        (folder / "label_issues.csv").unlink(missing_ok=True)
     page = folder / "report.html"
-    replace_text(page, filled("audit.html", content=content, thumbnails=thumbnails, shown=_SHOWN))
     said = filled("audit.txt", content=content, legend=legend.path, severities=SEVERITIES, path=page)
     print(said, end="", flush=True)
+
+
+def _write_tables(folder: Path, data: DataSet, findings: Sequence[Finding]) -> None:
+    rows = []
+    for one in findings:
+        rows.append((one.name, one.severity, one.title, ""))
+        rows += [(one.name, one.severity, "", " | ".join(row)) for row in one.rows]
+    _write_csv(folder / "findings.csv", "finding severity title detail", rows)
+    images = data.legend.images
+    copies = {image for finding in findings for image in finding.copies}
+    _write_csv(folder / "duplicates.csv", "image", [(image,) for image in images if image in copies])
+    if data.issues is not None:
+        _write_csv(folder / "label_issues.csv", "image label suggested issue_score", listed(data))
+    columns = "image error format mode width height bytes color progressive dhash"
+    _write_csv(folder / "images.csv", columns, map(_described, images, data.metadata))
+    data.split.write_csv(folder / "split.csv")
 
 
 def _described(image: str, one: ImageMetadata) -> list[object]:
@@ -56,4 +70,6 @@ def _described(image: str, one: ImageMetadata) -> list[object]:
 
 def _write_csv(path: Path, heading: str, rows: Iterable[Sequence[object]]) -> None:
     with replacing(path, newline="", errors="backslashreplace") as stream:
-        csv.writer(stream).writerows([heading.split(), *rows])
+        writer = csv.writer(stream)
+        writer.writerow(heading.split())
+        writer.writerows([cell(one) if isinstance(one, str) else one for one in row] for row in rows)

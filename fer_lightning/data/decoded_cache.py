@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import hashlib
+import io
 import json
 import math
 import os
+import shutil
+import stat
 import time
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from fer_lightning.cores import available_cpus
-from fer_lightning.data.image_checks import LegendImages, check_complaints, explained
+from fer_lightning.data.image_checks import LegendImages, alone, check_complaints, explained
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.legend import Legend
 from fer_lightning.files import replacing
@@ -32,6 +36,7 @@ _FEW = 1000
 """So many images are decoded before processes to do it are started."""
 _SECONDS = 10.0
 """So often what is decoded is made to outlast a kill."""
+_HINT = "Choose another place with --data.prepared_dir DIR, or do without the cache: --data.cache false."
 
 
 def decoded(
@@ -40,8 +45,9 @@ def decoded(
     """Decode images into the cache of a legend, or find them there.
 
     There is one cache for a list of images and an input specification, shared by all splits. Beside its pixels it keeps
-    the size and time that each image had when it was decoded. If an image asked for has changed since, the cache is
-    started anew under another name, and who has mapped the old one keeps its pixels.
+    the size and time that each image had when it was decoded, and a checksum of its pixels. If an image asked for has
+    changed since, the cache is started anew under another name, and who has mapped the old one keeps its pixels. Pixels
+    that are no longer what was decoded are decoded again; that is said.
 
     Args:
         legend: Whose images, in the legend's order.
@@ -60,22 +66,32 @@ def decoded(
     series = folder / f"{name}-pixels-{_digest(legend, input_spec)}"
     rows = np.unique(rows) if rows is not None else np.arange(len(legend))
     stamps = legend.stamps(rows.tolist())
-    cache = _Cache.find(series, len(legend))
-    if cache is not None and (cache.stamps[rows] == stamps).all():
+    row_shape = (input_spec.channels, input_spec.image_size, input_spec.image_size)
+    cache = _Cache.find(series, (len(legend), *row_shape))
+    if cache is not None and (cache.stamps[rows, :2] == stamps).all() and not cache.damaged(rows).any():
         return cache.pixels
     input_spec.need_detector()
     need = f"the decoded images need {math.ceil(size_of(legend, input_spec) / 1e6):,} MB"
-    with explained(folder, need, ", or do without the cache: --data.cache false"):
+    with explained(folder, need, _HINT):
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{series}.lock"):
-            cache = _Cache.find(series, len(legend))
-            known = cache.stamps[rows] if cache is not None else stamps
+        with alone(f"{series}.lock"):
+            cache = _Cache.find(series, (len(legend), *row_shape))
+            if cache is None and any(series.parent.glob(f"{glob.escape(series.name)}-*.npy")):
+                _say(f"The decoded images in '{folder}' are cut short or not ours")
+            known = cache.stamps[rows, :2] if cache is not None else stamps
             if cache is None or ((known != stamps) & (known != 0)).any():
-                cache = _Cache.start(series, (len(legend), input_spec.channels, *[input_spec.image_size] * 2))
-            missing = (cache.stamps[rows] == 0).all(1)
+                cache = _Cache.start(series, (len(legend), *row_shape))
+            damaged = cache.damaged(rows)
+            if damaged.any():
+                _say(f"{damaged.sum():,} of {len(rows):,} decoded images in '{cache.pixels}' are damaged")
+            missing = (cache.stamps[rows, :2] == 0).all(1) | damaged
             if missing.any():
                 _decode(legend, input_spec, cache, rows[missing], stamps[missing])
             return cache.pixels
+
+
+def _say(what: str) -> None:
+    print(f"Note   {what}: they are decoded anew.", flush=True)
 
 
 def open_decoded(path: str | os.PathLike[str]) -> np.memmap[Any, np.dtype[np.uint8]]:
@@ -91,37 +107,70 @@ def size_of(legend: Legend, input_spec: InputSpec) -> int:
 
 @dataclass
 class _Cache:
-    """A file of pixels and its companion of stamps, int64 `(n, 2)`: size and time in ns of each image, 0 if not there.
+    """A file of pixels and its companion of stamps, int64 `(n, 3)`, a row an image, all 0 if it is not there.
 
-    A file without its companion is of no use: it was removed, or never finished.
+    Its columns are size and time in ns of the image file, and the CRC-32 of the pixels. A file without its companion is
+    of no use: it was removed, or never finished.
     """
 
     pixels: Path
     stamps: np.ndarray
 
     @classmethod
-    def find(cls, series: Path, images: int) -> _Cache | None:
-        """The cache that is there, if it is whole."""
+    def find(cls, series: Path, shape: tuple[int, ...]) -> _Cache | None:
+        """The cache that is there, if both files are whole: of this shape and type, to the byte."""
         for path in series.parent.glob(f"{glob.escape(series.name)}-*.npy"):
-            with contextlib.suppress(OSError, ValueError):
-                stamps = np.load(path.with_suffix(".stamps"))
-                if len(stamps) == len(open_decoded(path)) == images:
-                    return cls(path, stamps)
+            beside = path.with_suffix(".stamps")
+            if _is_array(path, shape, np.uint8) and _is_array(beside, (shape[0], 3), np.int64):
+                with contextlib.suppress(OSError, ValueError):  # removed by another process meanwhile
+                    return cls(path, np.load(beside))
         return None
 
     @classmethod
     def start(cls, series: Path, shape: tuple[int, ...]) -> _Cache:
         """An empty cache in place of the one before; the name is a new one, so that nobody maps other pixels by it."""
         for left in series.parent.glob(f"{glob.escape(series.name)}-*"):
-            left.unlink()
+            if left.is_symlink() or not left.is_dir():
+                left.unlink()
         path = Path(f"{series}-{time.time_ns():x}.npy")
-        np.lib.format.open_memmap(path, "w+", np.uint8, shape)
-        return cls(path, np.zeros((shape[0], 2), np.int64))
+        try:
+            np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+        return cls(path, np.zeros((shape[0], 3), np.int64))
+
+    def damaged(self, rows: np.ndarray) -> np.ndarray:
+        """Which of these rows do not hold what was decoded: bool, as `rows`. They are read, at 1 GB/s or more."""
+        pixels, known = np.asarray(open_decoded(self.pixels)), self.stamps[:, 2].tolist()
+        places = np.flatnonzero((self.stamps[rows, :2] != 0).any(1))
+        wrong = np.zeros(len(rows), bool)
+        checked = tqdm(places.tolist(), "Checking decoded images", delay=1, leave=False)
+        for place, row in zip(checked, rows[places].tolist(), strict=True):
+            wrong[place] = zlib.crc32(pixels[row].data) != known[row]
+        return wrong
 
     def save(self) -> None:
         """Write the stamps; pixels must be on the disk by then."""
         with replacing(self.pixels.with_suffix(".stamps"), "wb") as stream:
             np.save(stream, self.stamps)
+
+
+def _is_array(path: Path, shape: tuple[int, ...], kind: type[np.generic]) -> bool:
+    """Whether a file is, to the byte of its heading and its size, what NumPy writes for such an array."""
+    heading = io.BytesIO()
+    described = {"descr": np.lib.format.dtype_to_descr(np.dtype(kind)), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(heading, described)
+    start = heading.getvalue()
+    size = len(start) + math.prod(shape) * np.dtype(kind).itemsize
+    try:
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode) or found.st_size != size:
+            return False
+        with open(path, "rb") as stream:
+            return stream.read(len(start)) == start
+    except OSError:
+        return False
 
 
 def _digest(legend: Legend, input_spec: InputSpec) -> str:
@@ -133,7 +182,8 @@ def _digest(legend: Legend, input_spec: InputSpec) -> str:
     spec: list[Any] = [_LAYOUT, input_spec.image_size, input_spec.color, input_spec.interpolation]
     if input_spec.faces != "whole":
         spec += [input_spec.faces, input_spec.margin, input_spec.detector]
-    images = hashlib.sha256("\n".join([os.fspath(legend.image_dir.resolve()), *legend.images]).encode()).hexdigest()
+    names = "\n".join([os.fspath(legend.image_dir.resolve()), *legend.images])
+    images = hashlib.sha256(names.encode(errors="surrogatepass")).hexdigest()
     return hashlib.sha256(json.dumps([spec, images]).encode()).hexdigest()[:8]
 
 
@@ -145,15 +195,19 @@ def _decode(legend: Legend, input_spec: InputSpec, cache: _Cache, rows: np.ndarr
     start, size = open_decoded(cache.pixels).offset, size_of(legend, input_spec) // len(legend)
     fresh, faces = not cache.stamps.any(), 0
     complaints: list[str] = []
+    checksums: list[int] = []
 
     def keep() -> None:
         stream.flush()
         os.fsync(stream.fileno())
         good = [number for number, said in enumerate(complaints) if not said]
-        cache.stamps[rows[good]] = stamps[good]
+        cache.stamps[rows[good], :2] = stamps[good]
+        cache.stamps[rows[good], 2] = np.array(checksums, np.int64)[good]
         cache.save()
 
     try:
+        if len(rows) * size > shutil.disk_usage(cache.pixels.parent).free:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with (
             open(cache.pixels, "rb+") as stream,  # and not a mapped file: on a full disk that ends the process
             tqdm(total=len(rows), desc="Decoding images", unit=" images", delay=1, leave=False) as bar,
@@ -165,6 +219,7 @@ def _decode(legend: Legend, input_spec: InputSpec, cache: _Cache, rows: np.ndarr
                         stream.seek(start + int(rows[len(complaints)]) * size)
                         stream.write(pixels)
                         complaints.append(said)
+                        checksums.append(zlib.crc32(pixels))
                         faces += face
                     bar.update(len(batch))
                     if time.monotonic() - saved > _SECONDS:

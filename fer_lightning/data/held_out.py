@@ -18,7 +18,8 @@ def numbered(names: list[str], seed: int) -> tuple[np.ndarray, np.ndarray]:
     numbers: dict[str, int] = {}
     groups = np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
     salt = str(seed).encode()
-    digests = b"".join(hashlib.blake2b(name.encode(), digest_size=8, salt=salt[:16]).digest() for name in numbers)
+    texts = (name.encode(errors="surrogatepass") for name in numbers)
+    digests = b"".join(hashlib.blake2b(text, digest_size=8, salt=salt[:16]).digest() for text in texts)
     return groups, np.frombuffer(digests, "<u8")
 
 
@@ -75,12 +76,14 @@ def hold_out(groups: np.ndarray, keys: np.ndarray, legend: Legend, eligible: np.
     return chosen
 
 
-def fold_rows(groups: np.ndarray, keys: np.ndarray, legend: Legend, number: int, folds: int) -> np.ndarray:
-    """The rows of one of some folds, bool `(n,)`: each fold is held out of what the ones before it have left."""
-    left = np.ones(len(legend), bool)
-    for taken in range(number):
-        left &= ~hold_out(groups, keys, legend, left, 1 / (folds - taken))
-    return left if number == folds - 1 else hold_out(groups, keys, legend, left, 1 / (folds - number))
+def fold_numbers(groups: np.ndarray, keys: np.ndarray, legend: Legend, folds: int) -> np.ndarray:
+    """The fold of each row, int64 `(n,)`: each fold is held out of what the ones before it have left."""
+    numbers, left = np.full(len(legend), folds - 1), np.ones(len(legend), bool)
+    for fold in range(folds - 1):
+        chosen = hold_out(groups, keys, legend, left, 1 / (folds - fold))
+        numbers[chosen] = fold
+        left &= ~chosen
+    return numbers
 
 
 def _both_sides(held: np.ndarray, table: np.ndarray, keys: np.ndarray, label: int) -> None:

@@ -8,8 +8,10 @@ from itertools import compress
 import numpy as np
 
 from fer_lightning.data.csv_columns import read_columns
+from fer_lightning.data.legend_rows import class_name
 from fer_lightning.data.splits import TESTING, Split
 from fer_lightning.errors import FERError
+from fer_lightning.names import of_cell
 
 _LIKE = ", as in the label_issues.csv of `audit`"
 
@@ -32,14 +34,14 @@ def override_labels(
             stands for several.
     """
     legend, places = split.legend, _places(split.legend.images)
-    excluded = {cells["image"] for _, cells in _rows(exclude, "exclude", "image")}
+    excluded = {_meant(cells["image"], places) for _, cells in _rows(exclude, "exclude", "image")}
     suggested: dict[str, int] = {}
     for line, cells in _rows(relabel, "relabel", "image", "suggested"):
-        name = cells["suggested"].lower()
+        name = class_name(cells["suggested"])
         if name not in legend.class_names:
             expected = ", ".join(legend.class_names)
             raise FERError(f"{relabel}:{line}: unknown label '{name}'; expected one of {expected}.")
-        suggested[cells["image"]] = legend.class_names.index(name)
+        suggested[_meant(cells["image"], places)] = legend.class_names.index(name)
     left_out = _found(excluded, places, "exclude")
     changed = {image: suggested[name] for image, name in _found(suggested, places, "relabel").items()}
     labels, keep = legend.labels.copy(), np.ones(len(legend), bool)
@@ -71,6 +73,11 @@ def override_labels(
 
 def _rows(path: str | os.PathLike[str] | None, option: str, *columns: str) -> Iterable[tuple[int, dict[str, str]]]:
     return read_columns(path, f"--data.{option}", columns, _LIKE) if path else ()
+
+
+def _meant(image: str, places: Mapping[str, set[str]]) -> str:
+    """The image name in a cell, which may be written so that a spreadsheet does not take it for a formula."""
+    return image if image in places else of_cell(image)
 
 
 def _places(images: Sequence[str]) -> dict[str, set[str]]:

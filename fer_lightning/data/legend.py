@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from fer_lightning.errors import FERError
+from fer_lightning.files import check_path
 
 EXPRESSIONS = ("anger", "contempt", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 """The eight expressions of the `facial_expressions` and FER+ data sets, in the order of the network's outputs."""
@@ -50,9 +51,9 @@ class Legend:
     @cached_property
     def files_fingerprint(self) -> str:
         """Hexadecimal digest of the name, size and time of every image: another one if a file was replaced."""
-        digest = hashlib.sha256((os.fspath(self.image_dir.resolve()) + os.sep).encode())
+        digest = hashlib.sha256(os.fsencode(self.image_dir.resolve()) + os.sep.encode())
         for image, (size, time) in zip(self.images, self.stamps(range(len(self))).tolist(), strict=True):
-            digest.update(f"{image} {size} {time}\n".encode())
+            digest.update(f"{image} {size} {time}\n".encode(errors="surrogatepass"))
         return digest.hexdigest()
 
     def stamps(self, rows: Sequence[int]) -> np.ndarray:
@@ -63,7 +64,7 @@ class Legend:
             try:
                 found = os.stat(start + self.images[row])
                 stamps.append((found.st_size, found.st_mtime_ns))
-            except FileNotFoundError:
+            except OSError:
                 stamps.append((-1, -1))
         return np.array(stamps, np.int64).reshape(-1, 2)
 
@@ -130,6 +131,9 @@ def locate_legend(
     Raises:
         FERError: If the root, the legend or the image folder does not exist.
     """
+    for option, path in (("root", root), ("legend", legend), ("images", images)):
+        if path is not None:
+            check_path(f"--data.{option}", path)
     base = Path(root).expanduser()
     if not base.is_dir() and (legend is None or images is None):
         expected = f"Expected a folder with a legend.csv, found no folder at '{base}'."

@@ -55,8 +55,9 @@ def make_legend(
     rows.vote_names = rows.classes or () if votes is not None else ()
     if not len(images):
         raise FERError(f"Expected images of '{folder}' and their labels, found empty lists.")
-    optional: tuple[tuple[Any, Any], ...] = ((users, ""), (subsets, None), (identities, None), (votes, ()))
-    given = (repeat(nothing) if values is None else values for values, nothing in optional)
-    for row in zip(range(len(images)), map(str, images), map(str, labels), *given, strict=False):
+    texts: tuple[tuple[Any, Any], ...] = ((users, ""), (subsets, None), (identities, None))
+    given = [repeat(nothing) if values is None else map(str, values) for values, nothing in texts]
+    voted: Any = repeat(()) if votes is None else votes
+    for row in zip(range(len(images)), map(str, images), map(str, labels), *given, voted, strict=False):
         rows.add(*row)
     return rows.finish(conflicts)

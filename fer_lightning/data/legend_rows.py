@@ -3,6 +3,7 @@
 import os
 import posixpath
 import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
@@ -11,7 +12,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from fer_lightning.data.legend import SUBSETS, Conflicts, Legend
+from fer_lightning.data.legend_check import check_class_names
 from fer_lightning.errors import FERError
+from fer_lightning.names import complaint, of_cell, printable, twins
 
 _SHOWN = 20
 _MOST_CLASSES = 1000
@@ -56,7 +59,7 @@ class LegendRows:
         try:
             known, relative = self._label(number, label), self._image(image)
             declared = None if subset is None else _subset(subset)
-            given = _votes(votes) if self.vote_names else None
+            given = _votes(votes, len(self.vote_names)) if self.vote_names else None
         except _RefusedError as problem:
             self.problems.append((number, str(problem)))
             return
@@ -86,7 +89,7 @@ class LegendRows:
             noun = "problem" if len(self.problems) == 1 else "problems"
             more = f"\n  ... and {len(self.problems) - _SHOWN} more" if len(self.problems) > _SHOWN else ""
             shown = [f"{self.place(number)}: {message}" for number, message in self.problems[:_SHOWN]]
-            raise FERError(f"{len(self.problems)} {noun} in the legend:\n  " + "\n  ".join(shown) + more)
+            raise FERError(printable(f"{len(self.problems)} {noun} in the legend:\n  " + "\n  ".join(shown) + more))
         if not keep.any():
             raise FERError(f"{self.path}: no image is left: every one stands under two labels (see --data.conflicts).")
         if len(class_names) < 2 and not self.problems:
@@ -100,7 +103,7 @@ class LegendRows:
             done = "left out" if conflicts == "drop" else "kept under each label"
             first = f"first: {next(iter(conflicting))}; see --data.conflicts"
             warnings.append(f"{len(conflicting)} {noun} under two labels, {done} ({first}).")
-        if len(spellings) > len({raw.lower() for raw in spellings}):
+        if len(spellings) > len(set(map(class_name, spellings))):
             warnings.append(f"{len(spellings)} spellings of {len(class_names)} labels were merged.")
         _, images, _, users, declared, identities, votes = map(list, zip(*self._rows, strict=True))
         order = [self.vote_names.index(name) for name in class_names] if self.vote_names else []
@@ -126,13 +129,13 @@ class LegendRows:
 
     def _label(self, number: int, raw: str) -> str:
         if raw not in self._spellings:
-            name = raw.strip().lower()
+            name = class_name(raw)
             if not name:
                 raise _RefusedError("the label is empty")
             if self.classes and name not in self.classes:
-                raise _RefusedError(f"unknown label '{raw.strip()}'; expected one of {', '.join(self.classes)}")
-            if not _is_folder_name(name):
-                raise _RefusedError(f"the label '{name}' cannot name a folder")
+                raise _RefusedError(f"unknown label '{raw.strip()[:80]}'; expected one of {', '.join(self.classes)}")
+            if why := complaint(name):
+                raise _RefusedError(f"the label {name[:80]!r} cannot name a folder: {why}")
             self._spellings[raw] = name
             if not self.classes and len(set(self._spellings.values())) > _MOST_CLASSES:
                 said = f"more than {_MOST_CLASSES} different labels. Expected class names."
@@ -145,14 +148,18 @@ class LegendRows:
             if image.startswith("/") or windows.is_absolute() or windows.drive or ".." in windows.parts:
                 raise _RefusedError(f"the image name '{image}' leaves the image folder")
             image = posixpath.normpath(image)
-        if complaint := self._files.check(image):
-            raise _RefusedError(f"the image '{image}' {complaint}")
+        if why := self._files.check(image):
+            if of_cell(image) != image and not self._files.check(of_cell(image)):  # as `Split.write_csv` writes it
+                return of_cell(image)
+            raise _RefusedError(f"the image '{image}' {why}")
         return image
 
     def _class_names(self) -> tuple[str, ...]:
         if self.classes:
             return self.classes
         names = set(self._spellings.values())
+        if not self.vote_names and (two := twins(sorted(names))):
+            raise FERError(f"{self.path}: the labels '{two[0]}' and '{two[1]}' can be taken for one. Write them alike.")
         if self.vote_names and (unvoted := sorted(names.difference(self.vote_names))):
             raise FERError(f"{self.path}:1: there are vote columns, but none for the label {', '.join(unvoted)}.")
         return tuple(sorted(self.vote_names or names))
@@ -180,19 +187,19 @@ class LegendRows:
         return keep, repeated, named
 
 
+def class_name(raw: str) -> str:
+    """A label as a class name: lower case, no surrounding space, accents in one encoding (Unicode NFC)."""
+    return unicodedata.normalize("NFC", of_cell(raw.strip()).lower())
+
+
 def normalised_classes(classes: Sequence[str]) -> tuple[str, ...]:
     """A class list in lower case without surrounding space.
 
     Raises:
-        FERError: If there are fewer than two names, one stands twice, or one cannot name a folder.
+        FERError: If there are fewer than two names, two can be taken for one, or one cannot name a folder.
     """
-    names = tuple(name.strip().lower() for name in classes)
-    if len(names) < 2 or len(set(names)) != len(names) or not all(map(_is_folder_name, names)):
-        raise FERError(
-            "Invalid value for --data.classes. Expected two or more different names without slashes. Received: "
-            f"{list(classes)}."
-        )
-    return names
+    names = [class_name(name) if isinstance(name, str) else name for name in classes]
+    return check_class_names(names, "--data.classes")
 
 
 class _RefusedError(Exception):
@@ -209,10 +216,6 @@ class _Row(NamedTuple):
     votes: list[float] | None
 
 
-def _is_folder_name(name: str) -> bool:
-    return name not in ("", ".", "..") and "/" not in name and "\\" not in name
-
-
 def _subset(raw: str) -> int:
     subset = raw.strip().lower()
     if subset not in SUBSETS:
@@ -220,14 +223,18 @@ def _subset(raw: str) -> int:
     return SUBSETS.index(subset)
 
 
-def _votes(raw: Sequence[str | float]) -> list[float]:
+def _votes(raw: Sequence[str | float], classes: int) -> list[float]:
     try:
         votes = [float(vote) for vote in raw]
-        if min(votes) < 0 or not np.isfinite(votes).all() or sum(votes) == 0:
+        with np.errstate(over="ignore"):
+            kept = np.array(votes, np.float32)  # as the legend holds them
+            total = float(kept.sum())
+        if len(votes) != classes or not (kept >= 0).all() or not 0 < total < np.inf:
             raise ValueError
-    except ValueError:
-        found = ",".join(map(str, raw))
-        raise _RefusedError(f"votes must be numbers of 0 or more, not all 0; found {found}") from None
+    except (ValueError, TypeError, OverflowError):
+        found = str(raw) if not isinstance(raw, Sequence) else ",".join(map(str, raw))
+        expected = f"{classes} votes must be numbers of 0 or more, not all 0 and none too large"
+        raise _RefusedError(f"{expected}; found {found[:200]}") from None
     return votes
 
 
@@ -237,7 +244,7 @@ class _ImageNames:
     def __init__(self, image_dir: Path) -> None:
         self._root = image_dir
         self._real_root = os.path.realpath(image_dir)
-        self._listings: dict[str, tuple[dict[str, str | None], dict[str, str]] | None] = {}
+        self._listings: dict[str, tuple[dict[str, str | None], dict[str, str]] | str] = {}
 
     def check(self, name: str) -> str | None:
         """The complaint about `name`, or None if it is fine."""
@@ -245,8 +252,8 @@ class _ImageNames:
         if folder not in self._listings:
             self._listings[folder] = self._list(folder)
         listing = self._listings[folder]
-        if listing is None:
-            return "lies behind a link that leaves the image folder"
+        if isinstance(listing, str):
+            return listing
         complaints, lowered = listing
         if base in complaints:
             return complaints[base]
@@ -254,21 +261,27 @@ class _ImageNames:
         hint = f" (there is '{twin}': upper and lower case differ)" if twin else ""
         return f"is not a file in '{self._root}'{hint}"
 
-    def _list(self, folder: str) -> tuple[dict[str, str | None], dict[str, str]] | None:
-        """The complaint about each file of a folder, and each by its name in lower case; None if it is outside."""
+    def _list(self, folder: str) -> tuple[dict[str, str | None], dict[str, str]] | str:
+        """The complaint about each file of a folder, and each by its name in lower case; or that about the folder."""
+        if "\0" in folder:
+            return "has a name that no file can have"
         here = os.path.join(self._root, folder) if folder else os.fspath(self._root)
         if not self._inside(here):
-            return None
+            return "lies behind a link that leaves the image folder"
         listing: dict[str, str | None] = {}
         try:
             with os.scandir(here) as entries:
                 for entry in entries:
-                    if entry.is_symlink() and not self._inside(entry.path):
+                    if not entry.name.isascii() and any("\ud800" <= sign <= "\udfff" for sign in entry.name):
+                        listing[entry.name] = "has a name that is not UTF-8: give the file another one"
+                    elif entry.is_symlink() and not self._inside(entry.path):
                         listing[entry.name] = "is a link to a file outside the image folder"
                     elif entry.is_file():
                         listing[entry.name] = None
         except (FileNotFoundError, NotADirectoryError):
             pass
+        except OSError as error:
+            return f"is in a folder that cannot be read: {error.strerror}"
         return listing, {name.lower(): name for name in listing}
 
     def _inside(self, path: str) -> bool:

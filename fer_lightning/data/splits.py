@@ -3,7 +3,6 @@
 import csv
 import hashlib
 import os
-import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,16 +11,17 @@ from typing import Literal
 
 import numpy as np
 
-from fer_lightning.data.held_out import fold_rows, hold_out, numbered, reordered
+from fer_lightning.data.held_out import fold_numbers, hold_out, numbered, reordered
+from fer_lightning.data.identities import IDENTITY_PATTERN, identities_of
 from fer_lightning.data.legend import SUBSETS, Legend
-from fer_lightning.errors import FERError
+from fer_lightning.errors import FERError, check_range
+from fer_lightning.names import cell, column
 
 SplitRule = Literal["sequential", "stratified", "grouped", "predefined"]
 
-IDENTITY_PATTERN = r"^(?:.*/)?(.+)_\d+\.[^.]+$"
-"""Takes `George_W_Bush` from `any/folder/George_W_Bush_0012.jpg`; names without a match are their own identity."""
-
 TRAINING, VALIDATION, TESTING = range(3)
+_COLUMNS = ("user.id", "image", "emotion", "split", "identity")
+_MOST_FOLDS = 1000
 MEASURABLE = 10
 """Images of a class that it takes before its own figures are worth quoting."""
 
@@ -51,7 +51,8 @@ class Split:
             f"{SUBSETS[subset]}\t{names[label]}\t{image}\n"
             for subset, label, image in zip(self.subsets.tolist(), labels, self.legend.images, strict=True)
         )
-        return hashlib.sha256(("\t".join(names) + "\n" + "".join(lines)).encode()).hexdigest()
+        whole = "\t".join(names) + "\n" + "".join(lines)
+        return hashlib.sha256(whole.encode(errors="surrogatepass")).hexdigest()
 
     def rows(self, subset: int) -> np.ndarray:
         """int64 `(m,)`, the rows of a subset in the order of its samples.
@@ -73,15 +74,20 @@ class Split:
         return sum(name in known for name in shown), len(shown)
 
     def write_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write the split as a legend with a `split` column, which `--data.split predefined` reads back."""
+        """Write the split as a legend with a `split` column, which `--data.split predefined` reads back.
+
+        What a spreadsheet would take for a formula has an apostrophe in front (`names.cell`), and the votes for a class
+        that is called as one of the other columns stand under `class:` and its name.
+        """
         legend, names = self.legend, self.legend.class_names
         labels = (names[label] for label in legend.labels.tolist())
         subsets = (SUBSETS[subset] for subset in self.subsets.tolist())
-        rows = zip(legend.users, legend.images, labels, subsets, self.identities, strict=True)
+        texts = (map(cell, of) for of in (legend.users, legend.images, labels, subsets, self.identities))
+        rows = zip(*texts, strict=True)
         with open(path, "w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
             writer = csv.writer(stream)
             voted = names if legend.votes is not None else ()
-            writer.writerow(["user.id", "image", "emotion", "split", "identity", *voted])
+            writer.writerow([*_COLUMNS, *(cell(column(name, _COLUMNS)) for name in voted)])
             for number, row in enumerate(rows):
                 votes = legend.votes[number] if legend.votes is not None else ()
                 writer.writerow([*row, *(f"{vote:g}" for vote in votes)])
@@ -125,12 +131,13 @@ def make_split(
             raise FERError(
                 f"Invalid value for --data.{name}. Expected a number {least} and below 1. Received: {value}."
             )
+    check_range("--data.split_seed", seed, -(2**63), 2**63)
     if fold is not None and (rule not in ("stratified", "grouped") or not 0 <= fold[0] < fold[1] or fold[1] < 2):
         raise FERError(
             "Invalid value for --data.fold. Expected --data.split grouped or stratified, --data.folds of 2 or more and "
             f"--data.fold below it. Received: {rule}, {fold[1]} and {fold[0]}."
         )
-    identities = legend.identities or _identities(legend.images, identity)
+    identities = legend.identities or identities_of(legend.images, identity)
     if rule == "predefined" and legend.declared is None:
         raise FERError(
             f"--data.split predefined needs a column 'split' in {legend.path}; there is none. Add it, or choose "
@@ -148,7 +155,7 @@ def make_split(
         names = legend.images if rule == "stratified" else identities
         groups, keys = numbered(names, seed)
         if fold is not None:
-            subsets[fold_rows(groups, keys, legend, *fold)] = TESTING
+            subsets[_fold_numbers(groups, keys, legend, fold[1]) == fold[0]] = TESTING
         elif rule != "predefined":
             subsets[hold_out(groups, keys, legend, subsets == TRAINING, 1 - train_fraction)] = TESTING
         if val_fraction > 0 and not (subsets == VALIDATION).any():
@@ -166,15 +173,17 @@ def make_split(
     return replace(split, warnings=tuple(_warnings(split, rule)))
 
 
-def _identities(images: list[str], pattern: str) -> list[str]:
-    try:
-        match = re.compile(pattern).match
-    except re.error as error:
+def _fold_numbers(groups: np.ndarray, keys: np.ndarray, legend: Legend, folds: int) -> np.ndarray:
+    """The fold of each row, once it is sure that none is empty: of a later one, that would show after trainings."""
+    most = min(len(keys), _MOST_FOLDS)
+    numbers = fold_numbers(groups, keys, legend, min(folds, most))
+    empty = folds - len(np.unique(numbers))
+    if empty:
         raise FERError(
-            f"Invalid value for --data.identity. Expected a regular expression. Received: '{pattern}' ({error})."
-        ) from None
-    found = ((match(image), image) for image in images)
-    return [m.group(1 if m.re.groups else 0) or image if m else image for m, image in found]
+            f"Invalid value for --data.folds. Expected fewer, at most {most}. Received: {folds}, of which {empty} "
+            f"would be empty: {legend.path} has {len(legend):,} images in {len(keys):,} groups to divide."
+        )
+    return numbers
 
 
 def _warnings(split: Split, rule: str) -> list[str]:

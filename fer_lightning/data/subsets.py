@@ -18,12 +18,16 @@ from fer_lightning.data.image_checks import check_images
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.label_overrides import override_labels
 from fer_lightning.data.legend import Conflicts, Legend
+from fer_lightning.data.legend_check import check_class_names, check_legend
 from fer_lightning.data.sources import DataSource
 from fer_lightning.data.sources.legend_csv import LegendCsv
 from fer_lightning.data.sources.synthetic import SyntheticFaces
 from fer_lightning.data.splits import TESTING, TRAINING, VALIDATION, Split
 from fer_lightning.data.tree import build_tree, is_built, tree_path
 from fer_lightning.errors import FERError
+from fer_lightning.names import file_name
+
+_LONGEST = 100
 
 
 @dataclass
@@ -43,19 +47,19 @@ class Subsets:
     input_spec: InputSpec
     folder: str
     cache: bool
-    _prepared: set[int | None] = field(default_factory=set)
+    _prepared: dict[int | None, Path | None] = field(default_factory=dict)  # the cache that each subset is in
     _samples: dict[int, FaceSamples] = field(default_factory=dict)
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
         """The class list, without reading anything if it is known without."""
         known = self.classes or (self.sources[0].class_names if len(self.sources) == 1 else None)
-        return known or self.legend.class_names
+        return check_class_names(known, "--data.source") if known else self.legend.class_names
 
     @cached_property
     def legends(self) -> list[Legend]:
-        """The legend of every data set."""
-        legends = [source.read() for source in self.sources]
+        """The legend of every data set, whoever made it."""
+        legends = [check_legend(source.read(), source) for source in self.sources]
         if len(legends) == 1 and self.classes and self.classes != legends[0].class_names:
             return [legends[0].with_classes(self.classes)]
         return legends
@@ -105,7 +109,8 @@ class Subsets:
 
     @property
     def _name(self) -> str:
-        return "-".join(map(_folder_name, self.legends)) or "data"
+        name = "-".join(map(_folder_name, self.legends)) or "data"
+        return name if len(os.fsencode(name)) <= _LONGEST else file_name(name)  # more is no name for a file
 
     def prepare(self, subset: int | None = None) -> None:
         """Decode or check the images of a subset; without one, all that are used, and build the tree. Once.
@@ -113,16 +118,15 @@ class Subsets:
         Raises:
             FERError: If images are unreadable (all are listed), the disk is full or the folder cannot be written.
         """
-        if not self._prepared.isdisjoint((subset, None)):
+        if not self._prepared.keys().isdisjoint((subset, None)):
             return
         rows = np.arange(len(self.split.legend)) if subset is None else self.split.rows(subset)
-        if self.cache:
-            self._decoded(rows)
-        elif not is_built(self.tree_path, self.split):
+        cache = self._decoded(rows) if self.cache else None
+        if not self.cache and not is_built(self.tree_path, self.split):
             check_images(self.split.legend, rows)
         if subset is None:
             build_tree(self.split, self.folder, self._name)
-        self._prepared.add(subset)
+        self._prepared[subset] = cache
 
     def samples(self, subset: int) -> FaceSamples:
         """A subset as a data set of whole batches, in the order of `Split.rows`; images are decoded if need be."""
@@ -130,7 +134,9 @@ class Subsets:
             legend, rows = self.split.legend, self.split.rows(subset)
             gather: Callable[[list[int]], Tensor]
             if self.cache:
-                gather = ReadDecoded(*self._decoded(rows))
+                known = self._prepared.get(None) or self._prepared.get(subset)
+                found = known if known and known.is_file() else self._decoded(rows)
+                gather = ReadDecoded(found, self._places(rows))
             else:
                 self.input_spec.need_detector()
                 gather = partial(decode_files, self.input_spec, [legend.image_dir / legend.images[row] for row in rows])
@@ -139,12 +145,14 @@ class Subsets:
             self._samples[subset] = FaceSamples(legend.labels[rows], gather, targets)
         return self._samples[subset]
 
-    def _decoded(self, rows: np.ndarray) -> tuple[Path, np.ndarray]:
-        """The cache with the images in these rows of the split decoded, and their rows in it."""
-        legend = self.legend  # the cache has room for all images, also those left out
-        row_of = {image: row for row, image in enumerate(legend.images)}
-        places = np.array([row_of[self.split.legend.images[row]] for row in rows], np.int64)
-        return decoded(legend, self.input_spec, self.folder, self._name, places), places
+    def _decoded(self, rows: np.ndarray) -> Path:
+        """The cache, with the images in these rows of the split decoded."""
+        return decoded(self.legend, self.input_spec, self.folder, self._name, self._places(rows))
+
+    def _places(self, rows: np.ndarray) -> np.ndarray:
+        """The rows in the cache, which has room for all images, also those left out."""
+        row_of = {image: row for row, image in enumerate(self.legend.images)}
+        return np.array([row_of[self.split.legend.images[row]] for row in rows], np.int64)
 
 
 def chosen_sources(

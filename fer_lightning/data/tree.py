@@ -10,15 +10,16 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
-from filelock import FileLock
 from tqdm import tqdm
 
-from fer_lightning.data.image_checks import explained
+from fer_lightning.data.image_checks import alone, explained
 from fer_lightning.data.legend import SUBSETS
 from fer_lightning.data.splits import Split
+from fer_lightning.names import printable
 
 _LAYOUT = 1
 
@@ -30,13 +31,29 @@ def tree_path(split: Split, folder: str | os.PathLike[str], name: str = "tree") 
 
 
 def is_built(tree: Path, split: Split) -> bool:
-    """Whether the tree is there with as many files as it was built with (somebody may have deleted some)."""
+    """Whether the tree is there with every image where the split has it, and no other: somebody may have moved one."""
     try:
-        if json.loads((tree / "split.json").read_text(encoding="utf-8"))["fingerprint"] != split.fingerprint:
+        manifest = json.loads((tree / "split.json").read_text(encoding="utf-8"))
+        if manifest["fingerprint"] != split.fingerprint:
             return False
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return False
-    return sum(len(files) for subset in SUBSETS for _, _, files in os.walk(tree / subset)) == len(split.legend)
+    return _files(tree) == _expected(split)
+
+
+def _files(tree: Path) -> set[str]:
+    """The files in the subsets of a tree, relative to it."""
+    start = len(os.fspath(tree)) + 1
+    folders = (found for subset in SUBSETS for found in os.walk(tree / subset))
+    return {f"{folder[start:]}{os.sep}{name}" for folder, _, names in folders for name in names}
+
+
+def _expected(split: Split) -> set[str]:
+    """The files that belong there."""
+    legend, names = split.legend, split.legend.class_names
+    entries = zip(legend.images, split.subsets.tolist(), legend.labels.tolist(), strict=True)
+    files = {f"{SUBSETS[subset]}/{names[label]}/{image}" for image, subset, label in entries}
+    return files if os.sep == "/" else {file.replace("/", os.sep) for file in files}
 
 
 def build_tree(split: Split, folder: str | os.PathLike[str], name: str = "tree") -> Path:
@@ -54,13 +71,16 @@ def build_tree(split: Split, folder: str | os.PathLike[str], name: str = "tree")
     tree = tree_path(split, folder, name)
     if is_built(tree, split):
         return tree
-    with explained(tree.parent, "the image folders are to be built"):
+    hint = "Choose another place with --data.prepared_dir DIR."
+    with explained(tree.parent, "the image folders are to be built", hint):
         tree.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{tree}.lock"):
+        with alone(f"{tree}.lock"):
             if is_built(tree, split):
                 return tree
-            for left in (*tree.parent.glob(f"{glob.escape(tree.name)}.building-*"), tree):
+            for left in tree.parent.glob(f"{glob.escape(tree.name)}.building-*"):
                 shutil.rmtree(left, ignore_errors=True)
+            if os.path.lexists(tree):
+                _put_away(tree, split)
             aside = tree.with_name(f"{tree.name}.building-{os.getpid()}")
             try:
                 _build(split, aside)
@@ -68,6 +88,18 @@ def build_tree(split: Split, folder: str | os.PathLike[str], name: str = "tree")
             finally:
                 shutil.rmtree(aside, ignore_errors=True)
     return tree
+
+
+def _put_away(tree: Path, split: Split) -> None:
+    """Make room for a tree that is built anew, and say why; what is not ours in the old one is kept."""
+    if foreign := sorted(_files(tree) - _expected(split) if tree.is_dir() else [""]):
+        kept = tree.with_name(f"{tree.name}.changed-{time.time_ns():x}")
+        tree.rename(kept)
+        said = f"'{printable(foreign[0])}' is not of the split; the old folders are kept as '{kept.name}'"
+    else:
+        shutil.rmtree(tree)
+        said = "images are missing"
+    print(f"Note   The image folders in '{tree}' were changed by hand and are built anew: {said}.", flush=True)
 
 
 def _build(split: Split, aside: Path) -> None:

@@ -51,7 +51,11 @@ class Measures:
 
     def drawn(self, weights: np.ndarray | None = None) -> Draw:
         """These samples, each counted as often as `weights`, float `(n,)`, says; None counts each once."""
-        return Draw(self, np.ones(len(self.labels)) if weights is None else weights)
+        return self._whole if weights is None else Draw(self, weights)
+
+    @cached_property
+    def _whole(self) -> Draw:
+        return Draw(self, np.ones(len(self.labels)))
 
     def values(self, weights: np.ndarray | None = None) -> dict[str, float]:
         """The values of `drawn(weights)`."""
@@ -110,6 +114,10 @@ class Draw:
 
     def values(self) -> dict[str, float]:
         """Every measure in `MEASURES`; NaN where it is undefined."""
+        return dict(self._values)
+
+    @cached_property
+    def _values(self) -> dict[str, float]:
         return {name: measure.compute(self) for name, measure in MEASURES.items()}
 
 

@@ -17,6 +17,7 @@ from fer_lightning.data.splits import Split
 from fer_lightning.errors import FERError
 from fer_lightning.evaluation.measures import Measures
 from fer_lightning.files import replacing
+from fer_lightning.names import cell, column, of_cell, of_column
 
 _FIXED = ["image", "label", "predicted", "confidence", "identity", "user.id", "seen"]
 _COLUMNS = ("images", "labels", "probabilities", "identities", "users", "seen")
@@ -44,20 +45,25 @@ class Predictions:
         chosen = list(rows)
         picked: dict[str, Any] = {}
         for name in _COLUMNS:
-            column = getattr(self, name)
-            picked[name] = column[chosen] if isinstance(column, np.ndarray) else [column[row] for row in chosen]
+            values = getattr(self, name)
+            picked[name] = values[chosen] if isinstance(values, np.ndarray) else [values[row] for row in chosen]
         return replace(self, **picked)
 
     def write_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write them: seven columns about the image, then a column of probabilities a class, whatever its name."""
+        """Write them: seven columns about the image, then a column of probabilities a class.
+
+        The column of a class that is called as one of the seven is `class:` and its name; what a spreadsheet would take
+        for a formula has an apostrophe in front (`names.column`, `names.cell`).
+        """
         guesses, names = self.measures.predicted, self.class_names
         with replacing(path, newline="", errors="backslashreplace") as stream:
             rows = csv.writer(stream)
-            rows.writerow([*_FIXED, *names])
+            rows.writerow([*_FIXED, *(cell(column(name, _FIXED)) for name in names)])
             for row, image in enumerate(self.images):
                 values, guess = [f"{value:.9g}" for value in self.probabilities[row]], int(guesses[row])
-                who = [self.identities[row], self.users[row], "yes" if self.seen[row] else "no"]
-                rows.writerow([image, names[self.labels[row]], names[guess], values[guess], *who, *values])
+                who = [cell(self.identities[row]), cell(self.users[row]), "yes" if self.seen[row] else "no"]
+                answer = [cell(names[self.labels[row]]), cell(names[guess]), values[guess]]
+                rows.writerow([cell(image), *answer, *who, *values])
 
 
 def read_predictions(path: str | os.PathLike[str]) -> Predictions:
@@ -79,16 +85,17 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
             order = [*(place for place in range(len(head)) if place not in classes), *classes]
             if [head[place] for place in order[:7]] != _FIXED:
                 raise FERError(f"'{path}' is not a predictions.csv: expected columns {', '.join(_FIXED)} and classes.")
-            names = {head[place]: number for number, place in enumerate(classes)}
+            names = {of_column(of_cell(head[place])): number for number, place in enumerate(classes)}
             rows = [[row[place] for place in order] for row in reader]
-            labels = np.array([names[row[1]] for row in rows], np.int64)
+            labels = np.array([names[of_cell(row[1])] for row in rows], np.int64)
             probabilities = np.array([[float(value) for value in row[7:]] for row in rows])
         except (UnicodeDecodeError, csv.Error, ValueError, LookupError) as error:
             raise FERError(f"'{path}' is damaged: {error!r}, up to line {reader.line_num}. Make it again.") from None
     if not rows:
         raise FERError(f"'{path}' holds no predictions: expected a row an image below the heading.")
-    images, _, _, _, identities, users, seen = (list(column) for column in list(zip(*rows, strict=True))[:7])
-    return Predictions(images, labels, probabilities, tuple(names), identities, users, np.array(seen) == "yes")
+    fixed = list(zip(*(row[:7] for row in rows), strict=True))
+    images, identities, users = ([of_cell(text) for text in fixed[place]] for place in (0, 4, 5))
+    return Predictions(images, labels, probabilities, tuple(names), identities, users, np.array(fixed[6]) == "yes")
 
 
 def of_split(split: Split, rows: np.ndarray, probabilities: np.ndarray) -> Predictions:

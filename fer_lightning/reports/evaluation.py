@@ -15,7 +15,7 @@ from fer_lightning.evaluation.bootstrap import described, intervals
 from fer_lightning.evaluation.measures import MEASURES, Measures
 from fer_lightning.evaluation.predictions import Predictions
 from fer_lightning.evaluation.slices import slices_of, worst
-from fer_lightning.files import replace_text
+from fer_lightning.files import replace_text, replacing_all
 from fer_lightning.reports import plots
 from fer_lightning.reports.page import filled, json_text, thumbnail, without_nan
 
@@ -49,10 +49,9 @@ def evaluate(
     before = None if uncalibrated is None else Measures(uncalibrated, predictions.labels)
     content: dict[str, Any] = _content(predictions, prior, image_dir) | dict(about or {})
     if before is not None:
-        content["uncalibrated"] = {name: before.values()[name] for name in ("nll", "brier", "ece")}
+        known = before.values()
+        content["uncalibrated"] = {name: known[name] for name in ("nll", "brier", "ece")}
     content = without_nan(content)
-    (folder / "metrics.json").unlink(missing_ok=True)
-    predictions.write_csv(folder / "predictions.csv")
     charts = {
         "confusion": plots.confusion_matrix(content["confusion"], predictions.class_names),
         "reliability": plots.reliability(measures, before),
@@ -61,8 +60,10 @@ def evaluate(
     }
     shown = {"content": content, "measures": MEASURES, "measurable": MEASURABLE, "path": folder / "report.html"}
     page = filled("report.html", charts=charts, mistakes=_mistakes(predictions, image_dir), **shown)
-    replace_text(folder / "report.html", page)
-    replace_text(folder / "metrics.json", json_text(content))
+    with replacing_all(folder, last="metrics.json") as aside:
+        predictions.write_csv(aside / "predictions.csv")
+        replace_text(aside / "report.html", page)
+        replace_text(aside / "metrics.json", json_text(content))
     print(filled("test.txt", **shown), end="")
     return content
 
@@ -105,9 +106,13 @@ def _content(predictions: Predictions, prior: np.ndarray, image_dir: Path) -> di
 def _curves(history: Path | None) -> str | None:
     if history is None or not history.is_file():
         return None
-    with open(history, newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
-    return plots.learning_curves(rows) if rows else None
+    try:
+        with open(history, newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        return plots.learning_curves(rows) if rows else None
+    except (OSError, ValueError, LookupError, TypeError, csv.Error):
+        print(f"Note   '{history}' is damaged: the report has no learning curves.", flush=True)
+        return None
 
 
 def _mistakes(predictions: Predictions, image_dir: Path) -> list[dict[str, str]]:

@@ -9,7 +9,7 @@ import yaml
 from fer_lightning.checkpoints.info import CheckpointInfo
 from fer_lightning.evaluation.measures import MEASURES
 from fer_lightning.program import program
-from fer_lightning.reports.page import filled
+from fer_lightning.reports.page import fenced, filled
 
 _KEPT = "images people intervals majority metrics tuned_on_test split how data faces class_prior worst_slice"
 
@@ -18,13 +18,13 @@ def measured_in(run_dir: Path) -> dict[str, Any]:
     """The main figures of the last `test` of a run, for `CheckpointInfo.measured`; empty if there was none."""
     try:
         content = json.loads((run_dir / "test" / "metrics.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = {name: content[name] for name in _KEPT.split() if content.get(name) is not None}
+        found["recall"] = {
+            name: {**figures["recall"], "support": figures["support"], "measurable": figures["measurable"]}
+            for name, figures in content["classes"].items()
+        }
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):  # damaged, or changed by hand
         return {}
-    found = {name: content[name] for name in _KEPT.split() if content.get(name) is not None}
-    found["recall"] = {
-        name: {**figures["recall"], "support": figures["support"], "measurable": figures["measurable"]}
-        for name, figures in content["classes"].items()
-    }
     return found
 
 
@@ -47,7 +47,7 @@ def model_card(name: str, info: CheckpointInfo, file: str = "") -> str:
         program=program(),
         measures=MEASURES,
         training_images=[f"{label} {count:,}" for label, count in sorted(counts, key=lambda pair: -pair[1])],
-        config=yaml.safe_dump(_without_empty(kept), sort_keys=False).rstrip() if "data" in kept else "",
+        config=fenced(yaml.safe_dump(_without_empty(kept), sort_keys=False).rstrip(), "yaml") if "data" in kept else "",
     )
 
 

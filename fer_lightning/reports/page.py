@@ -4,30 +4,59 @@ import base64
 import io
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import numpy as np
+from markupsafe import Markup
 from PIL import Image
 
 from fer_lightning.data.input_spec import InputSpec, UnreadableImageError
+from fer_lightning.names import printable
 
 
 def filled(template: str, **content: Any) -> str:
-    """A template of this folder with its content; in HTML, text from files cannot become markup."""
+    """A template of this folder with its content.
+
+    Text from files cannot become markup in HTML and Markdown, nor move the cursor of a terminal.
+    """
     pages = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=template.endswith(".html"),
+        finalize=_plain if template.endswith(".md") else None,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    pages.filters |= {"figure": _figure, "percent": _percent, "thousands": "{:,}".format}
+    pages.filters |= {"figure": _figure, "percent": _percent, "thousands": "{:,}".format, "code": _code}
     pages.globals["span"] = _span
-    return pages.get_template(template).render(**content)
+    text = pages.get_template(template).render(**content)
+    return printable(text) if template.endswith(".txt") else text
+
+
+def _plain(value: Any) -> Any:
+    """A text that Markdown shows as it is, on one line; `code` and `fenced` make texts that are marked up already."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return re.sub(r"[\\`*<>\[\]|&$]", r"\\\g<0>", printable(value.replace("\n", " ")))
+
+
+def _code(value: str) -> Markup:
+    """A text as code in Markdown, within a line or a table."""
+    shown = printable(value).replace("\n", " ").replace("|", "\\|")
+    mark = "`" * (max(map(len, re.findall("`+", shown)), default=0) + 1)
+    space = " " if "`" in shown else ""
+    return Markup(f"{mark}{space}{shown}{space}{mark}")  # noqa: S704 (it is no HTML)
+
+
+def fenced(text: str, language: str) -> Markup:
+    """A text of several lines as a block of code in Markdown."""
+    mark = "`" * max(3, max(map(len, re.findall("`+", text)), default=0) + 1)
+    return Markup(f"{mark}{language}\n{text}\n{mark}")  # noqa: S704 (it is no HTML)
 
 
 def _figure(value: float | None, digits: int = 3, sign: str = "") -> str:
@@ -45,13 +74,13 @@ def _span(low: float | None, high: float | None, digits: int = 3, sign: str = ""
 
 
 def without_nan(value: Any) -> Any:
-    """Plain values for JSON, which has no NaN: what could not be measured is None."""
+    """Plain values for JSON, which has neither NaN nor infinity: what could not be measured is None."""
     if isinstance(value, Mapping):
         return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [without_nan(item) for item in value]
     if isinstance(value, float | np.floating):
-        return None if np.isnan(value) else float(value)
+        return float(value) if np.isfinite(value) else None
     return value
 
 

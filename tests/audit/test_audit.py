@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
+import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from fer_lightning.audit import files
 from fer_lightning.audit.audit import CHECKS, DataOptions, audit
-from fer_lightning.audit.findings import Finding
+from fer_lightning.audit.findings import DataSet, Finding
+from fer_lightning.data.legend_lists import make_legend
+from fer_lightning.data.sources.legend_csv import read_legend
+from fer_lightning.errors import FERError
 
 
 @pytest.fixture
@@ -130,3 +138,61 @@ def test_it_says_where_the_people_are_from_under_every_rule(faces, tmp_path):
     legend.write_text("\n".join(lines) + "\n")
     audit(DataOptions(root=str(faces), split="stratified"), output=str(tmp_path / "out"), fail_on="never")
     assert "taken from the column 'identity'" in findings(tmp_path / "out")["identities"]["title"]
+
+
+def test_the_folder_of_the_report_is_never_somebody_elses(faces, tmp_path):
+    data = DataOptions(root=str(faces))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "images.csv").write_text("mine")
+    for output, said in (
+        (tmp_path / "mine", "files in it that are not ours"),
+        (faces, "holds what is read"),
+        (tmp_path, "holds what is read"),
+        (faces / "legend.csv", "Expected a folder"),
+    ):
+        with pytest.raises(FERError, match=rf"--output\. .*{said}"):
+            audit(data, str(output))
+    assert (tmp_path / "mine" / "images.csv").read_text() == "mine"
+    assert sorted(path.name for path in faces.iterdir()) == ["checksum.txt", "images", "legend.csv"]
+    audit(data, str(tmp_path / "mine"), fail_on="never", overwrite=True)
+    audit(data, str(tmp_path / "mine"), fail_on="never")  # it is an audit's now
+    assert len((tmp_path / "mine" / "images.csv").read_text().splitlines()) == 193
+
+
+def test_a_full_disk_leaves_the_earlier_report(faces, tmp_path):
+    """On a real file system of 1.5 MB, where this process may mount one."""
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(small)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small file system is not allowed here")
+    try:
+        audit(DataOptions(root=str(faces)), str(small / "out"), fail_on="never")
+        before = {path.name: path.read_bytes() for path in (small / "out").iterdir()}
+        room = shutil.disk_usage(small).free
+        (small / "big").write_bytes(bytes(room - 8192))
+        with pytest.raises(OSError, match="No space left"):
+            audit(DataOptions(root=str(faces)), str(small / "out"), fail_on="never")
+        assert {path.name: path.read_bytes() for path in (small / "out").iterdir()} == before
+        with pytest.raises(OSError, match="No space left"):
+            audit(DataOptions(root=str(faces)), str(small / "new"), fail_on="never")
+        assert sorted(path.name for path in small.iterdir()) == ["big", "out"]
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_folders_that_may_not_be_read_are_said(make_data):
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        root = make_data([(f"{number}.png", ("joy", "fear")[number % 2]) for number in range(4)], Path(folder, "set"))
+        legend = read_legend(root / "legend.csv", root / "images")
+        (root / "images" / "closed").mkdir(mode=0)
+        user = os.geteuid()
+        try:
+            os.seteuid(65534 if user == 0 else user)  # root may read everything
+            (found,) = files.unlabelled(DataSet(legend, {}, "grouped", [], 8, None))
+            with pytest.raises(FERError, match=r"closed/x.png' is in a folder that cannot be read: Permission denied"):
+                make_legend(root / "images", ["closed/x.png", "0.png"], ["joy", "fear"])
+        finally:
+            os.seteuid(user)
+    assert (found.name, found.rows) == ("unreadable_folders", [("closed", "Permission denied")])

@@ -12,7 +12,7 @@ import pytest
 
 from fer_lightning import FERDataModule, FERError
 from fer_lightning.audit.audit import DataOptions, audit
-from fer_lightning.audit.label_issues import confident_learning
+from fer_lightning.audit.confident_learning import confident_learning
 from fer_lightning.data.sources.legend_csv import read_legend
 from fer_lightning.evaluation.predictions import Predictions
 

@@ -97,8 +97,8 @@ CASES: dict[str, tuple[Callable[[Path], object] | None, str, list[str]]] = {
     "a word too many": (None, "fit faces", ["unrecognized arguments: faces"]),
     "misspelt choice": (None, "fit --data.split random", ["data.split", "random", "grouped"]),
     "text for a number": (None, "fit --data.batch_size many", ["data.batch_size", "many"]),
-    "batch of nothing": (None, "fit --data.batch_size 0", ["data.batch_size", "1 or more", "0"]),
-    "negative workers": (None, "fit --data.num_workers -1", ["data.num_workers", "0 or more", "-1"]),
+    "batch of nothing": (None, "fit --data.batch_size 0", ["data.batch_size", "1 to 1,000,000", "0"]),
+    "negative workers": (None, "fit --data.num_workers -1", ["data.num_workers", "0 to 1,024", "-1"]),
     "fraction above one": (
         None,
         "fit --data.root faces --data.train_fraction 1.5",

@@ -168,7 +168,7 @@ def test_images_are_small_at_first():
     assert [images.shape[-1] for images in found] == [8, 8, 8, 12, 12, 16, 16]
     small = Augmentation(progressive_sizes=[8])(noise_images(), torch.arange(16), Moment(0, 0))
     assert torch.allclose(small, resize(noise_images().float(), [8, 8], antialias=True), atol=1e-3)
-    with pytest.raises(FERError, match=r"progressive_sizes. Expected 1 or more pixels. Received: \[32, 0\]"):
+    with pytest.raises(FERError, match=r"progressive_sizes. Expected 1 to 4,096 pixels. Received: \[32, 0\]"):
         Augmentation(progressive_sizes=[32, 0])
 
 

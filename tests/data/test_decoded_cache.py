@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import signal
 import subprocess
 import sys
@@ -20,7 +22,7 @@ from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.legend import Legend
 from fer_lightning.data.sources.legend_csv import read_legend
 from fer_lightning.errors import FERError
-from tests.conftest import PROJECT
+from tests.conftest import PROJECT, TINY, run_here
 
 ROWS = [(f"p{person}/{number}.png", ("joy", "fear")[number % 2]) for person in range(8) for number in range(4)]
 SMALL = InputSpec(6, "rgb")
@@ -92,6 +94,66 @@ def test_a_file_cut_short_or_without_its_stamps_is_made_anew(legend, tmp_path):
     again = decoded(legend, SMALL, tmp_path, "set")
     assert again != path
     assert np.array_equal(open_decoded(again), expected)
+
+
+def test_pixels_that_are_damaged_are_said_and_decoded_again(legend, tmp_path, capsys):
+    path = decoded(legend, SMALL, tmp_path, "set")
+    expected = open_decoded(path).copy()
+    size = path.stat().st_size
+    with open(path, "rb+") as stream:
+        stream.seek(size - 7 * 108 - 20)  # the 8th image from the end, of 3 x 6 x 6 bytes
+        stream.write(bytes(40))  # and the one after it
+    other = decoded(legend, SMALL, tmp_path, "set", np.arange(10))  # they are not asked for
+    assert (other, capsys.readouterr().out) == (path, "")
+    assert decoded(legend, SMALL, tmp_path, "set") == path
+    said = f"Note   2 of 32 decoded images in '{path}' are damaged: they are decoded anew.\n"
+    assert capsys.readouterr().out == said
+    assert np.array_equal(open_decoded(path), expected)
+    decoded(legend, SMALL, tmp_path, "set")
+    assert capsys.readouterr().out == ""
+
+
+def odd(kind: str, path: Path) -> None:
+    """Put something into the place of a file."""
+    content = path.read_bytes()
+    path.unlink()
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "pickle":
+        with open(path, "wb") as stream:
+            np.save(stream, np.array([{}], object))
+    elif kind in ("zip", "text", "empty", "short", "long"):
+        new = {"zip": b"PK\x03\x04", "text": b"hello", "empty": b"", "short": content[:-5], "long": content + b"\0"}
+        path.write_bytes(new[kind])
+    else:
+        array = np.lib.format.read_array(io.BytesIO(content))
+        with open(path, "wb") as stream:
+            np.save(stream, {"order": np.asfortranarray(array)}[kind])
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "pickle", "zip", "text", "empty", "short", "long", "order"])
+@pytest.mark.parametrize("suffix", [".npy", ".stamps"])
+def test_what_is_not_a_cache_is_never_trained_on_nor_in_the_way(legend, tmp_path, kind, suffix):
+    path = decoded(legend, SMALL, tmp_path, "set")
+    expected = open_decoded(path).copy()
+    odd(kind, path.with_suffix(suffix))
+    assert np.array_equal(open_decoded(decoded(legend, SMALL, tmp_path, "set")), expected)
+    assert np.array_equal(open_decoded(decoded(legend, SMALL, tmp_path, "set")), expected)
+
+
+def test_a_run_is_not_moved_aside_for_a_cache_that_must_be_renewed(drawn, workdir, capsys):
+    words = ["--data.root", drawn, *TINY, "--trainer.max_epochs", "1", "--model.network", "CompactResNet"]
+    run_here("fit", *words, cwd=workdir)
+    cache = next(workdir.glob("prepared_data/*.npy"))
+    cache.write_bytes(cache.read_bytes()[:-100])
+    before = sorted(Path("runs").iterdir())
+    with pytest.raises(SystemExit):
+        run_here("fit", *words, "--data.root", drawn, "--data.prepared_dir", cache, cwd=workdir)
+    assert sorted(Path("runs").iterdir()) == before
+    run_here("test", "--ckpt_path", "last", cwd=workdir)
+    assert "are cut short or not ours: they are decoded anew" in capsys.readouterr().out
 
 
 def test_another_list_of_images_has_a_cache_of_its_own(legend, tmp_path):

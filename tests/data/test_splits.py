@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fer_lightning import FERError
+from fer_lightning.data.held_out import hold_out, numbered
 from fer_lightning.data.legend import SUBSETS, Legend
 from fer_lightning.data.sources.legend_csv import read_legend
 from fer_lightning.data.splits import TESTING, TRAINING, VALIDATION, make_split
@@ -163,3 +164,17 @@ def test_the_written_split_reads_back_as_a_predefined_one(make_data, tmp_path):
     assert again.fingerprint == split.fingerprint
     assert again.identities == split.identities
     assert len(SUBSETS) == len({*split.subsets.tolist()})
+
+
+def test_folds_are_those_of_before_and_more_than_there_are_people_are_refused_at_once(crowd):
+    groups, keys = numbered(make_split(crowd, "grouped").identities, 0)
+    left = np.ones(len(crowd), bool)
+    for fold in range(5):  # each is held out of what the ones before it have left
+        expected = left if fold == 4 else hold_out(groups, keys, crowd, left, 1 / (5 - fold))
+        assert ((make_split(crowd, "grouped", fold=(fold, 5)).subsets == TESTING) == expected).all()
+        left = left & ~expected
+    few = legend_of([f"p{number // 2}_{number}.jpg" for number in range(20)], [0, 1] * 10)
+    for folds in (11, 20, 10**9):
+        with pytest.raises(FERError, match=rf"--data.folds. Expected fewer, at most 10. Received: {folds}"):
+            make_split(few, "grouped", fold=(0, folds))
+    assert make_split(few, "grouped", fold=(0, 10)).counts[TESTING].sum() == 2

@@ -17,7 +17,7 @@ from fer_lightning import FERError
 from fer_lightning.data import tree as trees_module
 from fer_lightning.data.sources.legend_csv import read_legend
 from fer_lightning.data.splits import make_split
-from fer_lightning.data.tree import build_tree
+from fer_lightning.data.tree import build_tree, is_built
 from tests.conftest import PROJECT
 
 ROWS = [(f"p{number // 2}_{number}.png", ("anger", "fear", "joy")[number % 3]) for number in range(60)]
@@ -61,6 +61,35 @@ def test_a_tree_is_reused_until_something_changes(make_data, tmp_path):
     again = build_tree(split_of(root), tmp_path / "trees")
     assert again == renewed
     assert sum(files_of(again).values()) == 60
+
+
+def test_an_image_that_was_moved_by_hand_is_noticed_and_nothing_is_lost(make_data, tmp_path, capsys):
+    root = make_data(ROWS)
+    split = split_of(root)
+    tree = build_tree(split, tmp_path / "trees")
+    moved = next((tree / "testing" / "joy").iterdir())
+    moved.rename(tree / "training" / "joy" / moved.name)
+    (tree / "training" / "joy" / "mine.png").write_bytes(b"mine")
+    (tree / "split.csv").unlink()
+    assert not is_built(tree, split)
+    assert build_tree(split, tmp_path / "trees") == tree
+    said = capsys.readouterr().out
+    assert "changed by hand and are built anew: 'training/joy/" in said
+    assert moved.exists()
+    assert sum(files_of(tree).values()) == 60
+    (kept,) = (tmp_path / "trees").glob("*.changed-*")
+    assert (kept / "training" / "joy" / "mine.png").read_bytes() == b"mine"
+    build_tree(split, tmp_path / "trees")
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("manifest", ["", "[]", "7", "{}", "[" * 100_000, "\x00"])
+def test_a_damaged_manifest_is_no_tree(make_data, tmp_path, manifest):
+    split = split_of(make_data(ROWS))
+    tree = build_tree(split, tmp_path / "trees")
+    (tree / "split.json").write_text(manifest)
+    assert build_tree(split, tmp_path / "trees") == tree
+    assert is_built(tree, split)
 
 
 def test_an_image_under_two_labels_lies_in_both_folders(make_data, tmp_path):

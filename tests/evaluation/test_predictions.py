@@ -37,8 +37,11 @@ def test_a_class_may_be_called_like_a_column(names, predictions, tmp_path):
     called = replace(predictions, class_names=names)
     called.write_csv(tmp_path / "p.csv")
     assert same(read_predictions(tmp_path / "p.csv"), called)
-    last = next(csv.DictReader((tmp_path / "p.csv").open()))[names[1]]  # by name, a reader gets the probability
-    assert float(last) == pytest.approx(called.probabilities[0, 1])
+    row = next(csv.DictReader((tmp_path / "p.csv").open()))
+    assert len(row) == 7 + 3  # no column hides another
+    own = names[1] if names[1] == "b" else f"class:{names[1]}"
+    assert float(row[own]) == pytest.approx(called.probabilities[0, 1])
+    assert row["image"] == called.images[0]
 
 
 @pytest.mark.parametrize("names", [NAMES, ("label", "seen", "image")])
@@ -76,3 +79,15 @@ def test_what_is_wrong_with_the_file_is_said(text, message, tmp_path):
 def test_other_classes_cannot_be_joined(predictions):
     with pytest.raises(FERError, match="different classes cannot be joined"):
         joined([predictions, replace(predictions, class_names=("a", "b", "c"))])
+
+
+def test_what_a_spreadsheet_takes_for_a_formula_is_written_as_text_and_comes_back(predictions, tmp_path):
+    names = ("=1+1", "class:image", "-1")
+    odd = ["=cmd|x!A1.png", "@a.png", "-1.5", "'=b.png", "'plain.png", "+x\ty.png", *predictions.images[6:]]
+    called = replace(predictions, class_names=names, images=odd, users=["-me"] * 60, identities=["=you"] * 60)
+    called.write_csv(tmp_path / "p.csv")
+    assert same(read_predictions(tmp_path / "p.csv"), called)
+    table = list(csv.reader((tmp_path / "p.csv").open()))
+    assert table[0][7:] == ["'=1+1", "class:class:image", "-1"]
+    assert [row[0] for row in table[1:6]] == ["'=cmd|x!A1.png", "'@a.png", "-1.5", "''=b.png", "'plain.png"]
+    assert not [cell for row in table for cell in row if cell[:1] in tuple("=@+") or cell[:2] == "-m"]

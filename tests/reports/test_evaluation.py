@@ -9,7 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fer_lightning.reports import plots
 from fer_lightning.reports.evaluation import evaluate
+from fer_lightning.reports.page import json_text, without_nan
 
 
 def test_the_report_says_what_was_measured(predictions, tmp_path, capsys):
@@ -62,10 +64,46 @@ def test_one_person_gives_figures_without_intervals_and_the_reason(predictions, 
 
 
 def test_figures_of_an_earlier_test_do_not_stand_beside_new_predictions(predictions, tmp_path):
-    where = (tmp_path / "data_set" / "images", tmp_path / "out")
-    evaluate(predictions, np.ones(3) / 3, *where)
-    (tmp_path / "out/report.html").unlink()
-    (tmp_path / "out/report.html").mkdir()  # cannot be replaced by a file
+    out = tmp_path / "out"
+    evaluate(predictions, np.ones(3) / 3, tmp_path / "data_set" / "images", out)
+    (out / "report.html").unlink()
+    (out / "report.html").mkdir()  # cannot be replaced by a file
+    before = {name: (out / name).read_bytes() for name in ("metrics.json", "predictions.csv")}
     with pytest.raises(OSError, match="report"):
-        evaluate(predictions, np.ones(3) / 3, *where)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["predictions.csv", "report.html"]
+        evaluate(predictions.take(range(50)), np.ones(3) / 3, tmp_path / "data_set" / "images", out)
+    assert sorted(path.name for path in out.iterdir()) == ["metrics.json", "predictions.csv", "report.html"]
+    assert {name: (out / name).read_bytes() for name in before} == before
+
+
+NAMES = ("$x^$", "<b>|`=1", "items")
+
+
+def test_odd_class_names_are_shown_as_they_are(predictions, tmp_path, capsys):
+    odd = replace(predictions, class_names=NAMES, images=["a\x1b[2J.png", *predictions.images[1:]])
+    content = evaluate(odd, np.array([0.4, 0.5, 0.1]), tmp_path / "data_set" / "images", tmp_path / "out")
+    assert set(content["classes"]) == set(NAMES)
+    said = capsys.readouterr().out
+    assert "always '<b>|`=1'" in said
+    assert "\x1b" not in said
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "<b>|" not in page
+    assert "&lt;b&gt;|`=1" in page
+
+
+def test_many_classes_are_drawn_in_seconds():
+    names = [f"class {number}" for number in range(300)]
+    assert plots.confusion_matrix(np.eye(300, dtype=int).tolist(), names).startswith("data:image/svg+xml")
+
+
+@pytest.mark.parametrize("history", ["", "epoch\nx\n", "epoch,train_loss\n0\n", "\x00", "epoch,train_loss\n0,abc\n"])
+def test_a_damaged_table_of_epochs_leaves_the_curves_out(predictions, tmp_path, history):
+    (tmp_path / "metrics.csv").write_text(history)
+    where = (tmp_path / "data_set" / "images", tmp_path / "out")
+    evaluate(predictions, np.ones(3) / 3, *where, history=tmp_path / "metrics.csv")
+    assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_what_is_not_finite_is_no_number_in_json():
+    assert json_text(without_nan({"a": [np.inf, -np.inf, np.nan, np.float32(1), 2]})) == json_text(
+        {"a": [None, None, None, 1.0, 2]}
+    )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -100,3 +102,26 @@ def test_hints_name_the_program_that_was_called(called, program, monkeypatch):
     card = model_card("mine", CheckpointInfo(NAMES, InputSpec(), config="data: {root: FE}"))
     assert f"Not measured on a testing subset yet: `{program} test` does that." in card
     assert f"`{program} fit --config config.yaml` with this configuration" in card
+
+
+def test_names_from_files_are_no_markup(measured):
+    odd = "`x` | <img src=//evil> [a](b) $y$\n# Heading"
+    measured["majority"], measured["recall"][odd] = odd, measured["recall"].pop("joy")
+    measured["worst_slice"] |= {"value": odd}
+    training = TrainingData((odd,), odd, (2000, 500))
+    config = "data: {root: '```\\n# Heading'}\n"
+    info = CheckpointInfo(("anger", odd), InputSpec(8), {"class_path": odd}, training=training, measured=measured)
+    card = model_card(odd, replace(info, config=config))
+    assert "\n# Heading" not in card.replace("# Model card", "", 1).partition("```yaml")[0]
+    outside = re.sub(r"(`+)[^`].*?[^`]\1(?!`)", "", card, flags=re.DOTALL)
+    assert not re.search(r"(?<!\\)<img|(?<!\\)\[a\]|(?<!\\)\$y", outside)
+    rows = [line for line in card.splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {3, 4, 5}
+    assert card.count("````yaml") == 1
+
+
+@pytest.mark.parametrize("text", ["[]", "7", "{}", '{"classes": [1]}', '{"classes": {"a": 1}}', "[" * 100_000])
+def test_figures_that_are_damaged_count_as_none(tmp_path, text):
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "metrics.json").write_text(text)
+    assert measured_in(tmp_path) == {}

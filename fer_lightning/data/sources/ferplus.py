@@ -1,8 +1,12 @@
 """`ferplus`: the FER+ data set from the two files that it is published as."""
 
+import contextlib
 import csv
+import os
 import re
+import shutil
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -11,9 +15,10 @@ from PIL import Image
 from tqdm import tqdm
 
 from fer_lightning.data.csv_columns import read_columns
+from fer_lightning.data.image_checks import explained
 from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.errors import FERError
-from fer_lightning.files import replacing
+from fer_lightning.files import check_path
 
 SIZE = 48
 SUBSETS = {"Training": "training", "PublicTest": "validation", "PrivateTest": "testing"}
@@ -47,11 +52,15 @@ def ferplus(
             PrivateTest is left out altogether, as in the results of the README.
 
     Raises:
-        FERError: If a file cannot be read as such, or the folder has a legend already.
+        FERError: If a file cannot be read as such, the disk is full, or the folder is there and not empty.
     """
-    folder = Path(output)
-    if (folder / "legend.csv").exists():
-        raise FERError(f"'{folder / 'legend.csv'}' exists already: remove it, or choose another --output.")
+    check_path("--output", output)
+    folder = Path(os.path.abspath(Path(output).expanduser()))
+    if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
+        raise FERError(
+            f"Invalid value for --output. '{folder}' exists already. Expected a new folder: choose another one, or "
+            "remove it."
+        )
     subsets = SUBSETS if testing == "PrivateTest" else {"Training": "training", "PublicTest": "testing"}
     pixels = list(read_columns(fer2013, "--fer2013", ("pixels", "Usage")))
     given = list(read_columns(votes, "--votes", ("Usage", "Image name", *EXPRESSIONS, *_OTHER_VOTES)))
@@ -73,8 +82,8 @@ def ferplus(
             )
         names.add(name)
         texts = [row[column] for column in (*EXPRESSIONS, *_OTHER_VOTES)]
-        if wrong := [text for text in texts if not text.isdecimal()]:
-            raise FERError(f"{votes}, line {line}: expected a number of votes, found {wrong[0]!r}.")
+        if wrong := [text for text in texts if not text.isdecimal() or len(text) > 6]:
+            raise FERError(f"{votes}, line {line}: expected a number of votes, found {wrong[0][:80]!r}.")
         label, counts = _label(list(map(int, texts)))
         if image["Usage"] != usage:
             raise FERError(f"{votes}, line {line}: 'Usage' is {usage!r}, and {image['Usage']!r} in {fer2013}.")
@@ -83,16 +92,32 @@ def ferplus(
     kept = _without_copies(rows)
     if not kept:
         raise FERError(f"No image in '{votes}' has a majority for one of the eight expressions.")
-    (folder / "images").mkdir(parents=True, exist_ok=True)
-    for one in tqdm(kept, "Writing images", delay=1, leave=False):
-        Image.fromarray(one.pixels).save(folder / "images" / one.name)
-    with replacing(folder / "legend.csv", newline="") as stream:  # it comes last: without it there is no data set yet
-        writer = csv.writer(stream)
-        writer.writerow(["user.id", "image", "emotion", "split", *EXPRESSIONS])
-        writer.writerows(["ferplus", one.name, one.label, one.subset, *one.votes] for one in kept)
+    need = f"the {len(kept):,} images need {len(kept) * 4 / 1000:,.0f} MB"
+    with explained(folder, need, "Choose another --output."), _new_folder(folder) as aside:
+        (aside / "images").mkdir()
+        for one in tqdm(kept, "Writing images", delay=1, leave=False):
+            Image.fromarray(one.pixels).save(aside / "images" / one.name)
+        with open(aside / "legend.csv", "w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(["user.id", "image", "emotion", "split", *EXPRESSIONS])
+            writer.writerows(["ferplus", one.name, one.label, one.subset, *one.votes] for one in kept)
     numbers = Counter(one.subset for one in kept)
     said = ", ".join(f"{numbers[subset]:,} {subset}" for subset in subsets.values())
-    print(f"{folder}: {len(kept):,} images ({said}); {len(rows) - len(kept):,} copies left out.", flush=True)
+    print(f"{output}: {len(kept):,} images ({said}); {len(rows) - len(kept):,} copies left out.", flush=True)
+
+
+@contextlib.contextmanager
+def _new_folder(folder: Path) -> Iterator[Path]:
+    """A folder aside, which gets the name of `folder` at the end, and is removed after an exception."""
+    aside = folder.with_name(f"{folder.name}.building-{os.getpid()}")
+    try:
+        aside.mkdir(parents=True)
+        yield aside
+        if folder.is_dir():
+            folder.rmdir()  # it is empty
+        aside.rename(folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _label(counts: list[int]) -> tuple[str | None, list[int]]:
@@ -105,7 +130,7 @@ def _label(counts: list[int]) -> tuple[str | None, list[int]]:
 
 def _image(text: str, path: str, line: int) -> np.ndarray:
     words = text.split()
-    if len(words) != SIZE * SIZE or not all(word.isdecimal() and int(word) < 256 for word in words):
+    if len(words) != SIZE * SIZE or not all(word.isdecimal() and len(word) < 4 and int(word) < 256 for word in words):
         raise FERError(
             f"{path}, line {line}: expected {SIZE * SIZE:,} pixels from 0 to 255, found {len(words):,} words."
         )

@@ -1,18 +1,21 @@
 """Data sets with a `legend.csv`: one row an image, read and checked row by row."""
 
-import csv
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fer_lightning.data.csv_columns import open_table
 from fer_lightning.data.legend import EXPRESSIONS, Conflicts, Legend, locate_legend
-from fer_lightning.data.legend_rows import LegendRows, normalised_classes
+from fer_lightning.data.legend_rows import LegendRows, class_name, normalised_classes
 from fer_lightning.data.sources import DataSource
 from fer_lightning.errors import FERError
+from fer_lightning.names import of_cell, of_column, printable
 
 _REQUIRED = ("user.id", "image", "emotion")
 _OPTIONAL = ("split", "identity")
+_SHOWN = 20
 
 
 class LegendCsv(DataSource):
@@ -68,17 +71,8 @@ def read_legend(
             be read, or has no good row.
     """
     rows = LegendRows(Path(path), Path(image_dir), classes)
-    with open(path, newline="", encoding="utf-8-sig") as stream:
-        reader = csv.reader(stream)
-        try:
-            _add_rows(rows, reader)
-        except UnicodeDecodeError as error:
-            raise FERError(
-                f"{path}: expected UTF-8 text, found a byte that is not ({error.reason} at position {error.start}). "
-                "Save the file as UTF-8."
-            ) from None
-        except csv.Error as error:
-            raise FERError(f"{path}:{reader.line_num}: not readable as CSV: {error}.") from None
+    with open_table(path, "--data.legend") as reader:
+        _add_rows(rows, reader)
     return rows.finish(conflicts, strict)
 
 
@@ -86,12 +80,12 @@ def _add_rows(rows: LegendRows, reader: Any) -> None:
     header = next((row for row in reader if any(cell.strip() for cell in row)), None)
     if header is None:
         raise FERError(f"{rows.path}: the file is empty. Expected a header line {','.join(_REQUIRED)}.")
-    columns = [cell.strip().lower() for cell in header]
+    columns = [class_name(cell) for cell in header]
     rows.vote_names = _vote_columns(columns, rows.classes, rows.place(reader.line_num))
     at = {name: number for number, name in enumerate(columns)}
     user_at, image_at, emotion_at = (at[name] for name in _REQUIRED)
     split_at, identity_at = map(at.get, _OPTIONAL)
-    vote_at = [at[name] for name in rows.vote_names]
+    vote_at = [at[name] for name in columns if name not in _REQUIRED + _OPTIONAL]
     any_row = False
     for row in reader:
         if not row or (len(row) <= 1 and not row[0].strip()):
@@ -109,9 +103,9 @@ def _add_rows(rows: LegendRows, reader: Any) -> None:
             line,
             row[image_at].strip(),
             row[emotion_at],
-            row[user_at].strip(),
+            of_cell(row[user_at].strip()),
             row[split_at] if split_at is not None else None,
-            row[identity_at] if identity_at is not None else None,
+            of_cell(row[identity_at]) if identity_at is not None else None,
             [row[index] for index in vote_at],
         )
     if not any_row:
@@ -119,21 +113,27 @@ def _add_rows(rows: LegendRows, reader: Any) -> None:
 
 
 def _vote_columns(columns: Sequence[str], classes: Sequence[str] | None, place: str) -> tuple[str, ...]:
-    """The columns of votes, once the header is checked."""
+    """The classes of the columns of votes, in their order, once the header is checked."""
     if missing := [name for name in _REQUIRED if name not in columns]:
-        found = ", ".join(columns)
+        found = _listed(columns)
         hint = " Fields are separated by commas." if len(columns) == 1 and (";" in found or "\t" in found) else ""
         raise FERError(f"{place}: missing column {', '.join(missing)}; found {found}.{hint}")
-    if twice := sorted({name for name in columns if columns.count(name) > 1}):
-        raise FERError(f"{place}: column {', '.join(twice)} stands twice.")
-    extra = tuple(name for name in columns if name not in _REQUIRED + _OPTIONAL)
-    known = classes or EXPRESSIONS
+    extra = tuple(of_column(name) for name in columns if name not in _REQUIRED + _OPTIONAL)
+    if twice := sorted(name for name, count in (Counter(columns) | Counter(extra)).items() if count > 1):
+        raise FERError(f"{place}: column {_listed(twice)} stands twice.")
+    known = set(classes or EXPRESSIONS)
     if unknown := [name for name in extra if name not in known]:
         raise FERError(
-            f"{place}: unknown column {', '.join(unknown)}. Expected {', '.join(_REQUIRED)}, optionally "
+            f"{place}: unknown column {_listed(unknown)}. Expected {', '.join(_REQUIRED)}, optionally "
             f"{', '.join(_OPTIONAL)} and one column of votes for each class (name the classes with --data.classes "
-            f"if they are not {', '.join(sorted(known))})."
+            f"if they are not {_listed(sorted(known))})."
         )
     if extra and (lacking := [name for name in classes or () if name not in extra]):
-        raise FERError(f"{place}: vote columns are there, but none for {', '.join(lacking)}.")
+        raise FERError(f"{place}: vote columns are there, but none for {_listed(lacking)}.")
     return extra
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The names, in a message that can be read whatever was found."""
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return printable(", ".join(name[:80] for name in names[:_SHOWN])) + more

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 
 import numpy as np
 import pytest
@@ -75,7 +76,7 @@ def test_what_it_makes_is_a_data_set_and_nothing_is_overwritten(tmp_path):
     run_here(*words, cwd=tmp_path)
     split = FERDataModule(str(tmp_path / "set"), split="predefined", soft_labels=True).split
     assert split.counts.sum(1).tolist() == [2, 1, 1]
-    with pytest.raises(FERError, match=r"legend.csv' exists already"):
+    with pytest.raises(FERError, match=r"--output.* exists already"):
         ferplus(**files, output=str(tmp_path / "set"))
 
 
@@ -107,6 +108,16 @@ def test_files_that_are_not_those_are_one_message_and_leave_nothing(tmp_path):
         (tmp_path / f"{number}.csv").write_text(wrong)
         with pytest.raises(FERError, match=message):
             ferplus(files["fer2013"], str(tmp_path / f"{number}.csv"), str(made))
+        assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == []
+    text = text.replace("a.png,6", f"a.png,{'9' * 5000}")
+    (tmp_path / "long.csv").write_text(text)
+    with pytest.raises(FERError, match="expected a number of votes, found '9999"):
+        ferplus(files["fer2013"], str(tmp_path / "long.csv"), str(made))
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FERError, match="a pipe or a device"):
+        ferplus(str(tmp_path / "pipe"), files["votes"], str(made))
+    with pytest.raises(FERError, match=r"--output.* exists already"):
+        ferplus(**files, output=str(tmp_path))
     assert not made.exists()
 
 

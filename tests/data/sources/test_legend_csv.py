@@ -132,7 +132,7 @@ def test_what_is_wrong_with_the_file_is_said(text, message, legend, images):
 def test_not_utf8_and_not_csv(legend, images):
     with pytest.raises(FERError, match="expected UTF-8"):
         read_legend(legend(HEAD.encode() + b"1,\xff\xfe.jpg,anger\n"), images)
-    with pytest.raises(FERError, match=r"legend.csv:2: not readable as CSV"):
+    with pytest.raises(FERError, match=r"legend.csv', line 2: not readable as CSV"):
         read_legend(legend(HEAD + "1," + "x" * 200_000 + ",anger\n"), images)
 
 
