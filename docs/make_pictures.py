@@ -12,10 +12,11 @@ from fer_lightning import ExpressionRecognizer
 from fer_lightning.data.augmentation import Augmentation, Moment
 from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.data.sources.synthetic_face import draw_face
-from fer_lightning.inference.annotate import Timeline, annotated
+from fer_lightning.inference.annotate import annotated
 from fer_lightning.inference.explain import grad_cam, overlay
 from fer_lightning.inference.frames import Frame, Look
 from fer_lightning.inference.sources import Source
+from fer_lightning.inference.timeline import Timeline
 
 PEOPLE = (0, 4, 2, 7)
 STRONG = Augmentation(
@@ -47,7 +48,7 @@ def at_work() -> Image.Image:
     """A photograph with its face named (NASA, public domain), what the network looked at, and a timeline of a video."""
     recognizer = ExpressionRecognizer("pretrained", faces="detect", class_prior="uniform", workers=0)
     names = recognizer.model.class_names
-    how = Look(recognizer.input_spec, keep_image=True)
+    how = Look(recognizer.input_spec)
     photograph = Frame(Source("astronaut", "image"))
     (seen,) = recognizer.answer([how.at(Image.fromarray(skimage.data.astronaut()), photograph)])
     answers = recognizer.recognition(seen).faces
@@ -61,7 +62,7 @@ def at_work() -> Image.Image:
         (frame,) = recognizer.answer([frame])
         timeline.add(frame, recognizer.recognition(frame).faces)
     timeline.close()
-    drawn = annotated(seen.image, answers, names).resize((420, 420))
+    drawn = annotated(Image.fromarray(skimage.data.astronaut()), answers, names).resize((420, 420))
     plot = Image.open(timeline.path).convert("RGB")
     plot = plot.resize((round(plot.width * 212 / plot.height), 212))
     sheet = Image.new("RGB", (430 + max(plot.width, 408), 420), "white")

@@ -14,7 +14,7 @@ FLOORS = (
     ("checkpoints", "evaluation"),
     ("model",),
     ("data", "networks"),
-    ("files", "names", "cores", "seeding", "program"),
+    ("files", "names", "cores", "processes", "seeding", "program"),
     ("errors", "version"),
 )
 """From the top down; a room uses only what is on floors below."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from fer_lightning.audit.findings import DataSet, Finding, many
-from fer_lightning.data.input_spec import IMAGE_SUFFIXES
+from fer_lightning.data.image_files import IMAGE_SUFFIXES
 
 _JPEG = {".jpg", ".jpeg", ".jfif"}
 _SUFFIX_OF = {"JPEG": _JPEG, "MPO": _JPEG | {".mpo"}, "TIFF": {".tif", ".tiff"}, "PPM": {".pgm", ".ppm", ".pnm"}}

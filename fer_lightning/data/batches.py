@@ -1,6 +1,5 @@
 """Batches of faces, gathered whole."""
 
-import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -123,11 +122,6 @@ class ReadDecoded:
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_pixels": None}  # a process that is not forked maps it for itself
-
-
-def ignore_sigint(worker: int) -> None:
-    """Start a DataLoader's worker: Ctrl-C reaches it too, and the run still needs it for its last step."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def collate(batch: Any) -> Batch:

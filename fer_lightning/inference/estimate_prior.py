@@ -10,6 +10,7 @@ import numpy as np
 from fer_lightning.checkpoints.reading import find_checkpoint
 from fer_lightning.errors import FERError
 from fer_lightning.inference.model import info_of_file, trained_prior
+from fer_lightning.inference.rows import class_columns
 
 
 def fit_prior(probabilities: np.ndarray, learned: np.ndarray) -> np.ndarray:
@@ -79,14 +80,14 @@ def _answers(path: Path, class_names: tuple[str, ...]) -> Iterator[list[float]]:
     """The probabilities in the rows that are about a face."""
     if not path.is_file() or path.suffix not in (".csv", ".jsonl"):
         raise FERError(f"Invalid value for --rows. Expected a .csv or .jsonl file of rows. Received: {path}.")
-    number = 0
+    number, columns = 0, class_columns(class_names)
     with open(path, newline="", encoding="utf-8", errors="surrogateescape") as stream:
         try:
             given = csv.DictReader(stream) if path.suffix == ".csv" else map(json.loads, stream)
             for number, row in enumerate(given, 1):
-                if not set(class_names) <= set(row):
-                    raise FERError(f"'{path}', row {number}: expected columns {', '.join(class_names)}.")
-                if row[class_names[0]] not in (None, ""):
-                    yield [float(row[name]) for name in class_names]
+                if not set(columns) <= set(row):
+                    raise FERError(f"'{path}', row {number}: expected columns {', '.join(columns)}.")
+                if row[columns[0]] not in (None, ""):
+                    yield [float(row[name]) for name in columns]
         except (ValueError, TypeError) as error:
             raise FERError(f"'{path}' cannot be read after row {number}: {error}.") from None

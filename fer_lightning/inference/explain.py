@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from fer_lightning.errors import FERError
+from fer_lightning.inference.annotate import save_image
 from fer_lightning.inference.frames import Frame
 from fer_lightning.inference.model import GraphModel
 from fer_lightning.inference.recognizer import Expression
 from fer_lightning.model.expression_model import ExpressionModel
+from fer_lightning.names import file_name, printable
 
 
 def grad_cam(model: ExpressionModel, images: Tensor, classes: Tensor) -> Tensor:
@@ -92,14 +94,13 @@ class Explanations:
         where = grad_cam(self.model, pixels, torch.tensor([self.names.index(name) for name in best]))
         for number, name, face, heat in zip(frame.numbers, best, pixels, where, strict=True):
             place = "" if frame.frame is None else f"_{frame.frame:06d}"
-            target = self.folder / f"{frame.source.file_name}{place}_{number}_{name}.png"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            overlay(face, heat).save(target)
+            target = f"{frame.source.file_name}{place}_{number}_{file_name(name)}.png"
+            save_image(overlay(face, heat), self.folder / target)
             self.written += 1
 
     def close(self) -> str:
         """What was written."""
-        return f"{self.written:,} explained faces in {self.folder}"
+        return f"{self.written:,} explained faces in {printable(str(self.folder))}"
 
 
 def overlay(pixels: Tensor, heat: Tensor, side: int = 240) -> Image.Image:

@@ -1,7 +1,8 @@
 """Images and frames of videos, decoded and searched for faces by processes that run ahead of the network."""
 
-import math
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from itertools import groupby
@@ -12,9 +13,12 @@ from PIL import Image
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from fer_lightning.data.face_crop import Face, find_faces
-from fer_lightning.data.input_spec import InputSpec, UnreadableImageError, read_image
+from fer_lightning.data.image_files import UnreadableImageError, read_image
+from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.errors import FERError
+from fer_lightning.inference.films import Film
 from fer_lightning.inference.sources import Source
+from fer_lightning.processes import may_start_processes, start_worker
 
 
 @dataclass
@@ -30,7 +34,8 @@ class Frame:
         faces: The faces, the largest first; None stands for the whole image taken as a face.
         pixels: uint8 `(faces, channels, image_size, image_size)`, as the input specification prepares them.
         error: Why it could not be read; empty if it could.
-        image: uint8 `(height, width, 3)`, RGB, upright, if it was asked for.
+        image: Of a video, uint8 `(height, width, 3)`, RGB, if it was asked for.
+        first_of_several: Whether it is the first image of an animation, or of several pages.
         probabilities: float `(faces, classes)`, once the network has answered.
         numbers: A number for each face: its place by size, or in a video what it keeps from frame to frame.
     """
@@ -42,6 +47,7 @@ class Frame:
     pixels: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint8))
     error: str = ""
     image: np.ndarray | None = None
+    first_of_several: bool = False
     probabilities: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.float32))
     numbers: list[int] = field(default_factory=list)
 
@@ -53,7 +59,7 @@ class Look:
     Attributes:
         spec: Size, color and framing of the faces.
         video_spec: The same for videos and cameras, where the framing differs.
-        keep_image: Whether the image itself is wanted afterwards.
+        keep_image: Whether the frames of videos themselves are wanted afterwards; image files can be read again.
         frame_stride: Of a video, take every n-th frame.
         fps: Of a video, take about so many frames a second instead.
     """
@@ -70,51 +76,80 @@ class Look:
         faces: Sequence[Face | None] = find_faces(image, spec.detector) if spec.faces == "detect" else [None]
         prepared = np.array([spec.prepare(image, face).numpy() for face in faces], np.uint8)
         pixels = prepared.reshape(len(faces), spec.channels, spec.image_size, spec.image_size)
-        kept = np.asarray(image.convert("RGB")) if self.keep_image else None
-        return replace(frame, faces=faces, pixels=pixels, image=kept)
+        kept = np.asarray(image.convert("RGB")) if self.keep_image and frame.frame is not None else None
+        several = "first_of_several" in image.info
+        return replace(frame, faces=faces, pixels=pixels, image=kept, first_of_several=several)
 
     def at_file(self, source: Source) -> Frame:
         """Look at an image file."""
-        frame = Frame(source)
+        frame = Frame(source, error=source.error)
         try:
-            return self.at(read_image(source.name), frame)
-        except UnreadableImageError as error:
-            return replace(frame, error=str(error))
+            return frame if frame.error else self.at(read_image(source.name), frame)
+        except (UnreadableImageError, MemoryError) as error:
+            return replace(frame, error=str(error) or "There is not enough memory for it.")
 
     def at_files(self, sources: Sequence[Source]) -> list[Frame]:
         """Look at several image files."""
         return [self.at_file(source) for source in sources]
 
 
-def look(sources: Sequence[Source], how: Look, workers: int) -> Iterator[Frame]:
+def look(sources: Sequence[Source], how: Look, workers: int, guarded: bool = False) -> Iterator[Frame]:
     """Look at all sources in order, with processes that run ahead (0: in this one); each video is shared among them.
 
-    What cannot be read is a frame with an error, and ends its video.
+    What cannot be read is a frame with an error, and ends its video. Where processes may not be started, threads look
+    at images; see `may_start_processes`, also for `guarded`.
     """
+    processes = workers > 0 and may_start_processes(guarded)
     for kind, group in groupby(sources, key=lambda source: source.kind):
         if kind == "image":
             images: Any = list(group)
-            at_once = 1 if how.keep_image else 8  # that a process hands over; whole images may be large
-            several = len(images) > at_once  # a single handful is there sooner than a process
-            count = min(workers, -(-len(images) // at_once)) if several else 0
-            for frames in DataLoader(images, at_once, collate_fn=how.at_files, **_processes(count, ahead=4)):
+            count = min(workers, -(-len(images) // _AT_ONCE)) if len(images) > _AT_ONCE else 0  # sooner than a process
+            if count and not processes:
+                yield from _by_threads(images, how, count)
+                continue
+            for frames in _ahead(images, _AT_ONCE, count, 4, collate_fn=how.at_files):
                 yield from frames
             continue
         for source in group:
-            count = workers if kind == "video" else 0
-            for frame in DataLoader(_Frames(source, how), None, **_processes(count, ahead=16)):
+            count = workers if kind == "video" and processes else 0
+            for frame in _ahead(_Frames(source, how), None, count, 4 if how.keep_image else 16):
                 yield frame
                 if frame.error:  # whichever process met it, the video ends here
                     break
 
 
-def _processes(count: int, ahead: int) -> dict[str, Any]:
-    """A DataLoader's options for processes that each prepare so many batches ahead."""
-    if not count:
-        return {}
-    from fer_lightning.data.batches import ignore_sigint  # one image does without what training needs
+_AT_ONCE = 8
+"""Images that a process hands over together."""
 
-    return {"num_workers": count, "prefetch_factor": ahead, "worker_init_fn": ignore_sigint}
+
+def _ahead(data: Any, batch: int | None, count: int, ahead: int, **options: Any) -> Iterator[Any]:
+    """What a DataLoader gives whose processes, so many, each prepare some batches ahead."""
+    if count:
+        options |= {"num_workers": count, "prefetch_factor": ahead, "worker_init_fn": start_worker}
+    try:
+        yield from DataLoader(data, batch, **options)
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise FERError(
+            "A process that decodes images has died: the machine is out of memory, or a file makes its decoder crash. "
+            "The rows so far are kept. To find the file, try again with --workers 0."
+        ) from None
+
+
+def _by_threads(sources: Sequence[Source], how: Look, count: int) -> Iterator[Frame]:
+    """Look at images in order, with threads that run ahead."""
+    with ThreadPoolExecutor(count) as pool:
+        waiting: deque[Future[Frame]] = deque()
+        try:
+            for source in sources:
+                waiting.append(pool.submit(how.at_file, source))
+                if len(waiting) > 4 * count:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 @dataclass(eq=False)
@@ -128,56 +163,32 @@ class _Frames(IterableDataset[Frame]):
         info = get_worker_info()
         me, of = (info.id, info.num_workers) if info else (0, 1)
         try:
-            video, rate, stride = open_video(self.source, self.how)
+            film = Film(self.source, self.how.frame_stride, self.how.fps)
         except FERError as error:
             if me == 0:
                 yield Frame(self.source, error=str(error))
             return
-        import cv2
-
-        frame = 0
-        while video.grab():
-            if frame % stride == 0 and frame // stride % of == me:
-                good, pixels = video.retrieve()
-                if not good:
+        taken = 0
+        for number, seconds in film:
+            if taken % of == me:
+                image = film.image()
+                if image is None:
                     break
-                seconds = max(video.get(cv2.CAP_PROP_POS_MSEC) / 1000, 0.0) or frame / rate  # some carry no times
-                image = Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
-                yield self.how.at(image, Frame(self.source, frame, seconds))
-            frame += 1
-        declared = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
-        video.release()
-        broken = frame == 0 or (self.source.kind == "video" and frame < 0.98 * declared - 1)
-        if broken and -(-frame // stride) % of == me:
-            said = f"the video ends after {frame:,} of {declared:,} frames: damaged or incomplete" if frame else ""
-            yield Frame(self.source, frame, frame / rate, error=said or "no frame in it can be decoded")
+                yield self.how.at(image, Frame(self.source, number, seconds))
+            taken += 1
+        film.close()
+        said = film.complaint()
+        if said and taken % of == me:
+            yield Frame(self.source, film.frames, film.seconds, error=said)
 
 
-def open_video(source: Source, how: Look) -> tuple[Any, float, int]:
-    """An opened video or camera, its frames a second, and every how-manieth of them is taken."""
+def expected(source: Source, how: Look) -> float:
+    """How many frames `look` will give of a video or camera, which must be there, as far as it says."""
     try:
-        import cv2
-    except ImportError:
-        raise FERError("Videos and cameras need OpenCV: pip install opencv-python-headless.") from None
-    if hasattr(cv2, "setLogLevel"):
-        cv2.setLogLevel(0)  # its errors come as ours
-    video = cv2.VideoCapture(int(source.name) if source.kind == "camera" else source.name)
-    if not video.isOpened():
-        raise FERError(f"Cannot open the {source.kind} '{source.name}': missing, damaged or of an unknown kind.")
-    rate = video.get(cv2.CAP_PROP_FPS) or 25.0
-    return video, rate, max(1, round(rate / how.fps)) if how.fps else how.frame_stride
-
-
-def expected(source: Source, how: Look) -> tuple[float, float]:
-    """How many frames `look` will give of a video or camera, which must be there, and how many of them are a second."""
-    try:
-        video, rate, stride = open_video(source, how)
+        film = Film(source, how.frame_stride, how.fps)
     except FERError:
         if source.kind == "camera" or find_spec("cv2") is None:
             raise
-        return 1, 25.0  # an error
-    import cv2
-
-    declared = max(int(video.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
-    video.release()
-    return math.inf if source.kind == "camera" else -(-declared // stride), rate / stride
+        return 1  # an error
+    film.close()
+    return film.expected()

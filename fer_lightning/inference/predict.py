@@ -1,27 +1,33 @@
 """`predict`: images, videos and cameras in, one row a face out."""
 
+import contextlib
 import errno
 import hashlib
+import io
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tqdm import tqdm
 
 from fer_lightning.checkpoints.reading import find_checkpoint
 from fer_lightning.cores import available_cpus
 from fer_lightning.errors import FERError, check_range
-from fer_lightning.inference.annotate import Annotations, Timeline
+from fer_lightning.inference.annotate import Annotations
 from fer_lightning.inference.explain import Explanations
+from fer_lightning.inference.films import film_rate
 from fer_lightning.inference.frames import Frame, Look, expected, look
+from fer_lightning.inference.outputs import check_outputs, mark_folder
 from fer_lightning.inference.recognizer import Expression, ExpressionRecognizer
 from fer_lightning.inference.rows import RowWriter, rows_of
 from fer_lightning.inference.sources import list_sources
+from fer_lightning.inference.timeline import Timeline
 from fer_lightning.inference.tracks import Tracks
+from fer_lightning.names import printable
 from fer_lightning.version import __version__
 
 
@@ -45,6 +51,7 @@ def predict(
     name: str = "default",
     runs_dir: str = "runs",
     network: str | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Name the expressions in images and video.
 
@@ -75,6 +82,8 @@ def predict(
         name: Name of the run that best and last are of.
         runs_dir: Folder that holds the runs.
         network: Class path of the network, where the checkpoint names one of another package and you trust it.
+        overwrite: Replace what is there already, and begin rows anew instead of going on with them. Without it, no file
+            is replaced that predict has not written, and nothing that is read ever is.
 
     Raises:
         FERError: If something does not exist, fit, or work here.
@@ -84,8 +93,14 @@ def predict(
     if not input:
         raise FERError("predict needs something to look at. Expected --input with images, videos or folders of them.")
     check_range("--frame_stride", frame_stride, 1)
-    if (fps is not None and fps <= 0) or smooth < 0:
-        raise FERError(f"--fps must be above 0 and --smooth at least 0. Received: {fps} and {smooth}.")
+    check_range("--smooth", smooth, 0)
+    if fps is not None:
+        check_range("--fps", fps, 0.001)
+    if workers is not None:
+        check_range("--workers", workers, 0, 256)
+    for stream in (sys.stdout, sys.stderr):  # a terminal may have fewer letters than names do
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sources = list_sources(input)
     videos = [source for source in sources if source.kind != "image"]
     if timeline and len(videos) > 1:
@@ -93,6 +108,8 @@ def predict(
     if annotate and annotate.lower().endswith(".mp4") and (len(sources) > 1 or not videos):
         raise FERError("--annotate with an .mp4 file takes one video. Choose a folder for several or for images.")
     path = find_checkpoint(ckpt_path, Path(runs_dir) / name)
+    read = [path, *([detector] if detector else []), *(source.name for source in sources)]
+    _check_places(output, annotate, timeline, explain, read, overwrite)
     recognizer = ExpressionRecognizer(
         path, faces, class_prior, target_risk, detector, batch_size, workers, device, [network] if network else []
     )
@@ -101,43 +118,83 @@ def predict(
     video_spec.need_detector()
     how = Look(spec, video_spec, annotate is not None, frame_stride, fps)
     lengths = {video: expected(video, how) for video in videos}
+    rate = film_rate(videos[0], frame_stride, fps) if annotate and annotate.lower().endswith(".mp4") else 25.0
     settings = {
         "fer_lightning": __version__,
         "model": os.fspath(path),
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "input": input,
+        "folder": os.getcwd(),
         "input_spec": spec.to_dict() | {"faces_in_videos": video_spec.faces if videos else None},
         "class_prior": class_prior,
         "target_risk": target_risk,
         "videos": {"frame_stride": frame_stride, "fps": fps, "smooth": smooth},
     }
-    writer = RowWriter(output, names, settings)
-    counts = _Counts("" if output == "-" else f" Written to {output}")
-    extras: list[_Extra] = [counts]
-    extras += [Annotations(annotate, names, lengths[videos[0]][1] if videos else 25.0)] if annotate else []
-    extras += [Timeline(timeline, names)] if timeline else []
-    extras += [Explanations(explain, recognizer.model)] if explain else []
-    left = [source for source in sources if not writer.has(source.name)]
+    writer = RowWriter(output, names, settings, [source.name for source in sources], overwrite)
     told = sys.stderr if output == "-" else sys.stdout
-    if len(left) < len(sources):
-        print(f"{len(sources) - len(left):,} of {len(sources):,} are in {output} already", file=told)
+    counts = _Counts("" if output == "-" else f" Written to {printable(output)}")
+    extras: list[_Extra] = [counts]
     if workers is None:  # finding faces is the work; without it, the network is
         workers = max(available_cpus(keep=0 if "detect" in (spec.faces, video_spec.faces) else 1), 1)
-    total = sum(lengths[source][0] if source in lengths else 1 for source in left)
-    answered = map(Tracks(smooth).follow, recognizer.answer(look(left, how, workers)))
-    frames = tqdm(answered, total=total, desc="Predicting", unit=" images", delay=1, leave=False)
-    interrupted = _work(recognizer, frames, writer, extras)
-    said = [extra.close() for extra in extras]
+    with _disk_full_explained(writer), contextlib.ExitStack() as opened:
+        extras += [opened.enter_context(Annotations(annotate, names, rate))] if annotate else []
+        extras += [Timeline(timeline, names)] if timeline else []
+        extras += [Explanations(explain, recognizer.model)] if explain else []
+        opened.enter_context(writer)
+        for folder in _folders(annotate, explain).values():
+            mark_folder(folder)
+        left = [source for source in sources if not writer.has(source.name)]
+        if len(left) < len(sources):
+            print(f"{len(sources) - len(left):,} of {len(sources):,} are in {printable(output)} already", file=told)
+        total = sum(lengths.get(source, 1) for source in left)
+        answered = map(Tracks(smooth).follow, recognizer.answer(look(left, how, workers, guarded=True)))
+        frames = tqdm(answered, total=total, desc="Predicting", unit=" images", delay=1, leave=False)
+        stopped = _work(recognizer, frames, writer, extras)
+        said = [extra.close() for extra in extras]
     if target_risk is not None:
         threshold = recognizer.threshold
         reach = f"below a confidence of {threshold:.3f}" if threshold <= 1 else "as no confidence reaches it"
         uncertain = f"{counts.labels['uncertain']} are uncertain, {reach}"
         said.append(f"{uncertain} (target risk {target_risk}, on validation images)")
     print("\n".join(said), file=told, flush=True)
-    if interrupted:
+    if stopped is not None:
         onward = "The same command goes on after these rows." if writer.resumable else "These are the rows so far."
-        print(f"Interrupted. {onward}", file=sys.stderr)
+        print(f"Interrupted. {onward}", file=sys.stderr, flush=True)
+        if type(stopped) is not KeyboardInterrupt:  # another signal, whose status the front door knows
+            raise stopped
         raise SystemExit(130)
+
+
+def _folders(annotate: str | None, explain: str | None) -> dict[str, Path]:
+    """The folders that are written into, by the options that name them."""
+    found = {"--explain": Path(explain).expanduser()} if explain else {}
+    if annotate and not annotate.lower().endswith(".mp4"):
+        found["--annotate"] = Path(annotate).expanduser()
+    return found
+
+
+def _check_places(
+    output: str, annotate: str | None, timeline: str | None, explain: str | None, read: list[Any], overwrite: bool
+) -> None:
+    """Refuse outputs that would lose something, before any work; see `check_outputs`."""
+    folders = _folders(annotate, explain)
+    given = {"--output": output if output != "-" else None, "--timeline": timeline}
+    given["--annotate"] = annotate if "--annotate" not in folders else None
+    files = {option: Path(where).expanduser() for option, where in given.items() if where}
+    check_outputs(files, folders, read, overwrite, going_on=["--output"])  # the rows are compared by their settings
+
+
+@contextlib.contextmanager
+def _disk_full_explained(writer: RowWriter) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        onward = f"goes on after the rows that are in {writer.path}" if writer.resumable else "starts again"
+        raise FERError(
+            f"The disk is full. Free some space: the same command {onward}. Or choose another place to write to."
+        ) from None
 
 
 class _Counts:
@@ -145,12 +202,13 @@ class _Counts:
 
     def __init__(self, where: str) -> None:
         self.where = where
-        self.frames = self.failed = self.faceless = 0
+        self.frames = self.failed = self.faceless = self.several = 0
         self.labels: Counter[str] = Counter()
 
     def add(self, frame: Frame, expressions: Sequence[Expression]) -> None:
         self.frames += 1
         self.failed += bool(frame.error)
+        self.several += frame.first_of_several
         self.faceless += not frame.error and not expressions
         self.labels.update(said.label for said in expressions)
 
@@ -159,30 +217,25 @@ class _Counts:
         said = f"{self.labels.total():,} faces in {self.frames:,} images"
         said += f", {self.faceless:,} without a face" if self.faceless else ""
         said += f", {self.failed:,} unreadable" if self.failed else ""
-        labels = ", ".join(f"{label} {count:,}" for label, count in self.labels.most_common())
+        said += f", {self.several:,} of several images of which the first was taken" if self.several else ""
+        labels = ", ".join(f"{printable(label)} {count:,}" for label, count in self.labels.most_common())
         return f"{said}.{self.where}" + (f"\nFound: {labels}" if labels else "")
 
 
 _Extra = _Counts | Annotations | Timeline | Explanations
 
 
-def _work(recognizer: ExpressionRecognizer, frames: Iterable[Frame], writer: RowWriter, extras: list[_Extra]) -> bool:
-    """Name and write what is in frames that have their probabilities; whether Ctrl-C ended it."""
+def _work(
+    recognizer: ExpressionRecognizer, frames: Iterable[Frame], writer: RowWriter, extras: list[_Extra]
+) -> KeyboardInterrupt | None:
+    """Name and write what is in frames that have their probabilities; what stopped it, if something did."""
     try:
-        with writer:
-            try:
-                for frame in frames:
-                    expressions = recognizer.recognition(frame).faces
-                    writer.write(rows_of(frame, expressions, recognizer.model.class_names))
-                    for extra in extras:
-                        extra.add(frame, expressions)
-            except KeyboardInterrupt:
-                return True
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        onward = f"goes on after the rows that are in {writer.path}" if writer.resumable else "starts again"
-        raise FERError(
-            f"The disk is full. Free some space: the same command {onward}. Or choose another place with --output."
-        ) from None
-    return False
+        for frame in frames:
+            expressions = recognizer.recognition(frame).faces
+            writer.write(rows_of(frame, expressions, recognizer.model.class_names))
+            for extra in extras:
+                extra.add(frame, expressions)
+    except KeyboardInterrupt as stopped:
+        return stopped
+    writer.end()
+    return None

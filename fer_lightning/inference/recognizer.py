@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fer_lightning.cores import available_cpus
 from fer_lightning.data.face_crop import Face
-from fer_lightning.data.input_spec import eight_bits, upright
+from fer_lightning.data.image_files import as_seen
 from fer_lightning.errors import FERError, check_range
 from fer_lightning.inference.frames import Frame, Look, look
 from fer_lightning.inference.model import find_device, open_model
@@ -198,7 +198,7 @@ class ExpressionRecognizer:
 def as_image(given: Image.Image | np.ndarray | Tensor, channels: str = "RGB") -> Image.Image:
     """An image in memory as PIL's; see `ExpressionRecognizer.predict`."""
     if isinstance(given, Image.Image):
-        return eight_bits(upright(given))
+        return as_seen(given)
     if not isinstance(given, np.ndarray | Tensor):
         raise FERError(
             "Invalid value for images. Expected a path, a PIL image, a numpy array or a tensor, or a list of such. "

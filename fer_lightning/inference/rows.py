@@ -2,25 +2,52 @@
 
 import contextlib
 import csv
+import hashlib
 import json
 import os
+import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self, TextIO
+from typing import Any, Self, TextIO, cast
+
+from filelock import FileLock, Timeout
 
 from fer_lightning.errors import FERError
-from fer_lightning.files import replace_text, replacing_path
+from fer_lightning.files import check_output, replace_text, replacing_path
+from fer_lightning.inference.begun_rows import escaped, rows_done
 from fer_lightning.inference.frames import Frame
 from fer_lightning.inference.recognizer import Expression
+from fer_lightning.inference.sources import FORMULA
 
 BOX = ("left", "top", "width", "height", "score")
+_TEXT = ("source", "label", "error")
+_FIXED = ("source", "frame", "seconds", "face", *BOX, "label", "confidence", "error")
 SUFFIXES = (".csv", ".jsonl", ".parquet")
+
+
+def class_columns(class_names: Sequence[str]) -> list[str]:
+    """The columns of the probabilities: the class names, with `p_` before one that another column has already.
+
+    So has one that a spreadsheet would take for a formula.
+    """
+    found: list[str] = []
+    for name in class_names:
+        column = f"p_{name}" if name in _FIXED or _is_formula(name) else name
+        while column in found or column in _FIXED or (column != name and column in class_names):
+            column = f"p_{column}"
+        found.append(column)
+    return found
 
 
 def columns(class_names: Sequence[str]) -> list[str]:
     """The columns of the rows."""
-    return ["source", "frame", "seconds", "face", *BOX, "label", "confidence", *class_names, "error"]
+    return [*_FIXED[:-1], *class_columns(class_names), _FIXED[-1]]
+
+
+def _is_formula(text: str) -> bool:
+    """Whether a spreadsheet would compute a cell; a number is one to it, and to us."""
+    return text.startswith(FORMULA) and not re.fullmatch(r"[+-][0-9.]+", text)
 
 
 def rows_of(frame: Frame, expressions: Sequence[Expression], class_names: Sequence[str]) -> list[dict[str, Any]]:
@@ -35,123 +62,143 @@ def rows_of(frame: Frame, expressions: Sequence[Expression], class_names: Sequen
     rows = []
     for number, said in zip(frame.numbers, expressions, strict=True):
         box = {} if said.face is None else {name: round(getattr(said.face, name), 3) for name in BOX}
-        probabilities = {name: round(value, 6) for name, value in said.probabilities.items()}
+        values = (round(said.probabilities[name], 6) for name in class_names)
+        probabilities = dict(zip(class_columns(class_names), values, strict=True))
         answer = {"face": number, "label": said.label, "confidence": round(said.confidence, 6)}
         rows.append(empty | box | answer | probabilities)
     return rows
-
-
-def _printable(name: str) -> str:
-    """A file name as the rows say it: bytes that are no UTF-8 are escaped."""
-    return name.encode("utf-8", "backslashreplace").decode()
 
 
 class RowWriter:
     """Writes rows as they come, and goes on with a CSV or JSON Lines file that was begun with the same settings.
 
     Beside such a file, `<file>.settings.json` says what it was made with. A Parquet file gets its name at the end, and
-    none after an exception.
+    none after an exception. While it is entered, no other process can write to the same file.
 
     Args:
         output: A file ending in .csv, .jsonl or .parquet; or `-` for CSV on standard output.
         class_names: Names of the probabilities.
         settings: What decides about the rows; a file made with others is refused.
+        sources: The names of what is looked at now; see `rows_done`. A Parquet file made of others is refused.
+        overwrite: Whether to begin anew whatever is there, as the user said.
     """
 
-    def __init__(self, output: str, class_names: Sequence[str], settings: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        output: str,
+        class_names: Sequence[str],
+        settings: dict[str, Any],
+        sources: Collection[str] = (),
+        overwrite: bool = False,
+    ) -> None:
         self.path, self.columns = Path(output).expanduser(), columns(class_names)
         self.suffix = ".csv" if output == "-" else self.path.suffix.lower()
         self.resumable = output != "-" and self.suffix != ".parquet"
         self.done: set[str] = set()
-        self._settings = json.dumps(settings, indent=2, default=str) + "\n"
-        self._beside = self.path.with_name(self.path.name + ".settings.json")
+        self.beside = self.path.with_name(self.path.name + ".settings.json")
+        self._sources, self._overwrite = {escaped(source) for source in sources}, overwrite
+        if self.suffix == ".parquet":
+            listed = hashlib.sha256("\n".join(map(escaped, sources)).encode())
+            settings = settings | {"sources_sha256": listed.hexdigest()}
+        self._settings: dict[str, Any] = json.loads(json.dumps(settings, default=str))
         self._opened = contextlib.ExitStack()
         if self.suffix not in SUFFIXES:
             raise FERError(f"Invalid value for --output. Expected {', '.join(SUFFIXES)} or -. Received: {output}.")
         if self.suffix == ".parquet":
             _pyarrow()
-        elif self.resumable and self.path.exists():
-            self._take_up()
 
     def has(self, source: str) -> bool:
         """Whether all rows of a source were in the file already."""
-        return _printable(source) in self.done
+        return escaped(source) in self.done
 
-    def _take_up(self) -> None:
-        """Find the sources that are done; the last one is done anew, as it may have been interrupted."""
+    def check(self) -> None:
+        """Find out whether what is there can be gone on with, or replaced.
+
+        Raises:
+            FERError: If not.
+        """
+        if self._overwrite or not self.path.exists():
+            if self.resumable and self.beside.exists() and b"fer_lightning" not in self.beside.read_bytes():
+                check_output("--output", self.beside, overwrite=self._overwrite)
+        elif self.resumable:
+            known = self.beside.is_file()
+            self._check_settings(self.beside.read_text(encoding="utf-8", errors="replace") if known else "")
+            self.done, self._end = rows_done(self.path, self.columns, self._sources, self._ended)
+        else:
+            self._check_settings(_parquet_settings(self.path))
+
+    def _check_settings(self, text: str) -> None:
         try:
-            before = json.loads(self._beside.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            before = dict(json.loads(text))
+        except (ValueError, TypeError, RecursionError):
             before = {}
-        now = json.loads(self._settings)
+        self._ended, now = bool(before.pop("ended", False)), self._settings
         if before != now:
             differing = [name for name in now if before.get(name) != now[name]] if before else ["not known"]
             raise FERError(
                 f"'{self.path}' is there already, made with other settings ({', '.join(differing)}). Choose another "
-                "--output, or remove it."
+                "--output, or replace it with --overwrite."
             )
-        last, start_of_last, length = "", 0, 0
-        for record, source in self._records():
-            if source is not None and source != last:
-                self.done |= {last} if last else set()
-                last, start_of_last = source, length
-            length += len(record)
-        os.truncate(self.path, start_of_last)
-
-    def _records(self) -> Iterator[tuple[bytes, str | None]]:
-        """The records of a begun file with their sources (None for the header), without a cut one at its end."""
-        record = b""
-        with open(self.path, "rb") as stream:
-            for line in stream:
-                record += line
-                if not line.endswith(b"\n"):
-                    return
-                if self.suffix == ".jsonl":
-                    try:
-                        yield record, _printable(str(json.loads(record)["source"]))
-                    except (ValueError, KeyError):
-                        return
-                elif record.count(b'"') % 2:
-                    continue  # a quoted field with a line break
-                else:
-                    fields = next(csv.reader([record.decode("utf-8", "surrogateescape")]))
-                    yield record, None if fields[:2] == self.columns[:2] else fields[0]
-                record = b""
 
     def __enter__(self) -> Self:
+        with contextlib.ExitStack() as opened:
+            if self.path != Path("-"):
+                opened.enter_context(_alone(self.path))
+                self.check()
+            self._open(opened)
+            self._opened = opened.pop_all()
+        return self
+
+    def _open(self, opened: contextlib.ExitStack) -> None:
         if self.suffix == ".parquet":
             arrow = _pyarrow()
-            text, whole = {"source", "label", "error"}, {"frame", "face"}
-            kinds = {name: arrow.string() if name in text else arrow.float64() for name in self.columns}
+            whole = {"frame", "face"}
+            kinds = {name: arrow.string() if name in _TEXT else arrow.float64() for name in self.columns}
             kinds |= dict.fromkeys(whole, arrow.int64())
-            schema = arrow.schema(list(kinds.items()), metadata={"fer_lightning": self._settings})
-            aside = self._opened.enter_context(replacing_path(self.path))
-            self._parquet = self._opened.enter_context(arrow.parquet.ParquetWriter(aside, schema))
-            self._opened.push(self._write_last)
+            schema = arrow.schema(list(kinds.items()), metadata={"fer_lightning": json.dumps(self._settings)})
+            aside = opened.enter_context(replacing_path(self.path))
+            self._parquet = opened.enter_context(arrow.parquet.ParquetWriter(aside, schema))
+            opened.push(self._write_last)
             self._waiting: list[dict[str, Any]] = []  # rows go in groups
-            return self
+            return
         self._stream: TextIO = sys.stdout
+        begun = self.resumable and self.path.exists() and not self._overwrite
         if self.resumable:
-            replace_text(self._beside, self._settings)
-            stream = open(self.path, "a", encoding="utf-8", newline="", errors="backslashreplace")
-            self._stream = self._opened.enter_context(stream)
+            if begun:
+                os.truncate(self.path, self._end)
+            self._write_beside(self._settings)
+            mode = "a" if begun else "w"
+            stream = self.path.open(mode, encoding="utf-8", newline="", errors="backslashreplace")
+            self._stream = opened.enter_context(cast(TextIO, stream))
+        elif hasattr(self._stream, "reconfigure"):
+            self._stream.reconfigure(errors="backslashreplace")
         self._csv = csv.DictWriter(self._stream, self.columns)
-        if self.suffix == ".csv" and not (self.resumable and self._stream.tell()):
+        if self.suffix == ".csv" and not (begun and self._stream.tell()):
             self._csv.writeheader()
-        return self
+            self._stream.flush()
 
     def write(self, rows: list[dict[str, Any]]) -> None:
         """Write the rows of one frame; they are in the file when this returns (Parquet: at the end)."""
         if self.suffix == ".parquet":
-            self._waiting += rows
+            self._waiting += [row | {name: escaped(row[name] or "") or None for name in _TEXT} for row in rows]
             if len(self._waiting) >= 10_000:
                 self._write_group()
             return
         if self.suffix == ".csv":
-            self._csv.writerows(rows)
+            for row in rows:
+                formula = _is_formula(row["label"] or "")
+                self._csv.writerow(row | {"label": f"'{row['label']}"} if formula else row)
         else:
             self._stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         self._stream.flush()
+
+    def end(self) -> None:
+        """Say beside the file that all sources have been written."""
+        if self.resumable:
+            self._write_beside(self._settings | {"ended": True})
+
+    def _write_beside(self, settings: dict[str, Any]) -> None:
+        replace_text(self.beside, json.dumps(settings, indent=2) + "\n")
 
     def _write_group(self) -> None:
         self._parquet.write_table(_pyarrow().Table.from_pylist(self._waiting, self._parquet.schema))
@@ -165,9 +212,41 @@ class RowWriter:
         self._opened.__exit__(*error)
 
 
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep other processes from writing to the same file.
+
+    Raises:
+        FERError: If one does at this moment.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise FERError(
+            f"Another process is writing to '{path}'. Wait until it has ended, or choose another --output."
+        ) from None
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(lock.lock_file)
+        lock.release()
+
+
 def _pyarrow() -> Any:
     try:
         import pyarrow.parquet
     except ImportError:
         raise FERError("Parquet files need pyarrow: pip install pyarrow.") from None
     return pyarrow
+
+
+def _parquet_settings(path: Path) -> str:
+    """What a Parquet file says that it was made with; empty if it is not ours."""
+    try:
+        said = _pyarrow().parquet.read_schema(path).metadata or {}
+    except Exception:  # damaged, or something else
+        return ""
+    return str(said.get(b"fer_lightning", b"").decode(errors="replace"))

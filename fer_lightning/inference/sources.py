@@ -2,16 +2,22 @@
 
 import glob
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
-from fer_lightning.data.input_spec import IMAGE_SUFFIXES
+from fer_lightning import names
+from fer_lightning.data.image_files import IMAGE_SUFFIXES
 from fer_lightning.errors import FERError
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts"})
 """Endings of the files that are taken for videos, lower case."""
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""A cell that starts with one of these is a formula to a spreadsheet."""
 
 
 @dataclass(frozen=True)
@@ -21,49 +27,109 @@ class Source:
     Attributes:
         name: The path as the user wrote it, or as found in a folder; the number of a camera.
         kind: What it is.
+        error: Why it cannot be looked at, where that is known already.
     """
 
     name: str
     kind: Literal["image", "video", "camera"]
+    error: str = ""
 
     @property
     def file_name(self) -> str:
-        """A file name that says where it was, for files from several folders in one."""
-        return self.name.strip("./\\").replace("\\", "/").replace("/", "__")
+        """A file name that says where it was, for files from several folders in one; no other source has it."""
+        found = names.file_name(re.sub(r"^(\./+)+", "", self.name))
+        if self.kind == "image" and os.path.splitext(found)[1].lower() not in IMAGE_SUFFIXES:
+            return names.file_name(f"/{self.name}")  # with a digest: some ending may be added to it
+        return found
 
 
 def list_sources(inputs: Sequence[str | os.PathLike[str]]) -> list[Source]:
     """Turn what the user wrote into sources, each once, in order.
 
-    Folders are searched with all that is in them for known endings, and sorted by name; `-` stands for paths on
-    standard input, one a line. A file named by itself is an image unless its ending is a video's.
+    Folders are searched with all that is in them for known endings, and sorted by name; links to folders within them
+    are not followed, which is said on standard error. `-` stands for paths on standard input, one a line. A file named
+    by itself is an image unless its ending is a video's.
     """
-    sources = list(dict.fromkeys(source for given in inputs for source in _find(os.fspath(given))))
-    if not sources:
+    links: list[str] = []
+    sources = list(dict.fromkeys(source for given in inputs for source in _find(os.fspath(given), links)))
+    if links:
+        shown = names.printable(links[0]).replace("\n", "\\n")
+        more = f" and {len(links) - 1:,} more" if len(links) > 1 else ""
+        print(f"Note   Links to folders are not followed: '{shown}'{more}. Name them as --input.", file=sys.stderr)
+    if not any(not source.error for source in sources):
         endings = ", ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
-        raise FERError(f"No image or video in {', '.join(map(str, inputs))}. Expected files ending in {endings}.")
+        why = f" {sources[0].error}: '{sources[0].name}'." if sources else ""
+        raise FERError(f"No image or video in {', '.join(map(str, inputs))}. Expected files ending in {endings}.{why}")
     return sources
 
 
-def _find(given: str) -> Iterator[Source]:
+def _find(given: str, links: list[str]) -> Iterator[Source]:
+    path = given if os.path.exists(given) else os.path.expanduser(given)
     if given == "-":
-        yield from (_of_file(line.rstrip("\r\n")) for line in sys.stdin if line.strip())
-    elif os.path.isdir(given):
-        paths = (os.path.join(place, name) for place, _, names in os.walk(given) for name in names)
-        known = IMAGE_SUFFIXES | VIDEO_SUFFIXES
-        yield from (_of_file(path) for path in sorted(paths) if os.path.splitext(path)[1].lower() in known)
-    elif os.path.exists(given):
-        yield _of_file(given)
-    elif given.isdigit():
+        yield from map(_of_file, _listed())
+    elif os.path.isdir(path):
+        yield from sorted(_in_folder(path, links), key=lambda source: source.name)
+    elif os.path.exists(path):
+        yield _of_file(path)
+    elif re.fullmatch("[0-9]{1,4}", given):
         yield Source(given, "camera")
-    elif found := sorted(glob.glob(given, recursive=True)):
+    elif found := sorted(_matching(path)) or sorted(_matching(path.replace("[", "[[]"))):
         yield from (_of_file(path) for path in found if not os.path.isdir(path))
     else:
         raise FERError(
             "Invalid value for --input. Expected image or video files, folders, a pattern, the number of a camera "
-            f"or - for a list on standard input. Found nothing at '{given}'."
+            f"or - for a list on standard input. Found nothing at '{names.printable(given)}'."
         )
 
 
+def _listed() -> Iterator[str]:
+    """The paths on standard input, whatever bytes they are of."""
+    if sys.stdin is None:
+        raise FERError("Invalid value for --input. Expected a list on standard input for -, which is closed.")
+    lines = getattr(sys.stdin, "buffer", sys.stdin)
+    for number, line in enumerate(lines):
+        name = os.fsdecode(line).rstrip("\r\n")
+        name = name.removeprefix("\ufeff") if number == 0 else name
+        if name.strip():
+            yield name
+
+
+def _in_folder(top: str, links: list[str]) -> Iterator[Source]:
+    """The files below a folder, and folders that cannot be read, with the reason; links to folders go to `links`."""
+    waiting = [top]
+    while waiting:
+        place = waiting.pop()
+        try:
+            with os.scandir(place) as found:
+                entries = list(found)
+        except OSError as error:
+            yield Source(place, "image", f"The folder '{names.printable(place)}' cannot be read: {error.strerror}.")
+            continue
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(entry.path)
+            elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
+                yield _of_file(entry.path)
+            elif entry.is_symlink() and os.path.isdir(entry.path):
+                links.append(entry.path)
+
+
+def _matching(pattern: str) -> Iterator[str]:
+    """The paths that a pattern stands for; `**` does not follow links, which may lead in circles."""
+    start, recursive, rest = pattern.partition("**")
+    if not recursive:
+        yield from glob.iglob(pattern)
+        return
+    start = start if start.endswith("/") or not start else os.path.dirname(start) + "/"
+    rest = pattern[len(start) :]
+    rest += "/*" if rest.endswith("**") else ""
+    for root in glob.iglob(start) if start else [""]:
+        for path in Path(root or ".").glob(rest):
+            inner = os.path.relpath(path, root or ".")
+            if not any(part.startswith(".") for part in inner.split(os.sep)):  # as `*` leaves them out
+                yield os.path.join(root, inner)
+
+
 def _of_file(path: str) -> Source:
+    path = f"./{path}" if path.startswith(FORMULA) else path  # the same file, and no formula in a table
     return Source(path, "video" if os.path.splitext(path)[1].lower() in VIDEO_SUFFIXES else "image")

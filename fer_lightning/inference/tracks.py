@@ -12,8 +12,8 @@ from fer_lightning.inference.sources import Source
 _SAME = 0.3
 """Boxes that overlap by this fraction of their union are taken for the same face."""
 
-_FORGOTTEN = 1.0
-"""Seconds after which a face that was not seen is a new one."""
+_FORGOTTEN, _MISSED = 1.0, 3
+"""A face that was not seen for so many seconds, and in so many frames, is a new one."""
 
 
 @dataclass
@@ -21,6 +21,7 @@ class _Track:
     number: int
     face: Face
     seen: float
+    frame: int
     smoothed: np.ndarray
 
 
@@ -41,10 +42,13 @@ class Tracks:
         if frame.frame is None:
             return frame
         if frame.source != self._video:
-            self._video, self._next = frame.source, 0
+            self._video, self._next, self._frames = frame.source, 0, 0
             self._tracks: list[_Track] = []
         now = frame.seconds or 0.0
-        self._tracks = [track for track in self._tracks if now - track.seen <= _FORGOTTEN]
+        self._frames += 1
+        self._tracks = [
+            track for track in self._tracks if now - track.seen <= _FORGOTTEN or self._frames - track.frame <= _MISSED
+        ]
         boxes = [face or Face(0, 0, 1, 1, 1) for face in frame.faces]  # the image as a whole does not move
         pairs = [(overlap(box, track.face), place, track) for place, box in enumerate(boxes) for track in self._tracks]
         taken: dict[int, _Track] = {}
@@ -53,14 +57,14 @@ class Tracks:
                 taken[place] = track
         for place, (box, fresh) in enumerate(zip(boxes, frame.probabilities, strict=True)):
             if place not in taken:
-                taken[place] = _Track(self._next, box, now, fresh)
+                taken[place] = _Track(self._next, box, now, self._frames, fresh)
                 self._next += 1
                 self._tracks.append(taken[place])
             track = taken[place]
             if self.smooth > 0:
                 weight = 1 - math.exp(-max(now - track.seen, 0.0) / self.smooth)
                 fresh = track.smoothed + weight * (fresh - track.smoothed)
-            track.face, track.seen, track.smoothed = box, now, fresh
+            track.face, track.seen, track.frame, track.smoothed = box, now, self._frames, fresh
         frame.numbers = [taken[place].number for place in range(len(boxes))]
         if boxes:
             frame.probabilities = np.stack([taken[place].smoothed for place in range(len(boxes))])

@@ -14,7 +14,8 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
-from fer_lightning.data.input_spec import InputSpec, UnreadableImageError
+from fer_lightning.data.image_files import UnreadableImageError
+from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.names import printable
 
 

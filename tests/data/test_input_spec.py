@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from fer_lightning import FERError, InputSpec
-from fer_lightning.data.input_spec import UnreadableImageError
+from fer_lightning.data.image_files import UnreadableImageError
 
 
 def test_nearest_resize_takes_the_pixels_that_keras_takes(tmp_path):

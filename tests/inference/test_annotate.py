@@ -5,10 +5,11 @@ import pytest
 from PIL import Image
 
 from fer_lightning.errors import FERError
-from fer_lightning.inference.annotate import Annotations, Timeline
+from fer_lightning.inference.annotate import Annotations
 from fer_lightning.inference.frames import Frame
 from fer_lightning.inference.recognizer import Expression
 from fer_lightning.inference.sources import Source
+from fer_lightning.inference.timeline import Timeline
 
 FILM = Source("film.mp4", "video")
 
@@ -35,9 +36,23 @@ def test_an_ending_that_cannot_be_written_is_refused():
         Annotations("film.avi", ("calm",), 25.0)
 
 
-def test_images_of_several_folders_are_told_apart(tmp_path):
+def test_every_image_has_an_annotated_one_of_its_own(tmp_path):
     images = Annotations(str(tmp_path), ("calm",), 25.0)
-    for name in ("a/x.jpg", "../b/x.jpg"):
+    names = [
+        "a/x.jpg",
+        "../a/x.jpg",
+        "/a/x.jpg",
+        "a__x.jpg",
+        "a.png",
+        "a.png.jpg",
+        "a.png.jpg.jpg",
+        "a.odd",
+        "a.odd.jpg",
+    ]
+    names += ["ä" * 120 + ".jpg", "ä" * 119 + "b.jpg", "d/" * 100 + "a.jpg", "./b.jpg", "two\nlines.jpg", "a.JPG"]
+    for name in names:
         images.add(Frame(Source(name, "image"), image=np.zeros((9, 9, 3), np.uint8)), [])
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a__x.jpg", "b__x.jpg"]
-    assert images.close() == f"2 annotated images in {tmp_path}"
+    written = {path.name for path in tmp_path.iterdir()}
+    assert {"a__x.jpg", "a.png.jpg", "a.png.jpg.jpg", "b.jpg", "a.odd.jpg"} < written
+    assert len(written) == len(names)
+    assert images.close() == f"{len(names)} annotated images in {tmp_path}"

@@ -10,7 +10,7 @@ from fer_lightning.data.face_crop import Face
 from fer_lightning.errors import FERError
 from fer_lightning.inference.frames import Frame
 from fer_lightning.inference.recognizer import Expression
-from fer_lightning.inference.rows import RowWriter, columns, rows_of
+from fer_lightning.inference.rows import RowWriter, class_columns, columns, rows_of
 from fer_lightning.inference.sources import Source
 
 NAMES = ("calm", "joy")
@@ -47,13 +47,14 @@ def test_a_row_a_face_and_rows_for_what_has_none():
     assert (none["label"], none["face"], bad["label"], bad["error"]) == ("no_face", None, "error", "broken")
 
 
-def write(path, names, settings=None):
-    writer = RowWriter(str(path), NAMES, settings or {"model": "x"})
-    done = [name for name in names if writer.has(name)]
-    with writer:
+def write(path, names, settings=None, sources=(), end=False, overwrite=False):
+    with RowWriter(str(path), NAMES, settings or {"model": "x"}, sources, overwrite) as writer:
+        done = [name for name in names if writer.has(name)]
         for name in names:
             if name not in done:
                 writer.write(rows_of(frame(name, 2), [FACE, WHOLE], NAMES))
+        if end:
+            writer.end()
     return done
 
 
@@ -124,7 +125,89 @@ def test_parquet_gets_its_name_at_success_only(tmp_path):
         assert list(tmp_path.iterdir()) == []
     write(path, ["a.jpg"])
     before = path.read_bytes()
-    with pytest.raises(OSError, match="full"), RowWriter(str(path), NAMES, {}):
+    with pytest.raises(OSError, match="full"), RowWriter(str(path), NAMES, {"model": "x"}):
         raise OSError("full")
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_rows_of_what_is_not_looked_at_now_are_kept(suffix, tmp_path):
+    path = tmp_path / f"rows{suffix}"
+    write(path, ["a.jpg", "b.jpg"], sources=["a.jpg", "b.jpg"], end=True)
+    assert write(path, ["c.jpg", "a.jpg"], sources=["c.jpg", "a.jpg"], end=True) == ["a.jpg"]
+    assert sources(path) == [name for name in ("a.jpg", "b.jpg", "c.jpg") for _ in range(2)]
+    write(path, ["a.jpg", "b.jpg", "c.jpg"], sources=["a.jpg", "b.jpg", "c.jpg"])  # the last anew, and interrupted
+    before = path.read_bytes()
+    with pytest.raises(FERError, match=r"interrupted at 'c\.jpg', which is not among the inputs"):
+        write(path, ["a.jpg"], sources=["a.jpg"])
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_a_file_that_is_damaged_in_the_middle_is_left_alone(suffix, tmp_path):
+    path, names = tmp_path / f"rows{suffix}", ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
+    write(path, names)
+    lines = path.read_bytes().splitlines(keepends=True)
+    for damage in (b"\0" * 40 + b"\n", b"half a row\n", b'"' + lines[3], lines[3][:20], b"\n", b"[]\n", b"\xff\xfe\n"):
+        content = b"".join([*lines[:3], damage, *lines[4:]])
+        path.write_bytes(content)
+        with pytest.raises(FERError, match=r"is damaged in line [45]: expected .*--overwrite"):
+            write(path, names)
+        assert path.read_bytes() == content
+    assert write(path, names, overwrite=True) == []
+    assert path.read_bytes() == b"".join(lines)
+
+
+def test_two_at_once_is_refused_and_the_lock_goes(tmp_path):
+    path = tmp_path / "rows.csv"
+    with RowWriter(str(path), NAMES, {}) as writer:
+        with pytest.raises(FERError, match=r"Another process is writing to '.*rows.csv'"):
+            RowWriter(str(path), NAMES, {}).__enter__()
+        writer.write(rows_of(frame("a.jpg", 2), [FACE, WHOLE], NAMES))
+    assert sources(path) == ["a.jpg", "a.jpg"]
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["rows.csv", "rows.csv.settings.json"]
+
+
+def test_parquet_of_other_images_is_not_replaced(tmp_path):
+    path = tmp_path / "rows.parquet"
+    write(path, ["a.jpg"], sources=["a.jpg"])
+    write(path, ["a.jpg"], sources=["a.jpg"])
+    before = path.read_bytes()
+    with pytest.raises(FERError, match=r"made with other settings \(sources_sha256\)"):
+        write(path, ["b.jpg"], sources=["b.jpg"])
+    (tmp_path / "own.parquet").write_bytes(b"PAR1 not really")
+    with pytest.raises(FERError, match="not known"):
+        write(tmp_path / "own.parquet", ["b.jpg"])
+    assert path.read_bytes() == before
+    write(path, ["b.jpg"], sources=["b.jpg"], overwrite=True)
+    assert pyarrow.parquet.read_table(path).column("source").to_pylist() == ["b.jpg", "b.jpg"]
+
+
+def test_settings_beside_that_are_not_ours_are_not_replaced(tmp_path):
+    (tmp_path / "rows.csv.settings.json").write_text("mine")
+    with pytest.raises(FERError, match=r"settings.json' is there already"):
+        write(tmp_path / "rows.csv", ["a.jpg"])
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.csv.settings.json"]
+
+
+def test_classes_may_have_the_names_of_columns(tmp_path):
+    names = ("source", "face", "p_face", "error", "label", "left", "confidence", "=1+1", "-1", "joy")
+    expected = ["p_source", "p_p_face", "p_face", "p_error", "p_label", "p_left", "p_confidence", "p_=1+1", "-1", "joy"]
+    assert class_columns(names) == expected
+    values = [place / 100 for place in range(len(names))]
+    said = Expression("=1+1", 0.09, dict(zip(names, values, strict=True)), None)
+    for suffix in (".csv", ".jsonl", ".parquet"):
+        path = tmp_path / f"rows{suffix}"
+        with RowWriter(str(path), names, {}) as writer:
+            writer.write(rows_of(frame("a.jpg", 1), [said], names))
+        if suffix == ".csv":
+            (row,) = csv.DictReader(path.open(newline=""))
+        else:
+            (row,) = (
+                [json.loads(path.read_text())] if suffix == ".jsonl" else pyarrow.parquet.read_table(path).to_pylist()
+            )
+        assert [float(row[column]) for column in class_columns(names)] == values
+        assert row["source"] == "a.jpg"
+        assert row["label"] == ("'=1+1" if suffix == ".csv" else "=1+1")
+        assert row["error"] in ("", None)

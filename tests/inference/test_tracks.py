@@ -31,7 +31,8 @@ def test_a_face_keeps_its_number_whatever_its_place_in_the_list():
         (frame(0.1, (51, 1, 10, 10), (2, 0, 10, 10)), [1, 0]),
         (frame(0.2, (4, 0, 10, 10)), [0]),
         (frame(0.9, (52, 1, 10, 10), (4, 0, 10, 10)), [1, 0]),
-        (frame(2.5, (52, 1, 10, 10)), [2]),  # forgotten after a second
+        *[(frame(1.2 + number / 10), []) for number in range(4)],
+        (frame(2.5, (52, 1, 10, 10)), [2]),  # forgotten after a second and more than three frames
     ]
     for seen, expected in frames:
         tracks.follow(seen)
@@ -66,3 +67,13 @@ def test_whole_frames_are_one_face():
         seen = frame(seconds, None)
         tracks.follow(seen)
         assert seen.numbers == [0]
+
+
+def test_two_people_who_sit_still_stay_two_however_few_frames_are_taken():
+    for gap in (1.001, 5.0):
+        tracks, numbers = Tracks(), set()
+        for second in range(6):
+            boxes = [(0, 0, 10, 10), (50, 0, 10, 10)]
+            seen = frame(second * gap, *(boxes if second not in (2, 3) else boxes[:1]))
+            numbers |= set(tracks.follow(seen).numbers)
+        assert numbers == {0, 1}

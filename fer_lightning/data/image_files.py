@@ -1,0 +1,197 @@
+"""Image files, decoded: upright, 8 bits, without transparency; whatever is wrong with one is one kind of error."""
+
+import contextlib
+import logging
+import os
+import stat
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    ExifTags,
+    GifImagePlugin,
+    IcoImagePlugin,
+    Image,
+    Jpeg2KImagePlugin,
+    JpegImagePlugin,
+    PcxImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    QoiImagePlugin,
+    SgiImagePlugin,
+    TgaImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
+
+from fer_lightning.errors import FERError
+from fer_lightning.names import printable
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm"})
+"""Endings of the files that are taken from a folder of images, lower case."""
+
+_PLUGINS = (
+    JpegImagePlugin,
+    PngImagePlugin,
+    WebPImagePlugin,
+    GifImagePlugin,
+    BmpImagePlugin,
+    TiffImagePlugin,
+    PpmImagePlugin,
+    AvifImagePlugin,
+    Jpeg2KImagePlugin,
+    IcoImagePlugin,
+    QoiImagePlugin,
+    SgiImagePlugin,
+    PcxImagePlugin,
+    TgaImagePlugin,
+)
+_FORMATS = tuple(name for name, (opens, _) in Image.OPEN.items() if opens.__module__ in {p.__name__ for p in _PLUGINS})
+"""The formats that are opened, whatever a file is called; above all not EPS, which starts another program."""
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes an image upright, by its orientation in EXIF."""
+
+_MOST_PIXELS = 178_956_970
+"""An image with more is refused, as PIL does: an RGB image of half a gigabyte."""
+
+_MOST_BYTES = 2**31
+"""A larger file is refused."""
+
+warnings.filterwarnings("ignore", module=r"PIL\.")  # about damaged or large files: they are read, or an error
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # instead of the screen
+
+
+class UnreadableImageError(FERError):
+    """A file that is not an image, or a damaged one.
+
+    Args:
+        reason: What is wrong with it.
+        path: The file; empty where it is not known yet.
+    """
+
+    def __init__(self, reason: str, path: str | os.PathLike[str] = "") -> None:
+        super().__init__(f"Cannot read the image '{printable(os.fspath(path))}': {reason}." if path else reason)
+        self.reason = reason
+
+
+@contextlib.contextmanager
+def decoding(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn whatever a decoder raises in the block into an UnreadableImageError about that file."""
+    try:
+        yield
+    except Exception as error:  # decoders raise what they like: no list of it was ever complete
+        raise UnreadableImageError(_reason(error), path) from None
+
+
+def open_image(path: str | os.PathLike[str]) -> Image.Image:
+    """Open an image file, to be used within `decoding` and in a `with` statement; nothing but a file is opened."""
+    check_regular(path)
+    image = Image.open(path, formats=_FORMATS)
+    if image.width * image.height > _MOST_PIXELS:
+        image.close()
+        raise UnreadableImageError(f"its {image.width} x {image.height} pixels are above the limit of {_MOST_PIXELS:,}")
+    return image
+
+
+def check_regular(path: str | os.PathLike[str], most_bytes: float = _MOST_BYTES) -> None:
+    """Raise an UnreadableImageError if opening this might never end (a pipe, a device), or it is absurdly large."""
+    found = os.stat(path)
+    if stat.S_ISDIR(found.st_mode):
+        raise UnreadableImageError("it is a folder")
+    if not stat.S_ISREG(found.st_mode):
+        raise UnreadableImageError("it is a pipe, a device or the like, and not a file")
+    if found.st_size > most_bytes:
+        raise UnreadableImageError(f"it has more than {most_bytes // 10**9} GB")
+
+
+def read_image(path: str | os.PathLike[str]) -> Image.Image:
+    """Decode an image file: EXIF rotation applied, deep gray scaled to 8 bits, transparent pixels white.
+
+    Of an animation, or of several pages, it is the first, with `info["first_of_several"]` set.
+
+    Raises:
+        UnreadableImageError: If the file is missing, not an image, damaged or absurdly large.
+    """
+    with decoding(path), open_image(path) as image:
+        several = _has_several(image)
+        flat = as_seen(image)
+        if several:
+            flat.info["first_of_several"] = True
+    return flat
+
+
+def _has_several(image: Image.Image) -> bool:
+    if image.format == "MPO":  # a photograph of a telephone with a preview of itself
+        return False
+    with contextlib.suppress(Exception):  # damage behind the first is no reason to refuse it
+        return bool(getattr(image, "is_animated", False))
+    return False
+
+
+def as_seen(image: Image.Image) -> Image.Image:
+    """A copy of an image as a viewer shows it: EXIF rotation applied, 8 bits, transparent pixels white.
+
+    `Image.convert` alone clips deep gray, refuses Lab and shows what transparency hides.
+    """
+    image.load()
+    turn = _turn(image)
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        flat = Image.fromarray(_scaled(image))
+    elif image.mode == "LAB":
+        from PIL import ImageCms
+
+        profiles = [ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")]
+        flat = ImageCms.profileToProfile(image, profiles[0], profiles[1], outputMode="RGB") or image
+    elif image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        flat = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    else:
+        flat = image
+    return flat.copy() if turn is None else flat.transpose(turn)
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What EXIF says has to be done; damaged EXIF is no reason to refuse a good image."""
+    with contextlib.suppress(Exception):
+        return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    return None
+
+
+def _scaled(image: Image.Image) -> np.ndarray:
+    """Gray of more than 8 bits as uint8 `(height, width)`: of 16 bits by their range, of 32 by what is in the image."""
+    values = np.asarray(image)
+    tags = getattr(image, "tag_v2", {})  # of TIFF
+    if image.mode == "I" and tags and tags.get(339, (1,))[0] == 1:
+        values = values.view(np.uint32)  # PIL takes it for signed
+    values = np.nan_to_num(values.astype(np.float32), posinf=0.0, neginf=0.0)
+    most = float(values.max(initial=0))
+    top = max(most, 1e-12)
+    if image.mode != "F":
+        sixteen = image.mode != "I" or image.format == "PPM" or (tags.get(258) or (0,))[0] == 16
+        top = 255.0 if most <= 255 and not sixteen else max(65535.0, most)
+    return (values.clip(0, top) * (255.0 / top)).round().astype(np.uint8)
+
+
+def _reason(error: Exception) -> str:
+    """What an exception means, in plain words."""
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, UnidentifiedImageError):
+        return "it is not an image that can be decoded"
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for it"
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return printable(str(said).partition("\n")[0][:200]).rstrip(".")
