@@ -9,7 +9,8 @@ import torch
 from torch.nn.functional import interpolate
 
 from fer_lightning.checkpoints.info import CheckpointInfo
-from fer_lightning.checkpoints.reading import find_checkpoint, load_model, read_checkpoint, saved_settings
+from fer_lightning.checkpoints.reading import find_checkpoint, load_model, read_checkpoint
+from fer_lightning.checkpoints.saved_config import saved_settings
 from fer_lightning.checkpoints.weights import SUFFIX, save_weights
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.splits import SplitRule
