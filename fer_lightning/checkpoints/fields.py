@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fer_lightning.data.data_info import TrainingData
 from fer_lightning.names import complaint
 from fer_lightning.values import (
     ValuesError,
@@ -50,6 +51,17 @@ def prior(values: Mapping[str, Any], name: str, classes: int) -> tuple[float, ..
     if found and (len(found) != classes or abs(sum(found) - 1) > 0.01):
         raise wrong(name, f"{classes} frequencies that add up to 1", list(found))
     return found
+
+
+def learned_prior(found: tuple[float, ...], training: TrainingData | None) -> tuple[float, ...]:
+    """The learned frequencies, 0 for classes without training images: earlier versions said half an image."""
+    if not found or training is None or not training.class_counts:
+        return found
+    targets = training.target_prior or (0.0,) * len(found)
+    shown = [count > 0 or target > 0 for count, target in zip(training.class_counts, targets, strict=True)]
+    kept = [value if there else 0.0 for value, there in zip(found, shown, strict=True)]
+    total = sum(kept)
+    return found if all(shown) or not total else tuple(value / total for value in kept)
 
 
 def class_prior(values: Mapping[str, Any], classes: int) -> Any:

@@ -119,7 +119,7 @@ class CheckpointInfo:
             input_spec=InputSpec.from_dict(plain_dict(known.get("input_spec"), "input_spec")),
             network=checked.network(known),
             temperature=number(known.get("temperature", 1.0), "temperature", *TEMPERATURES),
-            learned_prior=checked.prior(known, "learned_prior", classes),
+            learned_prior=checked.learned_prior(checked.prior(known, "learned_prior", classes), about),
             class_prior=checked.class_prior(known, classes),
             tta_flip=flag_of(known, "tta_flip"),
             risk_curve=checked.risk_curve(known),

@@ -19,6 +19,9 @@ from fer_lightning.model.expression_model import ExpressionModel
 from fer_lightning.networks.class_paths import full_path
 from fer_lightning.networks.rebuilding import build, describe
 
+DEFAULT_RUN = Path("runs/default")
+"""The run that `best` and `last` are of where nothing else is said."""
+
 _FRAMING = ("faces", "margin", "detector")
 """A network that was trained on face crops takes the faces found in photographs, so these may differ."""
 
@@ -35,7 +38,7 @@ def find_checkpoint(given: str | os.PathLike[str], run_dir: Path | None = None, 
         path = Path(given).expanduser()
         if path.is_file():
             return path
-        words = "best, last" if run_dir else "pretrained"
+        words = "best, last, pretrained" if run_dir else "pretrained"
         raise FERError(f"Invalid value for {option}. Expected {words} or a file, found nothing at '{path}'.")
     path = run_dir / "checkpoints" / f"{given}.ckpt"
     if path.is_file():
@@ -91,8 +94,18 @@ def load_model(
         FERError: If the file cannot be read, does not name its network, names one of another package that is not
             trusted, or its weights do not fit.
     """
-    path = find_checkpoint(path, Path("runs/default"))
-    info, state = read_checkpoint(path)
+    path = find_checkpoint(path, DEFAULT_RUN)
+    return model_of(*read_checkpoint(path), path, network, trusted)
+
+
+def model_of(
+    info: CheckpointInfo,
+    state: Mapping[str, Tensor],
+    path: str | os.PathLike[str],
+    network: nn.Module | None = None,
+    trusted: Collection[str] = (),
+) -> ExpressionModel:
+    """The model of what `read_checkpoint` read; the other arguments, and what is raised, are those of `load_model`."""
     if network is None:
         if info.network is None:
             raise FERError(f"'{path}' does not name its network. Give it: load_model(path, network=...).")
