@@ -14,6 +14,7 @@ FLOORS = (
     ("checkpoints", "evaluation"),
     ("model",),
     ("data", "networks"),
+    ("values",),
     ("files", "names", "cores", "processes", "seeding", "program"),
     ("errors", "version"),
 )

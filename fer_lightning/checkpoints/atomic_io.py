@@ -29,7 +29,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Read a checkpoint, or weights that `export` wrote, in a checkpoint's form."""
         if Path(path).suffix != SUFFIX:
-            return super().load_checkpoint(path, *args, **kwargs)
+            return super().load_checkpoint(path, *args, **kwargs | {"weights_only": True})  # whatever is asked for
         info, network = read_weights(path)
         state = {f"model.network.{name}": value for name, value in network.items()}
         state["model.temperature"] = torch.tensor(info.temperature)

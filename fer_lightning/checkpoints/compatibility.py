@@ -8,6 +8,8 @@ from typing import Any
 import yaml
 from torch import Tensor
 
+from fer_lightning.values import read_settings
+
 _OLD = yaml.safe_load(Path(__file__).with_name("old_settings.yaml").read_text(encoding="utf-8"))
 RENAMED: dict[str, str] = _OLD["renamed"]
 RETHOUGHT: dict[str, str] = _OLD["rethought"]
@@ -68,10 +70,10 @@ def upgraded(about: Mapping[str, Any]) -> dict[str, Any]:
     """What a file says about itself, from the form in which an earlier version said it."""
     if about["format"] >= 2:
         return dict(about)
-    config = upgraded_config(yaml.safe_load(about.get("config", "{}")) or {})
+    config = upgraded_config(read_settings(about.get("config", "")))
     model, data = config.get("model", {}), about.get("data") or {}
     new = {
-        **{name: about[name] for name in ("format", "temperature", "risk_curve", "measured") if name in about},
+        **{name: about[name] for name in ("temperature", "risk_curve", "measured") if name in about},
         **{name: data[name] for name in ("started_from", "teacher") if name in data},
         **{name: model[name] for name in ("network", "class_prior", "tta_flip") if name in model},
         "version": about.get("version", ""),

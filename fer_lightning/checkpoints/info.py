@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from fer_lightning.checkpoints import fields as checked
 from fer_lightning.checkpoints.compatibility import upgraded
 from fer_lightning.data.data_info import TrainingData
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.errors import FERError
 from fer_lightning.model.class_prior import ClassPrior
+from fer_lightning.names import printable
+from fer_lightning.values import ValuesError, flag_of, number, plain_dict, read_json, shown, text_of
 from fer_lightning.version import __version__
 
 FORMAT = 2
@@ -19,6 +21,14 @@ FORMAT = 2
 
 KEY = "fer_lightning"
 """Name under which a file says it."""
+
+
+TEMPERATURES = (1e-3, 1e3)
+"""The range of temperatures; a training fits one of 0.05 to 20."""
+
+
+class NotOursError(FERError):
+    """A file that is not of this program, or of a later version of it."""
 
 
 @dataclass(frozen=True)
@@ -73,26 +83,53 @@ class CheckpointInfo:
             FERError: If a newer version wrote them, or they are not what `to_dict` gives.
         """
         try:
-            return cls._read(json.loads(values) if isinstance(values, str | bytes) else values, path)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise FERError(f"'{path}' is damaged: what it says about itself cannot be read ({error!r}).") from None
+            values = read_json(values) if isinstance(values, str | bytes) else values
+            made = values.get("format") if isinstance(values, Mapping) else None
+            if isinstance(made, bool) or not isinstance(made, int) or made < 1:
+                raise NotOursError(
+                    f"'{path}' does not say how to use its weights: expected a file written by fer_lightning."
+                )
+            if made <= FORMAT:
+                return cls._read(values)
+        except NotOursError:
+            raise
+        except (ValuesError, FERError) as error:
+            raise FERError(f"'{path}' is damaged: what it says about itself cannot be used: {error}.") from None
+        version = str(shown(values.get("version"))).strip("'")
+        raise FERError(
+            f"'{path}' was written by fer_lightning {version} in format {shown(made)}; this version reads up to format "
+            f"{FORMAT}. Update fer_lightning."
+        )
 
     @classmethod
-    def _read(cls, values: Any, path: Any) -> CheckpointInfo:
-        if not isinstance(values, Mapping) or not isinstance(values.get("format"), int):
-            raise FERError(f"'{path}' does not say how to use its weights: expected a file written by fer_lightning.")
-        if values["format"] > FORMAT:
-            raise FERError(
-                f"'{path}' was written by fer_lightning {values.get('version')} in format {values['format']}; "
-                f"this version reads up to format {FORMAT}. Update fer_lightning."
-            )
-        known = upgraded(values)
-        given = {item.name: known[item.name] for item in fields(cls) if item.name in known}
-        given["class_names"] = tuple(given["class_names"])
-        given["learned_prior"] = tuple(given.get("learned_prior", ()))
-        given["input_spec"] = InputSpec(**given["input_spec"])
-        given["training"] = TrainingData.from_dict(given["training"]) if given.get("training") else None
-        return cls(**given)
+    def _read(cls, values: Mapping[str, Any]) -> CheckpointInfo:
+        try:
+            known = upgraded(values)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValuesError(f"its form of an earlier version ({printable(repr(error))[:200]})") from None
+        names = checked.class_names(known)
+        classes = len(names)
+        training = known.get("training")
+        about = TrainingData.from_dict(plain_dict(training, "training")) if training is not None else None
+        if about:
+            for name in ("class_counts", "target_prior", "draws"):
+                checked.fits(f"training.{name}", getattr(about, name), classes)
+        return cls(
+            class_names=names,
+            input_spec=InputSpec.from_dict(plain_dict(known.get("input_spec"), "input_spec")),
+            network=checked.network(known),
+            temperature=number(known.get("temperature", 1.0), "temperature", *TEMPERATURES),
+            learned_prior=checked.learned_prior(checked.prior(known, "learned_prior", classes), about),
+            class_prior=checked.class_prior(known, classes),
+            tta_flip=flag_of(known, "tta_flip"),
+            risk_curve=checked.risk_curve(known),
+            training=about,
+            started_from=text_of(known, "started_from"),
+            teacher=text_of(known, "teacher"),
+            measured=plain_dict(known.get("measured", {}), "measured"),
+            config=text_of(known, "config", longest=2**20),
+            version=text_of(known, "version", __version__, longest=100),
+        )
 
 
 def _plain(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -2,22 +2,25 @@
 
 import inspect
 import os
-import pickle
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from math import nan
 from pathlib import Path
 from typing import Any
 
-import torch
-import yaml
 from torch import Tensor, nn
 
+from fer_lightning.checkpoints.archive import load_plain
 from fer_lightning.checkpoints.compatibility import upgraded_state
-from fer_lightning.checkpoints.info import KEY, CheckpointInfo
-from fer_lightning.checkpoints.weights import PRETRAINED, SUFFIX, read_weights
+from fer_lightning.checkpoints.info import KEY, TEMPERATURES, CheckpointInfo, NotOursError
+from fer_lightning.checkpoints.weights import PRETRAINED, SUFFIX, check_state, read_weights
 from fer_lightning.errors import FERError
 from fer_lightning.model.expression_model import ExpressionModel
-from fer_lightning.networks.rebuilding import build, check_trusted, describe, full_path
+from fer_lightning.networks.class_paths import full_path
+from fer_lightning.networks.rebuilding import build, describe
+
+DEFAULT_RUN = Path("runs/default")
+"""The run that `best` and `last` are of where nothing else is said."""
 
 _FRAMING = ("faces", "margin", "detector")
 """A network that was trained on face crops takes the faces found in photographs, so these may differ."""
@@ -35,7 +38,7 @@ def find_checkpoint(given: str | os.PathLike[str], run_dir: Path | None = None, 
         path = Path(given).expanduser()
         if path.is_file():
             return path
-        words = "best, last" if run_dir else "pretrained"
+        words = "best, last, pretrained" if run_dir else "pretrained"
         raise FERError(f"Invalid value for {option}. Expected {words} or a file, found nothing at '{path}'.")
     path = run_dir / "checkpoints" / f"{given}.ckpt"
     if path.is_file():
@@ -53,54 +56,27 @@ def read_checkpoint(path: str | os.PathLike[str]) -> tuple[CheckpointInfo, dict[
     """
     if Path(path).suffix == SUFFIX:
         return read_weights(path)
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).strip().partition("\n")[0].partition(". ")[0] or type(error).__name__
-        raise FERError(
-            f"Cannot read the checkpoint '{path}': it is damaged, incomplete or of another kind ({reason}). Use "
-            "another one, such as last.ckpt or best.ckpt of the same run."
-        ) from None
+    checkpoint = load_plain(path)
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
-        raise FERError(f"'{path}' is not a checkpoint of a training run: expected a Lightning checkpoint.")
+        raise NotOursError(f"'{path}' is not a checkpoint of a training run: expected a Lightning checkpoint.")
     if KEY not in checkpoint:
-        raise FERError(f"'{path}' is a checkpoint of another program: expected one written by fer_lightning.")
+        raise NotOursError(f"'{path}' is a checkpoint of another program: expected one written by fer_lightning.")
     info = CheckpointInfo.from_dict(checkpoint[KEY], path)
-    state, start = upgraded_state(checkpoint["state_dict"]), "model.network."
+    named = {name: value for name, value in checkpoint["state_dict"].items() if isinstance(name, str)}
+    state, start = upgraded_state(named), "model.network."
     network = {name.removeprefix(start): value for name, value in state.items() if name.startswith(start)}
+    check_state(network, path)
     if "model.temperature" in state:  # format 1 says it there alone
-        info = replace(info, temperature=float(state["model.temperature"]))
+        info = replace(info, temperature=_temperature(state["model.temperature"], path))
     return info, network
 
 
-def saved_settings(path: str | os.PathLike[str], everything: bool, trusted: Collection[str] = ()) -> dict[str, Any]:
-    """The configuration that a checkpoint was trained with, to stand beneath what the user says now.
-
-    Args:
-        path: The checkpoint.
-        everything: To resume a run as it was; else only the run's name, the data and the model, as the trainer's
-            settings belong to the machine.
-        trusted: Class paths of networks outside of this package that the user named.
-
-    Raises:
-        FERError: If the file cannot be read, or names a network of another package that the user did not name.
-    """
-    info, _ = read_checkpoint(path)
-    config: dict[str, Any] = yaml.safe_load(info.config) if info.config else {}
-    config.pop("ckpt_path", None)
-    model = config.setdefault("model", {})
-    model.setdefault("fine_tuning", {})["weights"] = None  # where the run started from, which may be gone by now
-    prior = info.class_prior
-    model.update(class_prior=list(prior) if isinstance(prior, tuple) else prior, tta_flip=info.tta_flip)
-    if info.network:
-        network = model["network"] = dict(info.network)
-        check_trusted(str(network["class_path"]), trusted, path)
-        if "weights" in (given := network.get("init_args") or {}):  # what its network started from
-            network["init_args"] = given | {"weights": None}
-    config.setdefault("data", {}).update(info.input_spec.to_dict(), classes=list(info.class_names))
-    if everything:
-        return config
-    return {name: config[name] for name in ("seed_everything", "name", "runs_dir", "model", "data") if name in config}
+def _temperature(value: Any, path: str | os.PathLike[str]) -> float:
+    check_state({"temperature": value}, path)
+    found = float(value) if value.numel() == 1 else nan
+    if not TEMPERATURES[0] <= found <= TEMPERATURES[1]:
+        raise FERError(f"'{path}' is damaged: its temperature has to be a finite number above 0, and is {found}.")
+    return found
 
 
 def load_model(
@@ -118,8 +94,18 @@ def load_model(
         FERError: If the file cannot be read, does not name its network, names one of another package that is not
             trusted, or its weights do not fit.
     """
-    path = find_checkpoint(path, Path("runs/default"))
-    info, state = read_checkpoint(path)
+    path = find_checkpoint(path, DEFAULT_RUN)
+    return model_of(*read_checkpoint(path), path, network, trusted)
+
+
+def model_of(
+    info: CheckpointInfo,
+    state: Mapping[str, Tensor],
+    path: str | os.PathLike[str],
+    network: nn.Module | None = None,
+    trusted: Collection[str] = (),
+) -> ExpressionModel:
+    """The model of what `read_checkpoint` read; the other arguments, and what is raised, are those of `load_model`."""
     if network is None:
         if info.network is None:
             raise FERError(f"'{path}' does not name its network. Give it: load_model(path, network=...).")
@@ -130,6 +116,9 @@ def load_model(
     except RuntimeError as error:
         name = type(network).__name__
         raise FERError(f"The weights in '{path}' are of another network than {name}: {error}") from None
+    for name, own in network.state_dict().items():
+        if own.is_floating_point() != state[name].is_floating_point():
+            raise FERError(f"The weights in '{path}' cannot be used: '{name}' has to be {own.dtype}.")
     _, *names = inspect.signature(ExpressionModel).parameters
     return ExpressionModel(network, **{name: getattr(info, name) for name in names}).eval().requires_grad_(False)
 

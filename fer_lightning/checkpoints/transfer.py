@@ -7,8 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from fer_lightning.checkpoints.archive import load_plain
+from fer_lightning.checkpoints.info import NotOursError
 from fer_lightning.checkpoints.reading import find_checkpoint, read_checkpoint
-from fer_lightning.checkpoints.weights import SUFFIX
+from fer_lightning.checkpoints.weights import SUFFIX, check_state
 from fer_lightning.errors import FERError
 from fer_lightning.networks.torchvision_model import for_channels
 
@@ -36,6 +38,7 @@ def load_into(network: nn.Module, path: str | os.PathLike[str], class_names: Seq
     own = network.state_dict()
     if not set(given) & set(own):  # a wrapper's name in front, as of TorchvisionModel
         given = {f"model.{name}": value for name, value in given.items()}
+    check_state({name: value for name, value in given.items() if name in own}, path)
     shared: list[str] = []
     if known_classes and class_names and known_classes != list(class_names):
         shared = [label for label in class_names if label in known_classes]
@@ -70,15 +73,13 @@ def _read(file: Path) -> tuple[dict[str, Tensor], list[str]]:
         try:
             info, state = read_checkpoint(file)
             return state, list(info.class_names)
-        except FERError:
+        except NotOursError:
             if file.suffix == SUFFIX:
                 raise
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever unpickling raises for a file that is none
-        raise FERError(f"Cannot read the weights '{file}': {type(error).__name__}: {error}.") from None
+    content = load_plain(file)
     state = content.get("state_dict", content) if isinstance(content, dict) else {}
-    return {name: value for name, value in state.items() if isinstance(value, Tensor)}, []
+    state = state if isinstance(state, dict) else {}
+    return {name: value for name, value in state.items() if isinstance(value, Tensor) and isinstance(name, str)}, []
 
 
 def _layer(network: nn.Module, last: bool) -> set[str]:

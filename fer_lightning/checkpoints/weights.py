@@ -2,20 +2,28 @@
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import safetensors
+import torch
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
-from fer_lightning.checkpoints.info import KEY, CheckpointInfo
+from fer_lightning.checkpoints.archive import check_file
+from fer_lightning.checkpoints.info import KEY, CheckpointInfo, NotOursError
 from fer_lightning.errors import FERError
 from fer_lightning.files import replacing
+from fer_lightning.names import printable
 
 SUFFIX = ".safetensors"
 PRETRAINED = Path(__file__).parents[1] / "weights" / f"pretrained{SUFFIX}"
 """The weights that come with the package."""
+
+_KINDS = frozenset({torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.bool})
+"""Kinds of numbers that a network's state has: weights, and counters of batch normalization."""
 
 
 def save_weights(
@@ -36,13 +44,42 @@ def read_weights(path: str | os.PathLike[str]) -> tuple[CheckpointInfo, dict[str
     Raises:
         FERError: If the file cannot be read as such.
     """
+    check_file(path)
     try:
         with safetensors.safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
-    except (safetensors.SafetensorError, OSError) as error:
-        raise FERError(f"Cannot read the weights '{path}': damaged, incomplete or of another kind ({error}).") from None
+    except Exception as error:  # safetensors' own, and torch's for kinds of numbers that it does not have
+        said = printable(str(error))[:200]
+        raise FERError(f"Cannot read the weights '{path}': damaged, incomplete or of another kind ({said}).") from None
     if KEY not in metadata:
-        raise FERError(f"'{path}' holds weights of another program: expected a file written by `export`.")
+        raise NotOursError(f"'{path}' holds weights of another program: expected a file written by `export`.")
+    check_state(tensors, path)
     single = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
     return CheckpointInfo.from_dict(metadata[KEY], path), single
+
+
+def check_state(state: Mapping[Any, Any], path: str | os.PathLike[str]) -> None:
+    """An FERError if one of a network's weights is no plain tensor of numbers, or has NaN or infinite ones."""
+    for name, value in state.items():
+        why = _complaint(value) if isinstance(name, str) else "it has no name"
+        if why:
+            shown = printable(str(name)[:100])
+            raise FERError(f"The weights in '{path}' cannot be used: '{shown}': {why}. Use another checkpoint.")
+
+
+def _complaint(value: Any) -> str:
+    """Why something cannot be a weight; empty if it can."""
+    if type(value) not in (Tensor, nn.Parameter):
+        return f"it is no tensor but a {type(value).__name__}"
+    if value.layout != torch.strided or value.is_quantized or value.device.type != "cpu":
+        return "it is not a plain tensor"
+    if value.dtype not in _KINDS:
+        return f"its numbers are of the kind {value.dtype}"
+    if (
+        value.numel() * value.element_size() > value.untyped_storage().nbytes()
+    ):  # what is said to be larger than it is in the file
+        return "it says that it is larger than it is"
+    if value.is_floating_point() and not bool(value.isfinite().all()):
+        return "it has numbers that are NaN or infinite, as after a training that diverged"
+    return ""

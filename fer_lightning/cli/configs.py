@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +11,8 @@ import yaml
 
 from fer_lightning.checkpoints.compatibility import GONE, RENAMED, RETHOUGHT, put, upgraded_config
 from fer_lightning.cli.commands import UsageError, nearest, take
+from fer_lightning.networks.class_paths import class_paths
+from fer_lightning.values import ValuesError, read_settings, read_text, read_yaml
 
 _PACKAGE = Path(__file__).parents[1]
 FOLDER = next(
@@ -47,27 +50,41 @@ def layers(words: Sequence[str], tell: Callable[[str], object]) -> tuple[list[La
     settings: dict[str, Any] = {}
     for name, values in old.items():
         put(settings, name, values[-1])
-        with suppress(yaml.YAMLError):
-            put(settings, name, yaml.safe_load(values[-1]))
+        with suppress(ValuesError):
+            put(settings, name, read_yaml(values[-1]))
     settings = upgraded_config(settings, tell)
     return [*found, Layer("options", yaml.safe_dump(settings), settings)], rest
+
+
+def named_classes(given: Sequence[Layer], words: Sequence[str]) -> set[str]:
+    """The class paths that the user named, in configurations or options: what a checkpoint may name again."""
+    named = {path for layer in given for path in class_paths(layer.settings)}
+    for before, word in pairwise(["", *words]):
+        option, _, value = word.partition("=")
+        value = value if option.startswith("--") else word
+        of = option if option.startswith("--") else before
+        if not of.startswith(("--model", "--data", "--trainer")):
+            continue
+        named.update(class_paths(value))
+        if value[:1] in ("{", "["):
+            with suppress(ValuesError):
+                named.update(class_paths(read_yaml(value)))
+    return named
 
 
 def _layer(given: str, tell: Callable[[str], object]) -> Layer:
     """A file, here or in the package, or settings written out on the command line; else a UsageError."""
     known = recipes()
     name = given.removeprefix("configs/").removeprefix("overlays/").removesuffix(".yaml")
-    path = Path(given) if os.path.isfile(given) else known.get(name)
+    path = Path(given) if os.path.exists(given) else known.get(name)
     if path is None and (":" not in given or given.endswith((".yaml", ".yml"))):
         raise UsageError(
             f"Invalid value for --config. Expected a file or one of {', '.join(known)}. Found nothing at '{given}'."
             f"{nearest(name, known)}"
         )
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8") if path else given) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        settings = read_settings(read_text(path) if path else given)
+    except (OSError, ValuesError) as error:
         raise UsageError(f"Invalid value for --config. Cannot read '{given}': {error}.") from None
-    if not isinstance(settings, dict):
-        raise UsageError(f"Invalid value for --config. Expected settings, 'name: value', in '{given}'.")
     new = upgraded_config(settings, tell)
     return Layer(given, str(path) if path and new == settings else yaml.safe_dump(new, sort_keys=False), new)

@@ -28,9 +28,15 @@ def run(command: Command, words: Sequence[str]) -> None:
         taken, given[command.rest] = take(words, *own)
         words = [f"--{name}={values[-1]}" for name, values in taken.items()]
     parser.check_options(words)
+    words = ["--overwrite=true" if _stands_alone(words, place) else word for place, word in enumerate(words)]
     found = function(**given, **vars(parser.instantiate(parser.parse_args(words))))
     if getattr(found, "failed", False):
         raise SystemExit(1)
+
+
+def _stands_alone(words: Sequence[str], place: int) -> bool:
+    """Whether a word is `--overwrite` without a true or false behind it, as messages name it."""
+    return words[place] == "--overwrite" and words[place + 1 : place + 2] not in (["true"], ["false"])
 
 
 def parser_of(command: Command) -> tuple[OneMessage, Callable[..., Any]]:

@@ -8,6 +8,16 @@ from filelock import FileLock, Timeout
 from fer_lightning.errors import FERError
 
 
+def run_of(checkpoint: Path) -> Path | None:
+    """The folder of the run that a checkpoint lies in; None if it is somewhere else."""
+    folder = checkpoint.parent.parent
+    if checkpoint.parent.name != "checkpoints":
+        return None
+    folder = folder if folder.name not in ("", "..") else folder.resolve()
+    ours = any((folder / name).is_file() for name in ("config.yaml", "metrics.csv", "summary.json"))
+    return folder if ours and folder.name else None
+
+
 def take_folder(path: Path, resume: bool) -> FileLock:
     """Hold a run's folder for this process alone, until the lock is released, or refuse.
 

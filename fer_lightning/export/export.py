@@ -1,5 +1,6 @@
 """`export`: a trained model as a file of its own, checked against the original."""
 
+import errno
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -9,14 +10,15 @@ import torch
 from torch.nn.functional import interpolate
 
 from fer_lightning.checkpoints.info import CheckpointInfo
-from fer_lightning.checkpoints.reading import find_checkpoint, load_model, read_checkpoint, saved_settings
+from fer_lightning.checkpoints.reading import find_checkpoint, model_of, read_checkpoint
+from fer_lightning.checkpoints.saved_config import saved_settings
 from fer_lightning.checkpoints.weights import SUFFIX, save_weights
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.splits import SplitRule
 from fer_lightning.errors import FERError
-from fer_lightning.export.graph import DeployedModel, write_graph
+from fer_lightning.export.graph import DeployedModel, graph_bytes
 from fer_lightning.export.quantization import quantize_int8
-from fer_lightning.files import replace_text, replacing_path
+from fer_lightning.files import check_output, replacing, replacing_path
 from fer_lightning.inference.model import EXPORTED, ONNX, open_model, rgb_images
 from fer_lightning.model.expression_model import ExpressionModel
 from fer_lightning.reports.model_card import measured_in, model_card
@@ -53,6 +55,7 @@ def export(
     runs_dir: str = "runs",
     half: bool = True,
     network: str | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Write a trained model to a file of its own.
 
@@ -74,9 +77,11 @@ def export(
         runs_dir: Folder that holds the runs.
         half: Write safetensors in half precision, which halves the file.
         network: Class path of the network, where the checkpoint names one of another package and you trust it.
+        overwrite: Replace a file, or a model card beside it, that is there already.
 
     Raises:
-        FERError: If there is no such checkpoint, the options do not fit each other, the file answers otherwise than
+        FERError: If there is no such checkpoint, the options do not fit each other, the output is there already, the
+            disk is full, the file answers otherwise than
             the original, or int8 loses more than 0.05 of accuracy.
     """
     target = Path(output).expanduser()
@@ -89,27 +94,39 @@ def export(
     path = find_checkpoint(ckpt_path, Path(runs_dir) / name)
     if path.suffix in (ONNX, EXPORTED):
         raise FERError(f"'{path}' is an exported graph already: export from a checkpoint or a .safetensors file.")
+    card = target.with_name(target.name + ".md")
+    check_output("--output", target, [path], overwrite)
+    check_output("--output, whose model card is beside it", card, [path], overwrite)
     trusted = [network] if network else []
     info, state = read_checkpoint(path)
-    model = load_model(path, trusted=trusted)
+    model = model_of(info, state, path, trusted=trusted)
     if faces != "training":
         info = replace(info, input_spec=replace(info.input_spec, faces=faces))
     if path.parent.name == "checkpoints":
         info = replace(info, measured=measured_in(path.parent.parent))
-    with replacing_path(target) as aside:
-        if target.suffix == SUFFIX:
-            save_weights(info, state, aside, half)
-        else:
-            write_graph(model, info, aside)
-        if quantize:
-            check_parity(model, aside, False, trusted)
-            said = quantize_int8(aside, _calibration_data(path, info, data, trusted))
-        else:
-            said = check_parity(model, aside, half and target.suffix == SUFFIX, trusted)
-    numbers = sum(value.numel() for value in state.values())
-    lines = [f"{target.stat().st_size / 1e6:.2f} MB", f"{numbers:,} numbers", said]
-    card = target.with_name(target.name + ".md")
-    replace_text(card, model_card(target.stem, info, f"{target.name}: {'; '.join(lines)}."))
+    try:
+        with replacing_path(target) as aside:
+            if target.suffix == SUFFIX:
+                save_weights(info, state, aside, half)
+            else:
+                aside.write_bytes(graph_bytes(model, info, target.suffix))
+            if quantize:
+                check_parity(model, aside, False, trusted)
+                said = quantize_int8(aside, _calibration_data(path, info, data, trusted))
+            else:
+                said = check_parity(model, aside, half and target.suffix == SUFFIX, trusted)
+            numbers = sum(value.numel() for value in state.values())
+            lines = [f"{aside.stat().st_size / 1e6:.2f} MB", f"{numbers:,} numbers", said]
+            about = model_card(target.stem, info, f"{target.name}: {'; '.join(lines)}.")
+            with replacing(card, errors="backslashreplace") as stream:
+                stream.write(about)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise FERError(
+            f"The disk is full: '{target}' was not written, and what stood there still does. Free some space, or "
+            "choose another place with --output."
+        ) from None
     print("\n".join([f"Written {target}: {lines[0]}", *lines[1:], f"Model card in {card}"]))
 
 

@@ -1,18 +1,22 @@
 """Graphs for programs without fer_lightning: images of faces in, probabilities out."""
 
+import io
 import json
 import warnings
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch._ops import HigherOrderOperator
 from torch.nn.functional import interpolate
 
 from fer_lightning.checkpoints.info import KEY, CheckpointInfo
 from fer_lightning.errors import FERError
 from fer_lightning.inference.model import EXPORTED
 from fer_lightning.model.expression_model import ExpressionModel
+
+_IR = 8
+"""The version of ONNX's format: the first that has all that opset 18 needs, so that older runtimes read it too."""
 
 
 class DeployedModel(nn.Module):
@@ -46,20 +50,26 @@ class DeployedModel(nn.Module):
         return self.model.probabilities(pixels.round().clamp(0, 255))
 
 
-def write_graph(model: ExpressionModel, info: CheckpointInfo, path: Path) -> None:
-    """Write a .pt2 or .onnx file. What it says is that its answers are for the prior that they are moved to."""
+def graph_bytes(model: ExpressionModel, info: CheckpointInfo, suffix: str) -> bytes:
+    """A .pt2 or .onnx file. What it says is that its answers are for the prior that they are moved to."""
     deployed = DeployedModel(model)
     said = replace(info, config="", learned_prior=tuple(model.effective_prior), class_prior="training")
     about = json.dumps(said.to_dict())
     side = model.input_spec.image_size
     example = (torch.zeros(2, side + 5, side + 9, 3, dtype=torch.uint8),)
     shapes = {"image": {place: torch.export.Dim(name) for place, name in enumerate(("n", "height", "width"))}}
-    if path.suffix == EXPORTED:
+    if suffix == EXPORTED:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="No complete tensor found")
             program = torch.export.export(deployed, example, dynamic_shapes=shapes)
-            torch.export.save(program, path, extra_files={KEY: about})
-        return
+            if any(isinstance(node.target, HigherOrderOperator) for node in program.graph.nodes):
+                program = program.run_decompositions()  # graphs within graphs, as for a part in another precision
+            program.example_inputs = None  # they would be a pickle, which nobody should have to trust
+            for node in program.graph.nodes:
+                node.meta.pop("stack_trace", None)  # paths of this machine
+            buffer = io.BytesIO()  # into a file, torch ends the process when the disk is full
+            torch.export.save(program, buffer, extra_files={KEY: about})
+        return buffer.getvalue()
     try:
         import onnx
         import onnxruntime  # noqa: F401 (for the comparison)
@@ -82,4 +92,6 @@ def write_graph(model: ExpressionModel, info: CheckpointInfo, path: Path) -> Non
     entries = {KEY: about, "class_names": json.dumps(info.class_names), "license_of_the_training_data": license}
     graph = made.model_proto
     onnx.helper.set_model_props(graph, entries)
-    onnx.save(graph, path)
+    graph.ir_version = min(graph.ir_version, _IR)
+    content: bytes = graph.SerializeToString()
+    return content

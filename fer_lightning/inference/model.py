@@ -1,20 +1,22 @@
 """A trained model, opened from any of the formats it is kept in."""
 
 import os
-import warnings
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from fer_lightning.checkpoints.archive import check_file
 from fer_lightning.checkpoints.info import KEY, CheckpointInfo
-from fer_lightning.checkpoints.reading import find_checkpoint, load_model, read_checkpoint
+from fer_lightning.checkpoints.reading import DEFAULT_RUN, find_checkpoint, load_model, read_checkpoint
 from fer_lightning.errors import FERError
+from fer_lightning.inference.exported_graph import read_graph
 from fer_lightning.model.class_prior import prior_probabilities
 from fer_lightning.model.expression_model import ExpressionModel
+from fer_lightning.names import printable
+from fer_lightning.values import ValuesError
 
 ONNX, EXPORTED = ".onnx", ".pt2"
 """Endings of exported files that bring their own graph."""
@@ -32,7 +34,16 @@ class GraphModel(ExpressionModel):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, float `(n, c)`, of images, uint8 `(n, channels, h, w)`, 0..255."""
-        return self.answer(rgb_images(images.cpu())).log().to(images.device)
+        return self._checked(self.answer(rgb_images(images.cpu()))).log().to(images.device)
+
+    def _checked(self, answers: Tensor) -> Tensor:
+        """The answers of the graph, if they are probabilities of its classes."""
+        shape = (len(answers), len(self.class_names))
+        if answers.shape != shape or not bool(((answers >= 0) & (answers < 1.01)).all()):  # not if one is NaN
+            raise FERError("The exported file gives answers that are no probabilities of its classes. Export it again.")
+        if len(answers) and float((answers.sum(1) - 1).abs().max()) > 0.01:
+            raise FERError("The exported file gives probabilities that do not add up to 1. Export it again.")
+        return answers
 
     def check_network(self, size: int | None = None) -> None:
         """Nothing: a graph was compared with its original when it was written."""
@@ -50,7 +61,7 @@ def open_model(given: str | os.PathLike[str], device: str = "auto", trusted: Col
         FERError: If there is no such file, it cannot be read, a package for its format is missing, or it names a
             network that is not trusted.
     """
-    path = find_checkpoint(str(given), Path("runs/default"))
+    path = find_checkpoint(str(given), DEFAULT_RUN)
     if path.suffix in (ONNX, EXPORTED):
         return GraphModel(*_open_graph(path)).eval()
     return load_model(path, trusted=trusted).to(find_device(device))
@@ -86,35 +97,41 @@ def find_device(name: str) -> torch.device:
 
 def _open_graph(path: Path) -> tuple[Callable[[Tensor], Tensor], CheckpointInfo]:
     """An exported graph as a function, and what its file says."""
+    check_file(path)
+    kind = "an ONNX" if path.suffix == ONNX else "a torch.export"
     try:
-        answer, text = _onnx(path) if path.suffix == ONNX else _exported(path)
+        return _onnx(path) if path.suffix == ONNX else _exported(path)
     except ImportError as error:
         raise FERError(f"'{path}' needs {error.name}: pip install {error.name}.") from None
-    except Exception as error:  # onnxruntime's, zipfile's, pickle's and torch's own have no base class in common
-        kind = "an ONNX" if path.suffix == ONNX else "a torch.export"
-        raise FERError(f"Cannot read '{path}': damaged, or not {kind} file ({str(error)[:200]}).") from None
-    if not text:
-        raise FERError(f"'{path}' is a model of another program: expected a file written by `export`.")
+    except FERError:
+        raise
+    except ValuesError as error:
+        raise FERError(f"Cannot use '{path}': {error}.") from None
+    except Exception as error:  # onnxruntime's, protobuf's, zipfile's and torch's own have no base class in common
+        said = printable(str(error) or type(error).__name__).partition("\n")[0][:200]
+        raise FERError(f"Cannot read '{path}': damaged, or not {kind} file ({said}).") from None
+
+
+def _info(text: str, path: Path) -> CheckpointInfo:
     info = CheckpointInfo.from_dict(text, path)
-    return answer, replace(info, class_prior="training")  # its answers are for the prior that it states
+    return replace(info, class_prior="training")  # its answers are for the prior that it states
 
 
-def _onnx(path: Path) -> tuple[Callable[[Tensor], Tensor], str | None]:
+def _onnx(path: Path) -> tuple[Callable[[Tensor], Tensor], CheckpointInfo]:
     import onnxruntime
 
+    from fer_lightning.inference.onnx_graph import read_onnx
+
+    content, about = read_onnx(path, KEY)
+    info = _info(about, path)
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-    def answer(images: Tensor) -> Tensor:
-        return torch.from_numpy(session.run(["probabilities"], {"image": images.numpy()})[0])
-
-    return answer, session.get_modelmeta().custom_metadata_map.get(KEY)
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    return lambda images: torch.from_numpy(session.run(["probabilities"], {"image": images.numpy()})[0]), info
 
 
-def _exported(path: Path) -> tuple[Callable[[Tensor], Tensor], str | None]:
-    extra: dict[str, Any] = {KEY: ""}
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="No complete tensor found")
-        program = torch.export.load(path, extra_files=extra).module()
-    return lambda images: program(images), extra[KEY]  # the module itself would become a part of GraphModel
+def _exported(path: Path) -> tuple[Callable[[Tensor], Tensor], CheckpointInfo]:
+    graph, about = read_graph(path, KEY)
+    info = _info(about, path)
+    graph.check(info.input_spec.image_size, len(info.class_names))
+    return graph, info

@@ -127,6 +127,7 @@ def predict(
         "folder": os.getcwd(),
         "input_spec": spec.to_dict() | {"faces_in_videos": video_spec.faces if videos else None},
         "class_prior": class_prior,
+        "effective_prior": dict(zip(names, recognizer.model.effective_prior, strict=False)) or None,
         "target_risk": target_risk,
         "videos": {"frame_stride": frame_stride, "fps": fps, "smooth": smooth},
     }

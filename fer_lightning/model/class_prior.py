@@ -11,11 +11,16 @@ from fer_lightning.errors import FERError
 ClassPrior = Literal["training", "uniform"] | float | Sequence[float]
 """`training`: as in training; `uniform`: all the same; a number: the learned frequencies to that power, made to add up
 to 1, so that 1 is `training` and 0 `uniform` (what a logit adjustment of 0.5 has taken away is restored by 2); or the
-frequency of each class."""
+frequency of each class. A class that the training had no image of stays out of all but `training`: nobody has shown the
+network what it looks like."""
 
 
 NEVER = 1e-6
 """The frequency of a class that is said to be never there: answers can still be moved on from it."""
+
+
+OUT = 1e-30
+"""What the probability of a class without training images is multiplied by: nothing, but its logarithm is a number."""
 
 
 def check_prior(prior: ClassPrior, class_names: Sequence[str], option: str) -> None:
@@ -26,7 +31,9 @@ def check_prior(prior: ClassPrior, class_names: Sequence[str], option: str) -> N
     """
     if prior in ("training", "uniform"):
         return
-    if isinstance(prior, float | int):
+    if isinstance(prior, bool | str):
+        fits = False
+    elif isinstance(prior, float | int):
         fits = 0 <= prior <= 10
     else:
         known = [value for value in prior if isinstance(value, int | float) and 0 <= value <= 1]
@@ -55,11 +62,13 @@ def prior_probabilities(
             "training, which leaves its answers as they are."
         )
     if isinstance(prior, str):
-        return [1 / len(learned)] * len(learned)
+        prior = 0.0
     if isinstance(prior, float | int):
-        powers = [value**prior for value in learned]
-        return [value / sum(powers) for value in powers]
-    return [max(value, NEVER) for value in prior]
+        wanted = [value**prior for value in learned]
+    else:
+        wanted = [max(value, NEVER) for value in prior]
+    shown = [value if known > 0 else 0.0 for value, known in zip(wanted, learned, strict=True)]
+    return shown if all(learned) and not isinstance(prior, float | int) else [value / sum(shown) for value in shown]
 
 
 def prior_ratio(
@@ -74,4 +83,7 @@ def prior_ratio(
         FERError: If the prior does not fit the classes, or the learned one is needed and not known.
     """
     wanted = prior_probabilities(prior, class_names, learned, option)
-    return None if wanted == list(learned) else torch.tensor(wanted) / torch.tensor(list(learned))
+    if wanted == list(learned):
+        return None
+    known = torch.tensor(list(learned))
+    return torch.where(known > 0, torch.tensor(wanted) / known, OUT)

@@ -1,20 +1,21 @@
 """Networks that can be made again from their name."""
 
 import inspect
-from collections.abc import Collection, Mapping, Sequence
-from importlib import import_module
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Self
 
 import torch
 from torch import nn
 
 from fer_lightning.errors import FERError
+from fer_lightning.networks.class_paths import OWN, check_arguments, find_class, full_path
 
-OWN = "fer_lightning.networks."
-"""Class paths that may be imported because a file names them; any other only where the user names it."""
-
-LINKED = ("num_classes", "in_channels", "image_size")
-"""Constructor arguments that follow from classes and input."""
+LINKED: dict[str, Callable[[Any], int]] = {
+    "num_classes": lambda about: len(about.class_names),
+    "in_channels": lambda about: about.input_spec.channels,
+    "image_size": lambda about: about.input_spec.image_size,
+}
+"""Constructor arguments that follow from classes and input, and how: of a `DataInfo` or whatever else knows these."""
 
 
 class Rebuildable:
@@ -77,15 +78,12 @@ def build(
     Raises:
         FERError: If it is a class of another package that the user did not name, cannot be imported, or is no network.
     """
-    path = str(described["class_path"])
-    module, _, name = check_trusted(path, trusted, source).rpartition(".")
-    try:
-        kind = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise FERError(f"The network {path} of '{source}' cannot be imported: {error}.") from None
+    path = full_path(str(described["class_path"]))
+    kind = find_class(path, trusted, source, "--model.network")
     if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
         raise FERError(f"'{source}' names {path} as its network, which is no torch.nn.Module.")
     given = {**(described.get("init_args") or {}), **(described.get("dict_kwargs") or {})}
+    check_arguments(given, kind, trusted, source, "--model.network")
     if "weights" in given:
         given["weights"] = None  # the file's own take their place
     known = inspect.signature(kind.__init__).parameters
@@ -94,24 +92,3 @@ def build(
         return kind(**given | {name: value for name, value in linked if name in known})
     except (TypeError, ValueError) as error:
         raise FERError(f"{source}: the network {path} cannot be made: {error}.") from None
-
-
-def full_path(class_path: str) -> str:
-    """A class path as files name it; jsonargparse shortens those of ours that fer_lightning exports."""
-    package, _, name = class_path.rpartition(".")
-    return OWN + name if package in ("", "fer_lightning") else class_path
-
-
-def check_trusted(class_path: str, trusted: Collection[str], source: Any) -> str:
-    """The full class path, if a file may name it.
-
-    Raises:
-        FERError: If it is a class of another package that the user did not name.
-    """
-    full = full_path(class_path)
-    if not full.startswith(OWN) and full not in trusted:
-        raise FERError(
-            f"'{source}' names {full} as its network, and opening it would run that code. If you trust it, name it "
-            f"yourself: --network {full} (for fit, validate and test: --model.network {full})."
-        )
-    return full

@@ -9,24 +9,27 @@ from fer_lightning.evaluation.bootstrap import described
 from fer_lightning.evaluation.compare import compared
 from fer_lightning.evaluation.measures import MEASURES
 from fer_lightning.evaluation.predictions import Predictions, read_predictions
-from fer_lightning.files import replace_text
+from fer_lightning.files import check_output, replace_text
 from fer_lightning.reports.page import filled, json_text, without_nan
 
 
-def compare(runs: Sequence[str], runs_dir: str = "runs", output: str | None = None) -> dict[str, Any]:
+def compare(
+    runs: Sequence[str], runs_dir: str = "runs", output: str | None = None, overwrite: bool = False
+) -> dict[str, Any]:
     """Compare runs with the first one on the same test images.
 
     Args:
         runs: Two or more runs that were tested: names, or paths of their folders.
         runs_dir: Folder that holds the runs.
         output: JSON file for the figures.
+        overwrite: Replace that file if it is there already.
 
     Returns:
         For each run after the first: every measure of both, the difference with its 95 % interval from a bootstrap that
         redraws the same people for both (None with one person only), and the p-value of McNemar's exact test.
 
     Raises:
-        FERError: If a run is named twice or was not tested, or the runs were tested on different images, labels or
+        FERError: If a run is named twice or was not tested, the output is there already, or the runs were tested on different images, labels or
             classes.
     """
     if len(runs) < 2:
@@ -39,7 +42,10 @@ def compare(runs: Sequence[str], runs_dir: str = "runs", output: str | None = No
                 f"compare needs different runs. Received: '{twin}' and '{run}', which are both the folder "
                 f"'{folder.resolve()}'. Name each run once."
             )
-    found = {run: _sorted(read_predictions(folder / "test" / "predictions.csv")) for folder, run in folders.items()}
+    files = [folder / "test" / "predictions.csv" for folder in folders]
+    if output is not None:
+        check_output("--output", output, files, overwrite)
+    found = {run: _sorted(read_predictions(file)) for file, run in zip(files, folders.values(), strict=True)}
     first_name, first = next(iter(found.items()))
     several: dict[str, Any] = {first_name: {"metrics": first.measures.values()}}
     for name, other in list(found.items())[1:]:

@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fer_lightning.checkpoints.reading import read_checkpoint, saved_settings
+from fer_lightning.checkpoints.reading import read_checkpoint
+from fer_lightning.checkpoints.saved_config import saved_settings
 from fer_lightning.checkpoints.weights import PRETRAINED, read_weights
 from fer_lightning.data.legend import EXPRESSIONS
 from tests.conftest import REAL_DATA, TINY, run_here

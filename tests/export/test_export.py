@@ -182,7 +182,7 @@ def test_a_file_may_find_faces_though_the_training_took_images_whole(exported):
 
 
 def test_found_faces_are_tested_though_the_training_took_images_whole(exported, drawn):
-    export(str(exported / "model.safetensors"), str(exported / "found.safetensors"), faces="detect")
+    export(str(exported / "model.safetensors"), str(exported / "found.safetensors"), faces="detect", overwrite=True)
     data = ["--data.root", drawn, "--data.num_workers", "0"]
     figures = []
     for given, more in (("found", []), ("a", ["--data.faces", "detect"]), ("a", [])):
@@ -202,7 +202,7 @@ def test_a_file_that_answers_otherwise_is_not_kept(exported, tmp_path, monkeypat
     monkeypatch.setitem(TOLERANCE, "half", -1.0)
     (tmp_path / "b.safetensors").write_text("what stood there")
     with pytest.raises(FERError, match="answers otherwise than the original"):
-        export(str(exported / "model.safetensors"), str(tmp_path / "b.safetensors"))
+        export(str(exported / "model.safetensors"), str(tmp_path / "b.safetensors"), overwrite=True)
     assert (tmp_path / "b.safetensors").read_text() == "what stood there"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.safetensors", "other.safetensors"]
 

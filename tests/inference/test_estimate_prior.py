@@ -11,7 +11,6 @@ import pytest
 
 from fer_lightning.errors import FERError
 from fer_lightning.inference.estimate_prior import estimate_prior, fit_prior
-from fer_lightning.inference.model import open_model
 from tests.conftest import run_here
 
 
@@ -60,7 +59,7 @@ def test_what_is_found_in_rows_can_be_given_to_predict(drawn, tmp_path, capsys, 
     assert sum(json.loads(found)) == pytest.approx(1, abs=1e-3)
     run_here(*predict, "--output", "moved.csv", "--class_prior", found, cwd=tmp_path)
     for words, message in (
-        (["moved.csv"], "made for another class prior already"),
+        (["moved.csv", "pretrained"], "made for another class prior already"),
         (["gone.csv", "pretrained"], "Expected a .csv or .jsonl file of rows. Received: gone"),
         (["rows.csv.settings.json", "pretrained"], "Expected a .csv or .jsonl file"),
     ):
@@ -72,14 +71,16 @@ def test_what_is_found_in_rows_can_be_given_to_predict(drawn, tmp_path, capsys, 
         estimate_prior("words.csv", "pretrained")
     (tmp_path / "test").mkdir()
     (tmp_path / "test/predictions.csv").write_text((tmp_path / "rows.csv").read_text())
+    stated = json.loads((tmp_path / "rows.csv.settings.json").read_text())["effective_prior"]
+    (tmp_path / "test/metrics.json").write_text(json.dumps({"effective_prior": stated, "checkpoint": "gone.pt2"}))
+    capsys.readouterr()
+    estimate_prior("test/predictions.csv")
+    assert capsys.readouterr().out == said[0]
+    estimate_prior("moved.csv")  # what was made for the found frequencies says them again
+    assert f"--class_prior '{found}'" in capsys.readouterr().out
     (tmp_path / "test/metrics.json").write_text('{"class_prior": "uniform", "checkpoint": "pretrained"}')
     with pytest.raises(FERError, match="made for another class prior already"):
-        estimate_prior("test/predictions.csv")
-    own = open_model("pretrained", device="cpu").class_prior
-    (tmp_path / "test/metrics.json").write_text(json.dumps({"class_prior": own, "checkpoint": "pretrained"}))
-    capsys.readouterr()
-    estimate_prior("test/predictions.csv")  # of what made it
-    assert capsys.readouterr().out == said[0]
+        estimate_prior("test/predictions.csv", "pretrained")
     shutil.copy(tmp_path / "rows.csv", tmp_path / "test/rows.csv")  # not what metrics.json is about
     with pytest.raises(FERError, match=r"Nothing beside 'test/rows.csv' says what made it"):
         estimate_prior("test/rows.csv")
@@ -88,3 +89,43 @@ def test_what_is_found_in_rows_can_be_given_to_predict(drawn, tmp_path, capsys, 
         estimate_prior("other.csv")
     with pytest.raises(FERError, match=r"'other.csv', row 1: expected columns anger, contempt"):
         estimate_prior("other.csv", "pretrained")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        '{"model": "evil.pt2"}',
+        '{"checkpoint": "evil.pt2"}',
+        '{"effective_prior": {"a": "0.5", "b": 0.5}}',
+        '{"effective_prior": {"a": NaN, "b": 0.5}}',
+        '{"effective_prior": {"a": 0.9, "b": 0.9}}',
+        '{"effective_prior": {"../a": 0.5, "b": 0.5}}',
+        '{"effective_prior": [0.5, 0.5]}',
+        '{"effective_prior": "a"}',
+        "[" * 100_000,
+        "[1, 2]",
+        "",
+        "\0",
+    ],
+)
+def test_a_file_beside_rows_never_names_a_model_to_open(said, workdir):
+    (workdir / "evil.pt2").write_text("whatever it is, it is not opened")
+    (workdir / "rows.csv").write_text("a,b\n0.2,0.8\n0.7,0.3\n")
+    (workdir / "rows.csv.settings.json").write_text(said)
+    with pytest.raises(FERError, match=r"ame (it|the model) with --ckpt_path"):
+        estimate_prior("rows.csv")
+
+
+def test_a_class_that_was_never_shown_is_not_found(workdir, capsys):
+    (workdir / "rows.csv").write_text("a,b,c\n0.9,0.1,0\n0.9,0.1,0\n0.1,0.9,0\n")
+    (workdir / "rows.csv.settings.json").write_text('{"effective_prior": {"a": 0.5, "b": 0.5, "c": 0.0}}')
+    estimate_prior("rows.csv")
+    assert json.loads(capsys.readouterr().out.split("'")[1])[2] == 0
+
+
+@pytest.mark.parametrize("row", ["nan,0.5", "2,-1", "0,0", "inf,0"])
+def test_rows_that_are_no_probabilities_are_refused(row, workdir):
+    (workdir / "rows.csv").write_text(f"a,b\n{row}\n")
+    (workdir / "rows.csv.settings.json").write_text('{"effective_prior": {"a": 0.5, "b": 0.5}}')
+    with pytest.raises(FERError, match=r"'rows.csv' cannot be read after row 1"):
+        estimate_prior("rows.csv")

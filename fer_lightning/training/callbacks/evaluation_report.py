@@ -63,6 +63,7 @@ class EvaluationReport(Callback):
                 "data": list(data.info.training.names),
                 "faces": data.input_spec.faces,
                 "class_prior": model.class_prior,
+                "effective_prior": dict(zip(model.class_names, model.effective_prior, strict=False)) or None,
                 "image_dir": str(data.legend.image_dir.resolve()),
                 "tuned_on_test": data.validates_on_testing,
                 "temperature": float(model.temperature),

@@ -79,6 +79,7 @@ class CrossEntropy(nn.Module):
         if counts.numel():
             least = 0.5 / counts.sum()
             prior = prior.clamp(min=least) / (counts / counts.sum()).clamp(min=least) ** self.logit_adjustment
+            prior = prior * ((counts > 0) | (torch.tensor(self._target_prior) > 0))  # never shown, never learned
         found: list[float] = (prior / prior.sum()).tolist()
         return found
 

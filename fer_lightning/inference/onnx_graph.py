@@ -1,0 +1,52 @@
+"""Exported graphs in ONNX, looked at before a runtime runs them."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from fer_lightning.values import ValuesError, shown, wrong
+
+_MOST_NODES = 50_000
+_MOST_NUMBERS = 2**30
+_DOMAINS = ("", "ai.onnx")
+
+
+def read_onnx(path: Path, key: str) -> tuple[bytes, str]:
+    """The content of an ONNX file whose graph ends and is of the kind that `export` writes, and its text under a key.
+
+    Raises:
+        ValuesError: If it is of another program or another kind.
+        Exception: Whatever protobuf raises for a damaged file.
+    """
+    import onnx
+
+    content = path.read_bytes()
+    model = onnx.load_model_from_string(content)
+    about: str = next((one.value for one in model.metadata_props if one.key == key), "")
+    if not about:
+        raise ValuesError("it is a model of another program: expected a file written by `export`")
+    graph = model.graph
+    if model.functions or len(graph.node) > _MOST_NODES:
+        raise ValuesError("its graph is none that `export` writes")
+    for node in graph.node:
+        inner = any(one.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for one in node.attribute)
+        if inner or node.domain not in _DOMAINS:  # a loop may run for ever
+            raise ValuesError(f"its graph has the operation {shown(node.op_type)}, which none of ours has")
+    tensors = [*graph.initializer, *(one.t for node in graph.node for one in node.attribute if one.HasField("t"))]
+    if any(one.external_data or one.data_location for one in tensors) or graph.sparse_initializer:
+        raise ValuesError("some of its weights are in other files")
+    for names, expected in ((graph.input, "image"), (graph.output, "probabilities")):
+        given = [one.name for one in names]
+        if given != [expected]:
+            raise wrong("its graph", f"one with '{expected}' alone at that end", given)
+    if [graph.input[0].type.tensor_type.elem_type, graph.output[0].type.tensor_type.elem_type] != [2, 1]:
+        raise ValuesError("its graph has to turn uint8 images into float probabilities")
+    _check_sizes(onnx.shape_inference.infer_shapes(model, data_prop=True).graph)
+    return content, about
+
+
+def _check_sizes(graph: Any) -> None:
+    for value in graph.value_info:
+        sizes = [one.dim_value for one in value.type.tensor_type.shape.dim if one.HasField("dim_value")]
+        if math.prod(max(size, 0) for size in sizes) > _MOST_NUMBERS:
+            raise ValuesError("one of its operations needs more memory than a network of its size")
