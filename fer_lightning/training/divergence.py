@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
@@ -50,10 +51,17 @@ def check(fine: bool, what: str, trainer: Trainer) -> None:
     )
 
 
-def check_weights(state: Mapping[str, Tensor], trainer: Trainer) -> None:
-    """`check` that a state holds finite weights."""
+def check_weights(state: Mapping[str, Any], trainer: Trainer) -> None:
+    """`check` that a state holds finite weights, and that the optimizer can still move them.
+
+    Where the mean square of the gradients has run over, Adam's step is 0: the training stands still without a NaN.
+    """
     name = first_not_finite(state)
     check(not name, f"the weights '{name}' are", trainer)
+    memory = (entry for optimizer in trainer.optimizers for entry in optimizer.state.values())
+    values = {f"{number}.{key}": value for number, entry in enumerate(memory) for key, value in entry.items()}
+    name = first_not_finite(values)
+    check(not name, f"the gradients are too large: the optimizer's '{name.partition('.')[2]}' is", trainer)
 
 
 def check_answers(evaluated: Sequence[tuple[Tensor, Tensor]], trainer: Trainer) -> None:
@@ -62,7 +70,7 @@ def check_answers(evaluated: Sequence[tuple[Tensor, Tensor]], trainer: Trainer) 
     check(bool(torch.stack(flags).all()) if flags else True, "the network's answers are", trainer)
 
 
-def first_not_finite(state: Mapping[str, Tensor]) -> str:
+def first_not_finite(state: Mapping[str, Any]) -> str:
     """The name of the first tensor in a state that holds NaN, or infinity where that is no mask; empty without one."""
     floats = {name: value for name, value in state.items() if isinstance(value, Tensor) and value.is_floating_point()}
     if not floats:
