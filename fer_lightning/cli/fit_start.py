@@ -2,14 +2,17 @@
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
 
+from fer_lightning.data.progress import batches_of
 from fer_lightning.errors import FERError
 from fer_lightning.training.classifier import ExpressionClassifier
+from fer_lightning.training.divergence import first_not_finite
 from fer_lightning.training.resumed_optimizer import changed_options, rehearse
-from fer_lightning.training.resuming import check_training_state
+from fer_lightning.training.resuming import check_training_state, place_in_data
 from fer_lightning.training.schedules import WarmupCosine, total_steps
 
 
@@ -25,8 +28,8 @@ def check_epoch(trainer: Trainer, classifier: ExpressionClassifier) -> None:
     size, images = training.batch_size, sum(training.class_counts) // trainer.world_size
     if not size or not training.class_counts:
         return
-    batches, limit = -(-images // size), trainer.limit_train_batches
-    used = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+    batches, limit = batches_of(images, size, 1.0), trainer.limit_train_batches
+    used = batches_of(images, size, limit)
     if used < 1:
         raise FERError(
             f"There is nothing to train on: {images} training images on each device, of whose {batches} batches "
@@ -59,7 +62,12 @@ def _takes_one_image(classifier: ExpressionClassifier) -> bool:
 
 
 def check_start(
-    path: str | None, trainer: Trainer, classifier: ExpressionClassifier, config: str, run_dir: Path
+    path: str | None,
+    trainer: Trainer,
+    classifier: ExpressionClassifier,
+    datamodule: Any,
+    config: str,
+    run_dir: Path,
 ) -> None:
     """Make sure that a training can go on with its checkpoint, or that Lightning takes up none where none was named.
 
@@ -67,6 +75,7 @@ def check_start(
         path: The checkpoint, or None for a training from the start.
         trainer: The Trainer that is about to fit.
         classifier: What is trained; it is not changed.
+        datamodule: What it is trained with.
         config: The configuration of the training in YAML.
         run_dir: The folder of the run.
 
@@ -76,6 +85,12 @@ def check_start(
     if path is not None:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         check_training_state(checkpoint, trainer)
+        if name := first_not_finite(checkpoint["state_dict"]):
+            raise FERError(f"The weights '{name}' in '{path}' are not finite: they are of no use. Take another one.")
+        if (place := place_in_data(checkpoint, datamodule)) is not None:
+            here = datamodule.here(trainer.world_size)
+            images = sum(classifier.data_info.training.class_counts) // trainer.world_size
+            place.go_on(here, images, trainer.accumulate_grad_batches, trainer.limit_train_batches)
         changed_options(checkpoint, config)
         network = classifier.trained_network
         rehearse(checkpoint, lambda: classifier.make_optimizers(copy.deepcopy(network)))

@@ -185,7 +185,8 @@ class FERCommandLine(LightningCLI):
             self.model.distillation.prepare(self.model.data_info)
         check_epoch(self.trainer, self.model)
         path = self._get(self.config, "ckpt_path")
-        check_start(path, self.trainer, self.model, config_text(self._parser("fit"), self.config["fit"]), self.run_dir)
+        config = config_text(self._parser("fit"), self.config["fit"])
+        check_start(path, self.trainer, self.model, self.datamodule, config, self.run_dir)
         self._prepare()
         if self.trainer.is_global_zero and not self._get(self.config, "trainer").fast_dev_run:
             within = path is not None and self.run_dir.resolve() in Path(path).resolve().parents
@@ -202,6 +203,13 @@ class FERCommandLine(LightningCLI):
                 stops = [c.asked_to_stop for c in self.trainer.checkpoint_callbacks if isinstance(c, LastCheckpoint)]
                 raise SystemExit(128 + max([*stops, 0] if any(stops) else [signal.SIGINT])) from None
             raise
+        except Exception as error:
+            if isinstance(error, FERError | OSError) or not self.trainer._checkpoint_connector._loaded_checkpoint:
+                raise
+            raise FERError(
+                f"Cannot take up '{self._get(self.config, 'ckpt_path')}': it is damaged, or for something else "
+                f"({type(error).__name__}: {error}). Use another checkpoint."
+            ) from error
         finally:
             for number, handler in before.items():
                 if handler is not None and threading.current_thread() is threading.main_thread():

@@ -33,8 +33,8 @@ from fer_lightning.training.losses import CrossEntropy
 from fer_lightning.training.losses.checked import scalar_loss
 from fer_lightning.training.metrics import RUNNING_LOSS, EpochFigures, expression_metrics
 from fer_lightning.training.resumed_optimizer import apply_options
-from fer_lightning.training.resuming import check_training_state, own_checkpoints
-from fer_lightning.training.schedules import WarmupCosine, interval_of, total_steps
+from fer_lightning.training.resuming import check_training_state, own_checkpoints, place_in_data
+from fer_lightning.training.schedules import WarmupCosine, interval_of, keep_its_place, total_steps
 
 
 class ExpressionClassifier(LightningModule):
@@ -126,6 +126,10 @@ class ExpressionClassifier(LightningModule):
         if self._resumed:
             apply_options(self._resumed, self.run_config, self.make_optimizer())
         self._resumed = {}
+
+    def on_train_start(self) -> None:
+        """Once all is restored, let the schedule end where the training does."""
+        keep_its_place(self.trainer, self.data_info.training)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Loss of one batch."""
@@ -285,6 +289,7 @@ class ExpressionClassifier(LightningModule):
         trainer = getattr(self, "_trainer", None)
         if trainer is not None and trainer.state.fn == "fit":
             check_training_state(checkpoint, trainer)
+            place_in_data(checkpoint, getattr(trainer, "datamodule", None))
             own_checkpoints(checkpoint, trainer)
             self._resumed = checkpoint
         rank = trainer.global_rank if trainer is not None else 0

@@ -1,16 +1,23 @@
 """What a checkpoint says of its training, checked and put in this run's terms before it is taken up."""
 
+import copy
+import re
 from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from torch import Tensor
 
+from fer_lightning.checkpoints.info import KEY, CheckpointInfo
+from fer_lightning.data.datamodule import FERDataModule
+from fer_lightning.data.progress import EpochPosition
 from fer_lightning.errors import FERError
+from fer_lightning.training.callbacks.epoch_metrics_csv import EpochMetricsCSV
 
 
 def check_training_state(checkpoint: Mapping[str, Any], trainer: Trainer) -> None:
@@ -27,11 +34,45 @@ def check_training_state(checkpoint: Mapping[str, Any], trainer: Trainer) -> Non
             )
         if not isinstance(checkpoint[part], kind):
             raise _damaged(part, kind.__name__, checkpoint[part])
+    version = checkpoint.get("pytorch-lightning_version")
+    if not isinstance(version, str) or not re.fullmatch(r"\d+(\.\w+)+", version):
+        raise _damaged("pytorch-lightning_version", "a version, such as 2.6.6", version)
+    figures = checkpoint.get("training_figures", [])
+    rows = figures if isinstance(figures, list) else [None]
+    if not all(isinstance(row, list) and len(row) == 3 and all(_is_number(x) for x in row) for row in rows):
+        raise _damaged("training_figures", "a row of three numbers for each device", figures)
     _check_like(trainer.fit_loop.state_dict(), checkpoint["loops"].get("fit_loop"), "loops.fit_loop")
     states = checkpoint["callbacks"]
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if callback.state_key in states and not isinstance(callback, ModelCheckpoint):  # see own_checkpoints
-            _check_like(callback.state_dict(), states[callback.state_key], f"callbacks.{callback.state_key}")
+            where, state = f"callbacks.{callback.state_key}", states[callback.state_key]
+            _check_like(callback.state_dict(), state, where)
+            if isinstance(callback, EarlyStopping | EpochMetricsCSV):
+                try:
+                    copy.copy(callback).load_state_dict(copy.deepcopy(state))
+                except (TypeError, ValueError, KeyError, AttributeError) as error:
+                    raise _damaged(where, "what it writes itself", error) from None
+
+
+def place_in_data(checkpoint: dict[str, Any], datamodule: Any) -> EpochPosition | None:
+    """Where a checkpoint stands within the epoch of an FERDataModule; it is added where an earlier version wrote it.
+
+    None for a data module of another kind, and at the end of an epoch.
+    """
+    if not isinstance(datamodule, FERDataModule):
+        return None
+    batches, known = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"], "FERDataModule"
+    if known not in checkpoint:
+        info = CheckpointInfo.from_dict(checkpoint.get(KEY, {}), "The checkpoint")
+        size = (info.training.batch_size if info.training else 0) or datamodule.batch_size
+        seed = (yaml.safe_load(info.config) or {}).get("seed_everything") if info.config else None
+        devices = max(1, len(checkpoint.get("training_figures", [])))
+        images = 0 if batches["is_last_batch"] else batches["current"]["ready"] * size
+        split = info.training.split_fingerprint if info.training else ""
+        whole = isinstance(seed, int) and not isinstance(seed, bool)
+        checkpoint[known] = EpochPosition(images, size, devices, seed if whole else None, split).to_dict()
+    place = EpochPosition.from_dict(checkpoint[known])
+    return None if batches["is_last_batch"] or not batches["current"]["ready"] else place
 
 
 def own_checkpoints(checkpoint: dict[str, Any], trainer: Trainer) -> None:
@@ -127,8 +168,8 @@ def _check_like(expected: Any, found: Any, where: str) -> None:
         if not isinstance(found, bool):
             raise _damaged(where, "True or False", found)
     elif isinstance(expected, int | float):
-        number = isinstance(found, int | (float if isinstance(expected, float) else int))
-        if not number or isinstance(found, bool) or not (isfinite(found) and 0 <= found < 2**53):
+        whole = isinstance(expected, float) or not isinstance(found, float)
+        if not (whole and _is_number(found) and 0 <= found < 2**53):
             raise _damaged(where, "a number from 0 on", found)
     elif isinstance(expected, Tensor):
         if not (isinstance(found, Tensor) and found.shape == expected.shape and not found.isnan().any()):
@@ -137,6 +178,10 @@ def _check_like(expected: Any, found: Any, where: str) -> None:
         raise _damaged(where, "a list", found)
     elif isinstance(expected, str) and not isinstance(found, str):
         raise _damaged(where, "text", found)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 def _damaged(where: str, expected: str, found: Any) -> FERError:
