@@ -22,8 +22,8 @@ def check_options(config: Any, fit: bool) -> None:
     """
     trainer = config.trainer
     seed = config.seed_everything
-    if not isinstance(seed, bool):
-        check_range("--seed_everything", seed, 0, 2**32 - 1)
+    if not isinstance(seed, bool) and not 0 <= seed < 2**32:
+        raise FERError(f"Invalid value for --seed_everything. Expected 0 to {2**32 - 1}. Received: {seed}.")
     _check_machines(trainer)
     for stage in ("train", "val", "test"):
         least = 1 if stage == "train" and fit else 0

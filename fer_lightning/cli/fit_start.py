@@ -6,13 +6,17 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 
+from fer_lightning.checkpoints.compatibility import upgraded_state
+from fer_lightning.checkpoints.info import KEY, CheckpointInfo
+from fer_lightning.checkpoints.reading import check_same_model, check_same_weights
 from fer_lightning.data.progress import batches_of
 from fer_lightning.errors import FERError
 from fer_lightning.training.classifier import ExpressionClassifier
 from fer_lightning.training.divergence import first_not_finite
 from fer_lightning.training.resumed_optimizer import changed_options, rehearse
-from fer_lightning.training.resuming import check_training_state, place_in_data
+from fer_lightning.training.resuming import check_training_state, own_files, place_in_data
 from fer_lightning.training.schedules import WarmupCosine, total_steps
 
 
@@ -23,10 +27,9 @@ def check_epoch(trainer: Trainer, classifier: ExpressionClassifier) -> None:
         FERError: If not; or if optimizer or scheduler cannot be made, or it has to know an end and there is none.
     """
     training = classifier.data_info.training
-    if isinstance(classifier.make_optimizers()[1], WarmupCosine):
-        total_steps(trainer, training)
     size, images = training.batch_size, sum(training.class_counts) // trainer.world_size
-    if not size or not training.class_counts:
+    if not size or not training.class_counts:  # a data module of another kind
+        classifier.make_optimizers()
         return
     batches, limit = batches_of(images, size, 1.0), trainer.limit_train_batches
     used = batches_of(images, size, limit)
@@ -35,6 +38,8 @@ def check_epoch(trainer: Trainer, classifier: ExpressionClassifier) -> None:
             f"There is nothing to train on: {images} training images on each device, of whose {batches} batches "
             f"--trainer.limit_train_batches {limit} takes none."
         )
+    if isinstance(classifier.make_optimizers()[1], WarmupCosine):
+        total_steps(trainer, training)
     if images % size == 1 and used == batches and not _takes_one_image(classifier):
         other = next((n for d in range(1, images) for n in (size + d, size - d) if n > 1 and images % n != 1), None)
         raise FERError(
@@ -87,6 +92,19 @@ def check_start(
         check_training_state(checkpoint, trainer)
         if name := first_not_finite(checkpoint["state_dict"]):
             raise FERError(f"The weights '{name}' in '{path}' are not finite: they are of no use. Take another one.")
+        check_same_model(CheckpointInfo.from_dict(checkpoint.get(KEY, {}), path), classifier.model)
+        state, name = upgraded_state(checkpoint["state_dict"]), type(classifier.model.network).__name__
+        check_same_weights(state, classifier.state_dict(), name)
+        done = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+        if trainer.max_epochs is not None and 0 <= trainer.max_epochs < done:
+            raise FERError(
+                f"Invalid value for --trainer.max_epochs. Expected {done} or more: so many epochs are behind the "
+                f"checkpoint '{path}'. Received: {trainer.max_epochs}."
+            )
+        if run_dir.resolve() in Path(path).resolve().parents:
+            for callback in trainer.checkpoint_callbacks:
+                if isinstance(callback, ModelCheckpoint):
+                    own_files(callback, checkpoint["callbacks"].get(callback.state_key))
         if (place := place_in_data(checkpoint, datamodule)) is not None:
             here = datamodule.here(trainer.world_size)
             images = sum(classifier.data_info.training.class_counts) // trainer.world_size

@@ -149,6 +149,16 @@ class FERCommandLine(LightningCLI):
         name = check_name(str(self._get(self.config, "name")), "--name")
         self.run_dir = Path(self._get(self.config, "runs_dir")) / name
 
+    def instantiate_classes(self) -> None:
+        """Make data, model and Trainer; jsonargparse wraps what a class says against its arguments."""
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            cause: BaseException | None = error
+            while cause and not isinstance(cause, FERError):
+                cause = cause.__cause__ or cause.__context__
+            raise cause or error from None
+
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Any]) -> Trainer:
         """The trainer with the run's own callbacks, and with its loggers unless others were asked for."""
         fit, chosen = self.subcommand == "fit", config.get("precision") is None

@@ -21,7 +21,7 @@ from fer_lightning.checkpoints.transfer import load_into
 from fer_lightning.data.batches import as_batch, labeled
 from fer_lightning.data.data_info import DataInfo
 from fer_lightning.data.sampling import IGNORE_INDEX
-from fer_lightning.errors import FERError
+from fer_lightning.errors import FERError, check_range
 from fer_lightning.model.calibration import fit_temperature, stored_curve
 from fer_lightning.model.class_prior import ClassPrior
 from fer_lightning.model.expression_model import ExpressionModel
@@ -82,6 +82,8 @@ class ExpressionClassifier(LightningModule):
         tta_flip: bool = False,
     ) -> None:
         super().__init__()
+        check_range("--model.ema_decay", ema_decay, 0, 1)
+        check_range("--model.fine_tuning.layer_decay", fine_tuning.layer_decay, 0, 1)
         self.data_info = data or DataInfo()
         names, spec = self.data_info.class_names, self.data_info.input_spec
         self.loaded = load_into(network, fine_tuning.weights, names) if fine_tuning.weights else ""
@@ -292,8 +294,7 @@ class ExpressionClassifier(LightningModule):
             place_in_data(checkpoint, getattr(trainer, "datamodule", None))
             own_checkpoints(checkpoint, trainer)
             self._resumed = checkpoint
-        rank = trainer.global_rank if trainer is not None else 0
-        if rank < len(rows):
+        if (rank := trainer.global_rank if trainer is not None else 0) < len(rows):
             self._so_far.load(rows[rank])
         checkpoint["state_dict"] = upgraded_state(checkpoint["state_dict"])
         check_same_weights(checkpoint["state_dict"], self.state_dict(), type(self.model.network).__name__)

@@ -88,15 +88,15 @@ def own_checkpoints(checkpoint: dict[str, Any], trainer: Trainer) -> None:
     for callback in trainer.checkpoint_callbacks:
         if isinstance(callback, ModelCheckpoint):
             states, key = checkpoint["callbacks"], callback.state_key
-            state = _own_files(callback, states.get(key)) if trainer.is_global_zero else None
-            state = trainer.strategy.broadcast(state)
-            if isinstance(state, str):  # raised by all processes, or those that wait would wait for ever
-                raise FERError(state)
-            states[key] = state
+            states[key] = trainer.strategy.broadcast(own_files(callback, states.get(key)))
 
 
-def _own_files(callback: ModelCheckpoint, said: Any) -> dict[str, Any] | str:
-    """The state of a ModelCheckpoint as its folder shows it, or why it cannot be had."""
+def own_files(callback: ModelCheckpoint, said: Any) -> dict[str, Any]:
+    """The state of a ModelCheckpoint as its folder shows it; of what a checkpoint said, only files' names are used.
+
+    Raises:
+        FERError: If what is there was chosen by another measure.
+    """
     said = said if isinstance(said, dict) else {}
     folder, pattern = Path(callback.dirpath or ""), callback.filename or ""
     listed = said.get("best_k_models")
@@ -113,7 +113,7 @@ def _own_files(callback: ModelCheckpoint, said: Any) -> dict[str, Any] | str:
             if score is not None:
                 scores[str(folder / name)] = score
             elif others := [key for key in states if key.startswith("ModelCheckpoint{") and key != callback.state_key]:
-                return (
+                raise FERError(
                     f"'{folder / name}' is the best by another measure than {callback.monitor} ({others[0]}), and a "
                     "run keeps one. Leave --checkpoint_best.* options away, or go on under another --name."
                 )
