@@ -3,6 +3,7 @@
 import inspect
 import signal
 import sys
+import threading
 from collections.abc import Collection, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -25,23 +26,25 @@ from fer_lightning.checkpoints.saved_config import saved_settings
 from fer_lightning.checkpoints.weights import SUFFIX
 from fer_lightning.cli.commands import VERBS, take
 from fer_lightning.cli.configs import DEFAULT, layers, named_classes
+from fer_lightning.cli.fit_options import check_options
+from fer_lightning.cli.fit_start import check_epoch, check_start
 from fer_lightning.cli.parser import OneMessage
 from fer_lightning.cli.run_folder import run_of, take_folder
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.errors import FERError
+from fer_lightning.names import check_name, file_name
 from fer_lightning.networks.rebuilding import LINKED
 from fer_lightning.program import program
 from fer_lightning.reports.data_summary import describe
 from fer_lightning.training.callbacks.epoch_metrics_csv import EpochMetricsCSV
 from fer_lightning.training.callbacks.evaluation_report import EvaluationReport
-from fer_lightning.training.callbacks.last_checkpoint import LastCheckpoint
+from fer_lightning.training.callbacks.last_checkpoint import STOPPING, LastCheckpoint
 from fer_lightning.training.callbacks.leakage_note import LeakageNote
 from fer_lightning.training.callbacks.per_step_seed import PerStepSeed
 from fer_lightning.training.callbacks.resumable_early_stopping import ResumableEarlyStopping
 from fer_lightning.training.callbacks.run_summary import RunSummary
-from fer_lightning.training.callbacks.save_run_config import SaveRunConfig
+from fer_lightning.training.callbacks.save_run_config import SaveRunConfig, config_text
 from fer_lightning.training.classifier import ExpressionClassifier
-from fer_lightning.training.metrics import LOGGED
 from fer_lightning.training.precision import fastest_precision
 
 
@@ -99,6 +102,7 @@ class FERCommandLine(LightningCLI):
         place: dict[str, Any] = {"name": "default", "runs_dir": "runs", "ckpt_path": None}
         for settings in [*(layer.settings for layer in given), said]:
             place |= {name: settings[name] for name in place if name in settings}
+        check_name(str(place["name"]), "--name")
         texts = [layer.text for layer in given]
         path: Path | None = None
         finetune = False
@@ -113,6 +117,9 @@ class FERCommandLine(LightningCLI):
             )
         self.config = parser.parse_args([verb, *(f"--config={text}" for text in texts), *options])
         self.config[verb]["ckpt_path"] = None if finetune or path is None else str(path)
+        if verb == "fit" and path is not None and not finetune:  # a recipe's weights are not where this starts from
+            self.config[verb]["model"]["fine_tuning"]["weights"] = None
+        check_options(self.config[verb], verb == "fit")
         if finetune:  # also where a recipe names other weights
             self.config[verb]["model"]["fine_tuning"]["weights"] = str(path)
 
@@ -128,7 +135,7 @@ class FERCommandLine(LightningCLI):
         if run_dir:  # the run is where its checkpoint lies, whatever it was called before
             saved |= {"name": run_dir.name, "runs_dir": str(run_dir.parent)}
         elif verb != "fit":  # not into the folder of a run that has nothing to do with it
-            saved["name"] = path.stem
+            saved["name"] = file_name(path.stem)
         known = inspect.signature(cast(type, self.datamodule_class)).parameters  # of the user's own there are others
         return saved | {"data": {name: value for name, value in saved["data"].items() if name in known}}
 
@@ -136,10 +143,19 @@ class FERCommandLine(LightningCLI):
         """Not Lightning's way: there, the checkpoint's hyper-parameters silently beat the command line."""
 
     def before_instantiate_classes(self) -> None:
-        """Settle the run's folder; check what is monitored."""
-        if self.subcommand == "fit":
-            _check_monitors(self.config[self.subcommand])
-        self.run_dir = Path(self._get(self.config, "runs_dir")) / self._get(self.config, "name")
+        """Settle the run's folder."""
+        name = check_name(str(self._get(self.config, "name")), "--name")
+        self.run_dir = Path(self._get(self.config, "runs_dir")) / name
+
+    def instantiate_classes(self) -> None:
+        """Make data, model and Trainer; jsonargparse wraps what a class says against its arguments."""
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            cause: BaseException | None = error
+            while cause and not isinstance(cause, FERError):
+                cause = cause.__cause__ or cause.__context__
+            raise cause or error from None
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Any]) -> Trainer:
         """The trainer with the run's own callbacks, and with its loggers unless others were asked for."""
@@ -149,6 +165,7 @@ class FERCommandLine(LightningCLI):
         if config.get("logger") in (None, True):
             config["logger"] = TensorBoardLogger(self.run_dir.parent, self.run_dir.name, version="") if fit else False
         if fit:
+            config["default_root_dir"] = config.get("default_root_dir") or str(self.run_dir)
             for callback in callbacks:  # not in the configuration: a run repeated from it must not write here
                 if isinstance(callback, ModelCheckpoint | LastCheckpoint) and callback.dirpath is None:
                     callback.dirpath = str(self.run_dir / "checkpoints")
@@ -164,7 +181,7 @@ class FERCommandLine(LightningCLI):
             config = config | {"use_distributed_sampler": False}  # its samplers divide by themselves, resumably
         try:
             return super()._instantiate_trainer(config, callbacks)
-        except (ValueError, TypeError, RuntimeError) as error:
+        except (ValueError, TypeError, RuntimeError, MisconfigurationException) as error:
             raise FERError(f"The --trainer options do not work here: {error}") from error
 
     def before_fit(self) -> None:
@@ -174,17 +191,39 @@ class FERCommandLine(LightningCLI):
             model.check_network(size)
         if self.model.distillation:
             self.model.distillation.prepare(self.model.data_info)
-        self.model.make_optimizer()
+        check_epoch(self.trainer, self.model)
+        path = self._get(self.config, "ckpt_path")
+        config = config_text(self._parser("fit"), self.config["fit"])
+        check_start(path, self.trainer, self.model, self.datamodule, config, self.run_dir)
         self._prepare()
         if self.trainer.is_global_zero and not self._get(self.config, "trainer").fast_dev_run:
-            path = self._get(self.config, "ckpt_path")
             within = path is not None and self.run_dir.resolve() in Path(path).resolve().parents
             self._lock = take_folder(self.run_dir, resume=within)
 
-    def after_fit(self) -> None:
-        """Let the run's folder go."""
-        if self._lock:
-            self._lock.release()
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Run the verb; the run's folder and the signals are let go however it ends."""
+        numbers = (signal.SIGINT, signal.SIGTERM, *STOPPING)
+        before = {number: signal.getsignal(number) for number in numbers}
+        try:
+            super()._run_subcommand(subcommand)
+        except SystemExit as error:
+            if error.code == 1 and self.trainer.interrupted:  # Lightning's status after KeyboardInterrupt
+                stops = [c.asked_to_stop for c in self.trainer.checkpoint_callbacks if isinstance(c, LastCheckpoint)]
+                raise SystemExit(128 + max([*stops, 0] if any(stops) else [signal.SIGINT])) from None
+            raise
+        except Exception as error:
+            if isinstance(error, FERError | OSError) or not self.trainer._checkpoint_connector._loaded_checkpoint:
+                raise
+            raise FERError(
+                f"Cannot take up '{self._get(self.config, 'ckpt_path')}': it is damaged, or for something else "
+                f"({type(error).__name__}: {error}). Use another checkpoint."
+            ) from error
+        finally:
+            for number, handler in before.items():
+                if handler is not None and threading.current_thread() is threading.main_thread():
+                    signal.signal(number, handler)
+            if self._lock:
+                self._lock.release()
 
     def before_validate(self) -> None:
         """Prepare the data."""
@@ -212,28 +251,6 @@ _KINDS = {
 
 _LOST_PEER = ("Connection reset by peer", "Connection closed by peer", "Broken pipe", "remote process exited")
 """What gloo and NCCL say when a process they talk to is gone."""
-
-
-def _check_monitors(config: Any) -> None:
-    """Make sure that what a `fit` follows is there; set each `mode` to the direction in which it improves."""
-    for option in ("early_stopping", "checkpoint_best"):
-        monitor = config[option].monitor
-        if monitor not in LOGGED:
-            raise FERError(
-                f"Invalid value for --{option}.monitor. Expected one of {', '.join(LOGGED)}. Received: {monitor}."
-            )
-        if monitor.startswith("val_") and config.trainer.limit_val_batches == 0:
-            raise FERError(
-                f"--{option}.monitor {monitor} needs validation, but --trainer.limit_val_batches is 0. Expected "
-                "validation, or train_loss or train_acc for both monitors."
-            )
-        config[option].mode = "min" if monitor.endswith("_loss") else "max"
-    best = config.checkpoint_best
-    if best.save_top_k != 1 and "{" not in (best.filename or ""):
-        raise FERError(
-            f"Invalid value for --checkpoint_best.save_top_k. Expected 1, as '{best.filename}.ckpt' is one file. "
-            f"Received: {best.save_top_k}. More need a name of their own: --checkpoint_best.filename '{{epoch}}'."
-        )
 
 
 def _data_module(class_path: str) -> type[LightningDataModule]:

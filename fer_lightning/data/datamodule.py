@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningDataModule, Trainer
+from lightning.pytorch import LightningDataModule
 from torch import nn
 from torch.utils.data import DataLoader, Sampler
 
@@ -19,6 +19,7 @@ from fer_lightning.data.input_spec import Color, Faces, InputSpec, Interpolation
 from fer_lightning.data.leakage import leakage_fingerprint
 from fer_lightning.data.legend import Conflicts, Legend
 from fer_lightning.data.legend_rows import normalised_classes
+from fer_lightning.data.progress import EpochPosition, EpochProgress, fraction_done
 from fer_lightning.data.sampling import BalancedSampling, ClassSampling, EvaluationSampler, TrainingSampler
 from fer_lightning.data.shared_memory import fitting_workers
 from fer_lightning.data.sources import DataSource
@@ -145,6 +146,7 @@ class FERDataModule(LightningDataModule):
         self.subsets = Subsets(
             sources, names, split_options, exclude, relabel, soft_labels, self.input_spec, prepared_dir, cache
         )
+        self._progress = EpochProgress()
         self.class_names = self.subsets.class_names
         self.num_classes = len(self.class_names)
 
@@ -216,8 +218,7 @@ class FERDataModule(LightningDataModule):
         draws = torch.tensor(self.info.training.draws)[samples.labels] if self.info.training.draws else None
         sampler = TrainingSampler(samples, *self._devices(), seed=self.seed, draws=draws)
         if self.trainer is not None:
-            epoch, batches = _where_to_go_on(self.trainer)
-            sampler.resume(epoch, batches * self.batch_size)
+            sampler.resume(*self._progress.start(self.trainer, self.here(self._devices()[0]), len(samples)))
         return self._loader(samples, sampler, self.batch_size)
 
     def val_dataloader(self) -> DataLoader[Batch]:
@@ -251,8 +252,22 @@ class FERDataModule(LightningDataModule):
             return batch
         step = trainer.fit_loop.epoch_loop.batch_progress.total.ready
         seed_step("augmentation ", self.seed, step, trainer.global_rank, batch.images.device)
-        moment = Moment(self.seed, trainer.current_epoch, _progress(trainer))
+        moment = Moment(self.seed, trainer.current_epoch, fraction_done(trainer))
         return augment(self.augmentation, batch, self.num_classes, moment)
+
+    def here(self, devices: int) -> EpochPosition:
+        """The start of an epoch on so many devices."""
+        return EpochPosition(0, self.batch_size, devices, self.seed, self.split.fingerprint)
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint of a training: the place in the epoch."""
+        if self.trainer is None or self.trainer.state.fn != "fit":
+            return {}
+        return self._progress.position(self.trainer, self.here(self._devices()[0])).to_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there; an FERError if the state is damaged."""
+        self._progress.resumed = EpochPosition.from_dict(state_dict)
 
     def _devices(self) -> tuple[int, int]:
         return (self.trainer.world_size, self.trainer.global_rank) if self.trainer is not None else (1, 0)
@@ -261,25 +276,3 @@ class FERDataModule(LightningDataModule):
         """The most frequent class of a subset, and the accuracy of always answering it."""
         counts = self.split.counts[subset]
         return self.class_names[int(counts.argmax())], float(counts.max() / max(counts.sum(), 1))
-
-
-def _progress(trainer: Trainer) -> float:
-    """The fraction of the training that is over, 0 to 1: of its epochs, or of its steps where these end it first."""
-    epochs, steps = trainer.max_epochs or 0, trainer.max_steps
-    over = trainer.current_epoch / epochs if epochs > 0 else 0.0
-    if steps > 0 and (epochs <= 0 or steps < epochs * trainer.num_training_batches // trainer.accumulate_grad_batches):
-        return min(trainer.global_step / steps, 1.0)
-    return over
-
-
-def _where_to_go_on(trainer: Trainer) -> tuple[int, int]:
-    """The epoch that the next iterator is for, and how many of its batches are done.
-
-    After a resume Lightning tells the sampler too late: workers have drawn from the first iterator by then (#21938).
-    And a checkpoint written at an epoch's end counts that epoch as begun, not yet as done.
-    """
-    loop = trainer.fit_loop
-    batches = loop.epoch_loop.batch_progress
-    if batches.is_last_batch:
-        return loop.epoch_progress.current.ready, 0
-    return trainer.current_epoch, batches.current.ready

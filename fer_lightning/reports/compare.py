@@ -29,8 +29,8 @@ def compare(
         redraws the same people for both (None with one person only), and the p-value of McNemar's exact test.
 
     Raises:
-        FERError: If a run is named twice or was not tested, the output is there already, or the runs were tested on different images, labels or
-            classes.
+        FERError: If a run is named twice or was not tested, the output is there already, or the runs were tested on
+            different images, labels or classes.
     """
     if len(runs) < 2:
         raise FERError(f"compare needs two runs or more. Expected their names. Received: {list(runs)}.")

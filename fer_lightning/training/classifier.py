@@ -21,16 +21,20 @@ from fer_lightning.checkpoints.transfer import load_into
 from fer_lightning.data.batches import as_batch, labeled
 from fer_lightning.data.data_info import DataInfo
 from fer_lightning.data.sampling import IGNORE_INDEX
-from fer_lightning.errors import FERError
+from fer_lightning.errors import FERError, check_range
 from fer_lightning.model.calibration import fit_temperature, stored_curve
 from fer_lightning.model.class_prior import ClassPrior
 from fer_lightning.model.expression_model import ExpressionModel
+from fer_lightning.training import divergence
 from fer_lightning.training.averaging import update_average
 from fer_lightning.training.distillation import Distillation
 from fer_lightning.training.fine_tuning import FineTuning, freeze, parameter_groups
 from fer_lightning.training.losses import CrossEntropy
+from fer_lightning.training.losses.checked import scalar_loss
 from fer_lightning.training.metrics import RUNNING_LOSS, EpochFigures, expression_metrics
-from fer_lightning.training.schedules import WarmupCosine, interval_of, total_steps
+from fer_lightning.training.resumed_optimizer import apply_options
+from fer_lightning.training.resuming import check_training_state, own_checkpoints, place_in_data
+from fer_lightning.training.schedules import WarmupCosine, interval_of, keep_its_place, total_steps
 
 
 class ExpressionClassifier(LightningModule):
@@ -78,6 +82,8 @@ class ExpressionClassifier(LightningModule):
         tta_flip: bool = False,
     ) -> None:
         super().__init__()
+        check_range("--model.ema_decay", ema_decay, 0, 1)
+        check_range("--model.fine_tuning.layer_decay", fine_tuning.layer_decay, 0, 1)
         self.data_info = data or DataInfo()
         names, spec = self.data_info.class_names, self.data_info.input_spec
         self.loaded = load_into(network, fine_tuning.weights, names) if fine_tuning.weights else ""
@@ -92,6 +98,7 @@ class ExpressionClassifier(LightningModule):
         self.started_from = Path(fine_tuning.weights).name if fine_tuning.weights else ""
         self.taught_by = Path(distillation.teacher).name if distillation else ""
         self.run_config = ""
+        self._resumed: dict[str, Any] = {}
         self._so_far = EpochFigures()
         self.val_metrics = expression_metrics(len(names), "val_")
         self.test_metrics = expression_metrics(len(names), "test_")
@@ -109,7 +116,7 @@ class ExpressionClassifier(LightningModule):
         return logits
 
     def on_fit_start(self) -> None:
-        """Tell the loss what is trained on, and the model what it learns of the class frequencies."""
+        """Tell the loss what is trained on, and the model what it learns; the optimizer is restored after this."""
         for module in self._frozen:
             module.eval()  # Lightning keeps this through validation
         if (prepare := getattr(self.loss, "prepare", None)) is not None:
@@ -118,6 +125,13 @@ class ExpressionClassifier(LightningModule):
         _ = self.model.effective_prior  # refused now rather than after an epoch
         if self.distillation:
             self.distillation.prepare(self.data_info, self.device)
+        if self._resumed:
+            apply_options(self._resumed, self.run_config, self.make_optimizer())
+        self._resumed = {}
+
+    def on_train_start(self) -> None:
+        """Once all is restored, let the schedule end where the training does."""
+        keep_its_place(self.trainer, self.data_info.training)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Loss of one batch."""
@@ -127,8 +141,10 @@ class ExpressionClassifier(LightningModule):
         if self.distillation:
             targets = self.distillation(images, targets)
         logits = self(images).float()
-        loss: Tensor = self.loss(logits, targets)
+        loss = scalar_loss(self.loss, logits, targets)
         self._so_far.update(loss.detach(), logits.detach(), labels)
+        if divergence.is_time_to_look(self.trainer, loss.device, batch_idx):
+            divergence.check(self._so_far.is_finite(), "the loss is", self.trainer)
         if batch_idx % 10 == 0:
             self.log(RUNNING_LOSS, loss, prog_bar=True, logger=False)
         if self.trainer.is_last_batch:
@@ -160,6 +176,7 @@ class ExpressionClassifier(LightningModule):
 
         Where the testing subset serves for validation, the temperature stays: it would be fitted to test images.
         """
+        divergence.check_answers(self._evaluated, self.trainer)
         fitting = self.trainer.state.fn == "fit" and not self.trainer.sanity_checking
         if fitting and self._evaluated and not self.data_info.training.validates_on_test:
             logits, labels = self.evaluated()
@@ -172,6 +189,8 @@ class ExpressionClassifier(LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """Measure."""
+        if self.trainer.testing:
+            divergence.check_answers(self._evaluated, self.trainer)
         metrics = self.test_metrics if self.trainer.testing else self.val_metrics
         for logits, labels in self._evaluated:
             metrics.update(self.model.adapt(logits).argmax(1), labels)
@@ -208,26 +227,34 @@ class ExpressionClassifier(LightningModule):
         else:
             super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
-    def make_optimizer(self) -> Optimizer:
-        """The optimizer over all trainable parameters.
+    def on_train_epoch_end(self) -> None:
+        """Stop if a weight is not finite."""
+        divergence.check_weights(self.state_dict(), self.trainer)
+
+    def make_optimizer(self, network: nn.Module | None = None) -> Optimizer:
+        """The optimizer over all trainable parameters of the network, or of a copy of it.
 
         Raises:
             FERError: If it does not take its values.
         """
         try:
-            optimizer = self._optimizer(parameter_groups(self.trained_network, self._layer_decay))
+            optimizer = self._optimizer(parameter_groups(network or self.trained_network, self._layer_decay))
         except (ValueError, TypeError) as error:
             raise FERError(f"--model.optimizer does not work with these values: {error}.") from None
         for group in optimizer.param_groups:
             group["lr"] *= group.pop("factor", 1.0)
         return optimizer
 
+    def make_optimizers(self, network: nn.Module | None = None) -> tuple[Optimizer, Any]:
+        """The optimizer, see `make_optimizer`, and its scheduler or None."""
+        optimizer = self.make_optimizer(network)
+        return optimizer, self._lr_scheduler(optimizer) if self._lr_scheduler is not None else None
+
     def configure_optimizers(self) -> Any:
         """The optimizer, with the scheduler if there is one."""
-        optimizer = self.make_optimizer()
-        if self._lr_scheduler is None:
+        optimizer, scheduler = self.make_optimizers()
+        if scheduler is None:
             return optimizer
-        scheduler = self._lr_scheduler(optimizer)
         if isinstance(scheduler, WarmupCosine):
             scheduler.set_length(total_steps(self.trainer, self.data_info.training))
         settings = {"scheduler": scheduler, "interval": interval_of(scheduler)}
@@ -239,7 +266,11 @@ class ExpressionClassifier(LightningModule):
         origin = {"started_from": self.started_from, "teacher": self.taught_by, "config": self.run_config}
         checkpoint[KEY] = info_of(self.model, named, training=self.data_info.training, **origin).to_dict()
         figures = self._so_far.state()
-        several = getattr(self, "_trainer", None) is not None and self.trainer.world_size > 1
+        trainer = getattr(self, "_trainer", None)
+        if trainer is not None and trainer.state.fn == "fit":
+            divergence.check_weights(checkpoint["state_dict"], trainer)
+            divergence.check(self._so_far.is_finite(), "the loss is", trainer)
+        several = trainer is not None and trainer.world_size > 1
         rows = torch.as_tensor(self.all_gather(figures)) if several else figures[None]
         checkpoint["training_figures"] = rows.tolist()  # a row for each device
 
@@ -252,11 +283,18 @@ class ExpressionClassifier(LightningModule):
         about = checkpoint.get(KEY, {})
         info = CheckpointInfo.from_dict(about, "The checkpoint")
         check_same_model(info, self.model)
+        if name := divergence.first_not_finite(checkpoint["state_dict"]):
+            raise FERError(f"The checkpoint's weights '{name}' are not finite: they are of no use. Take another one.")
         self.model.risk_curve, self.model.learned_prior = info.risk_curve, info.learned_prior
         self.started_from, self.taught_by = self.started_from or info.started_from, self.taught_by or info.teacher
         rows = checkpoint.get("training_figures", about.get("epoch_so_far", []))
-        rank = self.trainer.global_rank if getattr(self, "_trainer", None) is not None else 0
-        if rank < len(rows):
+        trainer = getattr(self, "_trainer", None)
+        if trainer is not None and trainer.state.fn == "fit":
+            check_training_state(checkpoint, trainer)
+            place_in_data(checkpoint, getattr(trainer, "datamodule", None))
+            own_checkpoints(checkpoint, trainer)
+            self._resumed = checkpoint
+        if (rank := trainer.global_rank if trainer is not None else 0) < len(rows):
             self._so_far.load(rows[rank])
         checkpoint["state_dict"] = upgraded_state(checkpoint["state_dict"])
         check_same_weights(checkpoint["state_dict"], self.state_dict(), type(self.model.network).__name__)

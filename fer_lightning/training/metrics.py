@@ -70,6 +70,10 @@ class EpochFigures:
         self._loss = self._loss.to(loss.device) + loss * len(labels)
         self._hits_and_seen = self._hits_and_seen.to(loss.device) + seen
 
+    def is_finite(self) -> bool:
+        """Whether every loss so far was finite: a sum with one that is not is not. Waits for the device."""
+        return bool(self._loss.isfinite())
+
     def compute(self) -> dict[str, Tensor]:
         """`train_loss` and `train_acc`, float scalars."""
         hits, seen = self._hits_and_seen

@@ -56,6 +56,21 @@ def interval_of(scheduler: Any) -> Literal["epoch", "step"]:
     return "step" if isinstance(scheduler, OneCycleLR | CyclicLR) else "epoch"
 
 
+def keep_its_place(trainer: Trainer, training: TrainingData) -> None:
+    """Let a WarmupCosine end with the training, also where an epoch has another number of steps since a resume."""
+    loop = trainer.fit_loop
+    batches, every = loop.epoch_loop.batch_progress, trainer.accumulate_grad_batches
+    for schedule in (config.scheduler for config in trainer.lr_scheduler_configs):
+        if not isinstance(schedule, WarmupCosine) or not training.batch_size or trainer.max_steps > 0:
+            continue
+        whole = total_steps(trainer, training)
+        epochs: int = loop.epoch_progress.current.processed  # type: ignore[attr-defined]
+        done = epochs * whole // (trainer.max_epochs or 1)
+        done += 0 if batches.is_last_batch else batches.current.ready // every
+        if done != schedule.last_epoch:
+            schedule.set_length(schedule.last_epoch + whole - done)
+
+
 def total_steps(trainer: Trainer, training: TrainingData) -> int:
     """Steps of a whole training; an FERError if it has no end.
 

@@ -34,8 +34,11 @@ class EpochMetricsCSV(Callback):
         return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the rows up again."""
-        self.rows = list(state_dict["rows"])
+        """Take the rows up again; a ValueError if they are none."""
+        rows = list(state_dict["rows"])
+        if not all(isinstance(row, dict) and all(isinstance(x, int | float) for x in row.values()) for row in rows):
+            raise ValueError("rows of figures are expected")
+        self.rows = rows
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock; a resumed epoch does not start again."""

@@ -14,13 +14,17 @@ from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from fer_lightning.checkpoints.atomic_io import put_same
 from fer_lightning.errors import check_range
 
+STOPPING = (signal.SIGINT, *(getattr(signal, name) for name in ("SIGUSR1", "SIGHUP") if hasattr(signal, name)))
+"""Signals after which a run is saved and stops; SIGTERM is Lightning's."""
+
 
 class LastCheckpoint(Checkpoint):
     """Keeps `last.ckpt`, from which a stopped run goes on as if it had not been stopped.
 
     It is written at the end of every epoch, between steps every few minutes or steps, and after the step in which
-    Ctrl-C or SIGTERM arrived (a second Ctrl-C stops at once). With several processes Ctrl-C and SIGTERM stop at once
-    too: the processes could not agree on the step.
+    Ctrl-C, SIGTERM, SIGHUP or SIGUSR1 (which SLURM sends before a job's time is over) arrived; a second one stops at
+    once. With several processes Ctrl-C and SIGTERM stop at once too, as the processes could not agree on the step, and
+    SIGUSR1 is ignored. Where gradients are accumulated, the step is over when the optimizer has taken it.
 
     Args:
         every_n_minutes: Also write this often within an epoch; 0 for never.
@@ -38,35 +42,43 @@ class LastCheckpoint(Checkpoint):
         check_range("--checkpoint_last.every_n_steps", every_n_steps, 0)
         self.every_n_minutes, self.every_n_steps = every_n_minutes, every_n_steps
         self._saved = 0.0
-        self._asked_to_stop = False
-        self._earlier_handler: Any = None
+        self.asked_to_stop = 0
+        self._due = False
+        self._earlier_handlers: dict[int, Any] = {}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take over Ctrl-C."""
-        self._saved = time.monotonic()
-        if trainer.world_size == 1 and threading.current_thread() is threading.main_thread():
-            self._earlier_handler = signal.signal(signal.SIGINT, self._on_ctrl_c)
+        """Take over the signals; Lightning would answer SLURM's with a checkpoint in the working folder."""
+        self._saved, self.asked_to_stop, self._due = time.monotonic(), 0, False
+        if threading.current_thread() is not threading.main_thread():
+            return
+        if trainer.world_size > 1:
+            self._earlier_handlers = {signal.SIGUSR1: signal.signal(signal.SIGUSR1, _say_it_is_ignored)}
+            return
+        for number in STOPPING:
+            if signal.getsignal(number) != signal.SIG_IGN:  # nohup
+                self._earlier_handlers[number] = signal.signal(number, self._on_signal)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Give Ctrl-C back."""
-        if self._earlier_handler is not None:
-            signal.signal(signal.SIGINT, self._earlier_handler)
-            self._earlier_handler = None
+        """Give the signals back."""
+        for number, handler in self._earlier_handlers.items():
+            signal.signal(number, handler)
+        self._earlier_handlers = {}
 
-    def _on_ctrl_c(self, number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        self._asked_to_stop = True
-        print(
-            "\nStopping after this step, or after validation; Ctrl-C again stops at once.", file=sys.stderr, flush=True
-        )
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.asked_to_stop:
+            raise KeyboardInterrupt
+        self.asked_to_stop = number
+        again = "Ctrl-C again" if number == signal.SIGINT else "another signal"
+        print(f"\nStopping after this step, or after validation; {again} stops at once.", file=sys.stderr, flush=True)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """Write between steps if it is time. The epoch's last step is left to `on_train_epoch_end`."""
         if trainer.is_last_batch:
             return
         batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready
-        stop = self._asked_to_stop or (trainer.world_size == 1 and trainer.received_sigterm)
-        if stop or (self.every_n_steps and batches % self.every_n_steps == 0) or self._is_time(trainer, batches):
+        stop = self.asked_to_stop or (trainer.world_size == 1 and trainer.received_sigterm)
+        self._due |= bool(self.every_n_steps and batches % self.every_n_steps == 0) or self._is_time(trainer, batches)
+        if (stop or self._due) and not trainer.fit_loop._should_accumulate():  # gradients are in no checkpoint
             self._save(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -98,6 +110,15 @@ class LastCheckpoint(Checkpoint):
             trainer.save_checkpoint(path, weights_only=False)
         elif same is not None and trainer.is_global_zero:
             put_same(same, path)
-        self._saved = time.monotonic()
-        if self._asked_to_stop:
+        self._saved, self._due = time.monotonic(), False
+        if self.asked_to_stop:
             raise KeyboardInterrupt
+
+
+def _say_it_is_ignored(number: int, frame: FrameType | None) -> None:
+    print(
+        "\nSIGUSR1 is ignored: several processes cannot agree on the step to stop after. last.ckpt is written every "
+        "few minutes (--checkpoint_last.every_n_minutes).",
+        file=sys.stderr,
+        flush=True,
+    )

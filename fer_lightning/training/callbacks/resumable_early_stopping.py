@@ -4,6 +4,7 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
 
 class ResumableEarlyStopping(EarlyStopping):
@@ -16,12 +17,21 @@ class ResumableEarlyStopping(EarlyStopping):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up best value and waiting time."""
-        super().load_state_dict(state_dict | {"patience": self.patience, "stopped_epoch": 0})
+        none = EarlyStoppingReason.NOT_STOPPED.value
+        EarlyStoppingReason(state_dict.get("stopping_reason", none))  # a ValueError where it is none
+        fresh = {
+            "patience": self.patience,
+            "stopped_epoch": 0,
+            "stopping_reason": none,
+            "stopping_reason_message": None,
+        }
+        super().load_state_dict(state_dict | fresh)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop at once if the run that is resumed had come to its end."""
         if self.wait_count and self.wait_count >= self.patience:
             self.stopped_epoch = trainer.current_epoch
+            self.stopping_reason = EarlyStoppingReason.PATIENCE_EXHAUSTED
             trainer.should_stop = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

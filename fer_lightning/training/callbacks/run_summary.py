@@ -7,11 +7,13 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, Timer
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
 from fer_lightning.checkpoints.reading import read_checkpoint
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.splits import TESTING, VALIDATION
+from fer_lightning.errors import FERError
 from fer_lightning.files import replace_text
 from fer_lightning.program import program
 from fer_lightning.reports.model_card import model_card
@@ -63,16 +65,46 @@ class RunSummary(Callback):
             if best.monitor == "val_acc" and isinstance(data, FERDataModule):
                 baseline = data.majority(TESTING if data.validates_on_testing else VALIDATION)
         replace_text(self.folder / "summary.json", json_text(found))
-        early = next((c for c in trainer.early_stopping_callbacks if getattr(c, "stopped_epoch", 0)), None)
-        about = {"found": found, "best": best, "path": path, "baseline": baseline, "early": early}
+        measured = best is not None and best.monitor in trainer.callback_metrics
+        about: dict[str, Any] = {
+            "measured": measured,
+            "found": found,
+            "best": best,
+            "path": path,
+            "baseline": baseline,
+            "reason": why_it_ended(trainer),
+        }
         print(filled("fit.txt", folder=self.folder, program=program(), **about), end="", flush=True)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Say how an interrupted run is continued."""
         last = self.folder / "checkpoints" / "last.ckpt"
         ours = trainer.is_global_zero and trainer.state.fn == "fit" and not trainer.fast_dev_run  # type: ignore[attr-defined]
-        if ours and last.is_file():
+        if ours and last.is_file() and not isinstance(exception, FERError):  # that one says itself what to do
             print(f"\nInterrupted. Continue with: {program()} fit --ckpt_path {last}", flush=True)
+
+
+def why_it_ended(trainer: Trainer) -> str:
+    """The reason why a training that was not interrupted came to its end."""
+    if trainer.max_steps > 0 and trainer.global_step >= trainer.max_steps:
+        return f"stopped after {trainer.global_step} steps, as --trainer.max_steps {trainer.max_steps} asks"
+    if trainer.max_epochs is not None and 0 < trainer.max_epochs <= trainer.current_epoch:
+        return "all that were asked for"
+    for timer in (callback for callback in trainer.callbacks if isinstance(callback, Timer)):  # type: ignore[attr-defined]
+        if (timer.time_remaining() or 1) <= 0:
+            return "stopped early, as --trainer.max_time was over"
+    for early in trainer.early_stopping_callbacks:
+        each = "epoch" if getattr(early, "_check_on_train_epoch_end", True) else "validation"
+        waited = f"{early.wait_count} {each}{'s' if early.wait_count != 1 else ''}"
+        reasons = {
+            EarlyStoppingReason.PATIENCE_EXHAUSTED: f"had not improved for {waited}",
+            EarlyStoppingReason.STOPPING_THRESHOLD: f"had come to {early.stopping_threshold}",
+            EarlyStoppingReason.DIVERGENCE_THRESHOLD: f"was worse than {early.divergence_threshold}",
+            EarlyStoppingReason.NON_FINITE_METRIC: "was not finite",
+        }
+        if early.stopping_reason in reasons:
+            return f"stopped early, as {early.monitor} {reasons[early.stopping_reason]}"
+    return "stopped early by a callback"
 
 
 def _short(path: str) -> str:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from jsonargparse import ArgumentParser
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
 
@@ -16,17 +17,20 @@ class SaveRunConfig(SaveConfigCallback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Tell the model its configuration."""
         if isinstance(pl_module, ExpressionClassifier):
-            pl_module.run_config = self._text()
+            pl_module.run_config = config_text(self.parser, self.config)
         super().setup(trainer, pl_module, stage)
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write the file when training starts; other verbs leave the run's configuration alone."""
         if stage == "fit":
-            replace_text(Path(self.config.runs_dir) / self.config.name / "config.yaml", self._text())
+            replace_text(
+                Path(self.config.runs_dir) / self.config.name / "config.yaml", config_text(self.parser, self.config)
+            )
 
-    def _text(self) -> str:
-        """The configuration without the checkpoint it was resumed from: repeated, it is a run from the start."""
-        config: Any = self.config.clone()
-        config["ckpt_path"] = None
-        text: str = self.parser.dump(config, skip_none=False, format="yaml")
-        return text
+
+def config_text(parser: ArgumentParser, given: Any) -> str:
+    """A configuration without the checkpoint it was resumed from: repeated, it is a run from the start."""
+    config: Any = given.clone()
+    config["ckpt_path"] = None
+    text: str = parser.dump(config, skip_none=False, format="yaml")
+    return text
