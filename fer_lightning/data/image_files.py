@@ -64,7 +64,7 @@ _TURNS = {
 }
 """What makes an image upright, by its orientation in EXIF."""
 
-_MOST_PIXELS = 178_956_970
+MOST_PIXELS = 178_956_970
 """An image with more is refused, as PIL does: an RGB image of half a gigabyte."""
 
 _MOST_BYTES = 2**31
@@ -100,9 +100,9 @@ def open_image(path: str | os.PathLike[str]) -> Image.Image:
     """Open an image file, to be used within `decoding` and in a `with` statement; nothing but a file is opened."""
     check_regular(path)
     image = Image.open(path, formats=_FORMATS)
-    if image.width * image.height > _MOST_PIXELS:
+    if image.width * image.height > MOST_PIXELS:
         image.close()
-        raise UnreadableImageError(f"its {image.width} x {image.height} pixels are above the limit of {_MOST_PIXELS:,}")
+        raise UnreadableImageError(f"its {image.width} x {image.height} pixels are above the limit of {MOST_PIXELS:,}")
     return image
 
 
