@@ -1,6 +1,6 @@
 """Mutate good files at random and open them: each is read, or refused with a message; nothing else may happen.
 
-    python benchmarks/fuzz.py [files, default 10000] [seed, default 0] [kind ...]
+    python -m tests.hostile.fuzz [files, default 10000] [seed, default 0] [kind ...]
 
 Images, films, legends, rows, configurations and models in every format are taken by turns, changed (bytes flipped,
 blocks cut out, doubled, put in from another file, numbers set to their extremes, the end cut off) and opened by the
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import random
 import resource
@@ -31,6 +32,11 @@ SECONDS = 60
 MEMORY = 2_000_000_000
 CHUNK = 25
 KINDS = ("image", "film", "legend", "rows", "config", "ckpt", "safetensors", "onnx", "pt2")
+KEPT: list[tuple[str, int]] = [
+    (kind, seed) for kind, seed in json.loads(Path(__file__).with_name("seeds.json").read_text())
+]
+"""Files that led to something else once: opened first."""
+
 SHARES = dict.fromkeys(KINDS, 1) | {"image": 12, "legend": 4, "config": 2, "film": 2, "safetensors": 2, "ckpt": 2}
 
 
@@ -231,13 +237,13 @@ def run(todo: list[tuple[str, int]], good: dict[str, list[tuple[str, bytes]]], i
 def main(files: int, seed: int, kinds: tuple[str, ...] = ()) -> int:
     """Open so many files; how many led to something else than an answer or a refusal."""
     wheel = [kind for kind in kinds or KINDS for _ in range(SHARES[kind])]
-    todo = [(wheel[number % len(wheel)], seed * files + number) for number in range(files)]
+    todo = [*KEPT, *((wheel[number % len(wheel)], seed * files + number) for number in range(files))]
     began, counts, bad = time.monotonic(), Counter[str](), Counter[str]()
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "good"
         good = _in_a_process_of_its_own(made)
         images = next((made / "cache").glob("synthetic*/images"))
-        for start in range(0, files, 500):
+        for start in range(0, len(todo), 500):
             some = todo[start : start + 500]
             for (kind, number), said in zip(some, run(some, good, images), strict=True):
                 counts[f"{kind} {said if said in ('read', 'refused') else 'BAD'}"] += 1
