@@ -129,11 +129,25 @@ def _is_running(process: int) -> bool:
     return True
 
 
-def check_path(option: str, path: str | os.PathLike[str]) -> None:
-    """Raise an FERError if no file can have such a path: an empty one, or one with a NUL in it."""
+def check_path(option: str, path: str | os.PathLike[str], kept: bool = False) -> None:
+    """Make sure that a file can have such a path.
+
+    Args:
+        option: The option that names it, for messages.
+        path: The path.
+        kept: Whether checkpoints and configurations hold it, which are text in UTF-8.
+
+    Raises:
+        FERError: If it is empty, has a NUL in it, or is to be kept and no UTF-8.
+    """
     text = os.fspath(path)
     if not text.strip() or "\0" in text:
         raise FERError(f"Invalid value for {option}. Expected a path. Received: {text[:80]!r}.")
+    if kept and any("\ud800" <= sign <= "\udfff" for sign in text):
+        raise FERError(
+            f"Invalid value for {option}. Expected a path in UTF-8, as checkpoints hold it. Received: {text[:200]!r}. "
+            "Rename it, or use a link with another name."
+        )
 
 
 def check_output(

@@ -15,11 +15,12 @@ from fer_lightning.audit.findings import SEVERITIES, DataSet, Finding
 from fer_lightning.audit.writing import MARK, write_findings
 from fer_lightning.data.identities import IDENTITY_PATTERN
 from fer_lightning.data.image_metadata import read_metadata
+from fer_lightning.data.input_spec import LARGEST
 from fer_lightning.data.legend import Legend, locate_legend
 from fer_lightning.data.sources.legend_csv import read_legend
 from fer_lightning.data.sources.synthetic import synthetic_faces
 from fer_lightning.data.splits import Split, SplitRule, make_split
-from fer_lightning.errors import FERError
+from fer_lightning.errors import FERError, check_range
 from fer_lightning.evaluation.predictions import Predictions, joined, read_predictions
 from fer_lightning.files import check_output_folder
 from fer_lightning.program import run_in_process
@@ -98,6 +99,7 @@ def audit(
         FERError: If there is no legend that can be read at all, the predictions are of other images or classes, or
             something would be lost in the folder for the report.
     """
+    check_range("--data.image_size", data.image_size, 1, LARGEST)
     started = time.monotonic()
     root = synthetic_faces() if data.root is None and data.legend is None else Path(data.root or ".")
     path, image_dir = locate_legend(root, data.legend, data.images)

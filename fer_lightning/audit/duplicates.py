@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from tqdm import tqdm
 
 from fer_lightning.audit.findings import DataSet, Exhibit, Finding, many
 from fer_lightning.data.image_metadata import ImageMetadata
@@ -88,21 +89,23 @@ def near_duplicates(metadata: Sequence[ImageMetadata]) -> list[tuple[int, int, f
         thumbnails[number] = pixels / max(float(np.linalg.norm(pixels)), 1e-6)
     found = []
     for one, other in sorted(set(_candidates(metadata, usable))):
-        close = (metadata[one].dhash ^ metadata[other].dhash).bit_count() <= DISTANCE
-        if close and metadata[one].digest != metadata[other].digest:
-            alike = float(thumbnails[one] @ thumbnails[other])
-            if alike >= CORRELATION:
-                found.append((one, other, alike))
+        alike = float(thumbnails[one] @ thumbnails[other])
+        if alike >= CORRELATION:
+            found.append((one, other, alike))
     return found
 
 
 def _candidates(metadata: Sequence[ImageMetadata], usable: list[int]) -> Iterator[tuple[int, int]]:
+    """Pairs of close hashes that are not the same file; some come more than once."""
     for band in range(_BANDS):
         shelves: dict[int, list[int]] = defaultdict(list)
         for number in usable:
             shelves[metadata[number].dhash >> (16 * band) & 0xFFFF].append(number)
-        for shelf in shelves.values():
+        for shelf in tqdm(shelves.values(), "Comparing images", delay=1, leave=False):
             shelf.sort(key=lambda number: metadata[number].dhash)
             for place, one in enumerate(shelf):
+                first = metadata[one]
                 for other in shelf[place + 1 : place + 1 + _WINDOW]:
-                    yield min(one, other), max(one, other)
+                    near = (first.dhash ^ metadata[other].dhash).bit_count() <= DISTANCE
+                    if near and first.digest != metadata[other].digest:
+                        yield min(one, other), max(one, other)

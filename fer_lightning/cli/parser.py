@@ -32,6 +32,17 @@ class OneMessage(ArgumentParser):
             self._for_class = class_type.__name__
         return super().add_class_arguments(class_type, nested_key, *args, **kwargs)
 
+    def instantiate(self, *args: Any, **kwargs: Any) -> Namespace:
+        """Make the objects as always; what the class of an option refuses is its own message, not that of the union."""
+        try:
+            made: Namespace = super().instantiate(*args, **kwargs)
+            return made
+        except ValueError as error:
+            cause: BaseException | None = error
+            while cause and not isinstance(cause, FERError):
+                cause = cause.__cause__
+            raise cause or error from None
+
     def validate(self, cfg: Namespace, *args: Any, **kwargs: Any) -> None:
         """Check settings as always, and say which of them is unknown."""
         try:

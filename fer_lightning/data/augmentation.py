@@ -12,11 +12,10 @@ from torch.nn.functional import one_hot
 from torchvision.transforms import v2
 
 from fer_lightning.data.batches import Batch
+from fer_lightning.data.input_spec import LARGEST
 from fer_lightning.errors import FERError
 
 _TOPS = {"rotation": 180.0, "scale": 0.9, "blur": 0.2, "mixup": 100.0, "cutmix": 100.0}
-
-_LARGEST = 4096
 
 
 class Moment(NamedTuple):
@@ -85,8 +84,8 @@ class Augmentation(nn.Module):
             if not 0 <= value <= top:
                 expected = f"Expected 0 to {top:g}. Received: {value}."
                 raise FERError(f"Invalid value for --data.augmentation.{name}. {expected}")
-        if not all(1 <= size <= _LARGEST for size in progressive_sizes):
-            expected = f"Expected 1 to {_LARGEST:,} pixels. Received: {list(progressive_sizes)}."
+        if not all(1 <= size <= LARGEST for size in progressive_sizes):
+            expected = f"Expected 1 to {LARGEST:,} pixels. Received: {list(progressive_sizes)}."
             raise FERError(f"Invalid value for --data.augmentation.progressive_sizes. {expected}")
         kinds = ((v2.MixUp, mixup), (v2.CutMix, cutmix))
         self.mixing = nn.ModuleList([kind(alpha=alpha) for kind, alpha in kinds if alpha])

@@ -1,5 +1,6 @@
 """FERDataModule: from a data set's folder to batches for every subset."""
 
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -131,7 +132,9 @@ class FERDataModule(LightningDataModule):
         check_range("--data.batch_size", batch_size, 1, _MOST_IMAGES)
         check_range("--data.eval_batch_size", eval_batch_size, 1, _MOST_IMAGES)
         check_range("--data.num_workers", num_workers or 0, 0, _MOST_WORKERS)
-        check_path("--data.prepared_dir", prepared_dir)
+        _check_paths(legend=legend, images=images, exclude=exclude, relabel=relabel, prepared_dir=prepared_dir)
+        for path in [root] if isinstance(root, str | os.PathLike) else root or []:
+            _check_paths(root=path)
         self.license, self.sampling, self.seed = license, sampling or BalancedSampling(), seed
         self.augmentation = Augmentation() if augmentation is None else augmentation
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
@@ -276,3 +279,9 @@ class FERDataModule(LightningDataModule):
         """The most frequent class of a subset, and the accuracy of always answering it."""
         counts = self.split.counts[subset]
         return self.class_names[int(counts.argmax())], float(counts.max() / max(counts.sum(), 1))
+
+
+def _check_paths(**paths: str | None) -> None:
+    for option, path in paths.items():
+        if path is not None:
+            check_path(f"--data.{option}", path, kept=True)

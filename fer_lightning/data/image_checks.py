@@ -75,6 +75,8 @@ def alone(lock: str | os.PathLike[str], seconds: float = 3.0) -> Iterator[None]:
     one = FileLock(lock)
     try:
         one.acquire(timeout=seconds)
+    except NotImplementedError:
+        raise FERError(f"The file system at '{lock}' cannot lock files. Choose another place.") from None
     except Timeout:
         print(f"Note   Waiting for another process that prepares the same data ('{lock}').", flush=True)
         one.acquire()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from tqdm import tqdm
 
 from fer_lightning.errors import FERError
 from fer_lightning.files import check_path
@@ -60,7 +61,7 @@ class Legend:
         """int64 `(m, 2)`: size and time (ns) of the images in `m` rows as they are now; -1 for what is not there."""
         start = os.fspath(self.image_dir.resolve()) + os.sep
         stamps = []
-        for row in rows:
+        for row in tqdm(rows, "Looking at image files", delay=1, leave=False):
             try:
                 found = os.stat(start + self.images[row])
                 stamps.append((found.st_size, found.st_mtime_ns))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from tqdm import tqdm
 
 from fer_lightning.evaluation.measures import Measures
 
@@ -23,7 +24,7 @@ def weights_of(groups: Sequence[str], draws: int = DRAWS, seed: int = 0) -> Iter
     codes = np.unique(np.asarray(groups), return_inverse=True)[1]
     rng = np.random.default_rng(seed)
     number = int(codes.max()) + 1
-    for _ in range(draws if number > 1 else 0):
+    for _ in tqdm(range(draws if number > 1 else 0), "Redrawing people", delay=1, leave=False):
         yield np.bincount(rng.integers(0, number, number), minlength=number)[codes].astype(float)
 
 

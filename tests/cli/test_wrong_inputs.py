@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -99,6 +100,16 @@ CASES: dict[str, tuple[Callable[[Path], object] | None, str, list[str]]] = {
     "text for a number": (None, "fit --data.batch_size many", ["data.batch_size", "many"]),
     "batch of nothing": (None, "fit --data.batch_size 0", ["data.batch_size", "1 to 1,000,000", "0"]),
     "negative workers": (None, "fit --data.num_workers -1", ["data.num_workers", "0 to 1,024", "-1"]),
+    "what the class of an option refuses": (
+        None,
+        "fit --data.augmentation.rotation 1000",
+        ["error: Invalid value for --data.augmentation.rotation. Expected 0 to 180. Received: 1000"],
+    ),
+    "pipe for a list": (
+        lambda data: os.mkfifo(data.parent / "pipe"),
+        "fit --data.root faces --data.exclude pipe",
+        ["--data.exclude", "'pipe'", "a pipe or a device"],
+    ),
     "fraction above one": (
         None,
         "fit --data.root faces --data.train_fraction 1.5",

@@ -62,7 +62,8 @@ def ferplus(
             "remove it."
         )
     subsets = SUBSETS if testing == "PrivateTest" else {"Training": "training", "PublicTest": "testing"}
-    pixels = list(read_columns(fer2013, "--fer2013", ("pixels", "Usage")))
+    table = read_columns(fer2013, "--fer2013", ("pixels", "Usage"))
+    pixels = list(tqdm(table, f"Reading {Path(fer2013).name}", unit=" rows", delay=1, leave=False))
     given = list(read_columns(votes, "--votes", ("Usage", "Image name", *EXPRESSIONS, *_OTHER_VOTES)))
     if len(pixels) != len(given):
         raise FERError(

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from fer_lightning.data.csv_columns import open_table
 from fer_lightning.data.legend import EXPRESSIONS, Conflicts, Legend, locate_legend
 from fer_lightning.data.legend_rows import LegendRows, class_name, normalised_classes
@@ -87,7 +89,7 @@ def _add_rows(rows: LegendRows, reader: Any) -> None:
     split_at, identity_at = map(at.get, _OPTIONAL)
     vote_at = [at[name] for name in columns if name not in _REQUIRED + _OPTIONAL]
     any_row = False
-    for row in reader:
+    for row in tqdm(reader, "Reading the legend", unit=" rows", delay=1, leave=False):
         if not row or (len(row) <= 1 and not row[0].strip()):
             continue
         any_row, line = True, reader.line_num
