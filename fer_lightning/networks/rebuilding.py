@@ -80,8 +80,6 @@ def build(
     """
     path = full_path(str(described["class_path"]))
     kind = find_class(path, trusted, source, "--model.network")
-    if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
-        raise FERError(f"'{source}' names {path} as its network, which is no torch.nn.Module.")
     given = {**(described.get("init_args") or {}), **(described.get("dict_kwargs") or {})}
     check_arguments(given, kind, trusted, source, "--model.network")
     if "weights" in given:
@@ -89,6 +87,7 @@ def build(
     known = inspect.signature(kind.__init__).parameters
     linked = zip(LINKED, (num_classes, in_channels, image_size), strict=True)
     try:
-        return kind(**given | {name: value for name, value in linked if name in known})
+        network: nn.Module = kind(**given | {name: value for name, value in linked if name in known})
+        return network
     except (TypeError, ValueError) as error:
         raise FERError(f"{source}: the network {path} cannot be made: {error}.") from None

@@ -13,7 +13,9 @@ from fer_lightning.files import check_output, replace_text
 from fer_lightning.reports.page import filled, json_text, without_nan
 
 
-def compare(runs: Sequence[str], runs_dir: str = "runs", output: str | None = None, overwrite: bool = False) -> dict[str, Any]:
+def compare(
+    runs: Sequence[str], runs_dir: str = "runs", output: str | None = None, overwrite: bool = False
+) -> dict[str, Any]:
     """Compare runs with the first one on the same test images.
 
     Args:
@@ -27,8 +29,8 @@ def compare(runs: Sequence[str], runs_dir: str = "runs", output: str | None = No
         redraws the same people for both (None with one person only), and the p-value of McNemar's exact test.
 
     Raises:
-        FERError: If a run is named twice or was not tested, the output is there already, or the runs were tested on different images, labels or
-            classes.
+        FERError: If a run is named twice or was not tested, the output is there already, or the runs were tested on
+            different images, labels or classes.
     """
     if len(runs) < 2:
         raise FERError(f"compare needs two runs or more. Expected their names. Received: {list(runs)}.")
