@@ -234,3 +234,23 @@ def test_a_changed_file_is_no_traceback(seed, tmp_path):
     (tmp_path / f"x{suffix}").write_bytes(content[: draw.randrange(len(content))])
     with pytest.raises(FERError, match="x"):
         open_model(tmp_path / f"x{suffix}")
+
+
+@pytest.mark.parametrize(
+    ("network", "given"),
+    [
+        *(("ExpressionCNN", {"hidden": size}) for size in (0, 10**5, 10**12, "4", None, math.nan, [4], True)),
+        *(("ExpressionCNN", {"filters": size}) for size in ([], [10**5] * 3, "abc", {"a": 1}, [[1]], [1] * 40_000)),
+        *(("CompactResNet", {"blocks": size}) for size in ([10**9], [1000, 1000, 1000], [], [1.5, 1, 1])),
+        *(("TorchvisionModel", {"name": name}) for name in ("", 3, None, ["a"], "get_model", "fcn_resnet50")),
+        *(("TimmModel", {"name": name}) for name in ("hf-hub:a/b", "local-dir:/", 3, "../a")),
+        *(("ExpressionCNN", {name: 1}) for name in ("self", "nothing", "class_path", "num_classes ")),
+    ],
+)
+def test_a_network_may_have_any_arguments(network, given, tmp_path):
+    content = _checkpoint()
+    described = {"class_path": f"fer_lightning.networks.{network}", "init_args": given}
+    content["fer_lightning"]["network"] = described
+    with pytest.raises(FERError) as refusal:
+        load_model(_save(tmp_path / "x.ckpt", content))
+    assert len(str(refusal.value)) < 3000
