@@ -43,6 +43,15 @@ def read_text(path: str | os.PathLike[str], largest: int = 2**26) -> str:
         raise ValuesError("it is not text in UTF-8") from None
 
 
+def is_no_file(path: str) -> bool:
+    """Whether something is there that is neither a file nor a folder: reading a device or a pipe may never end."""
+    try:
+        kind = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(kind) or stat.S_ISDIR(kind))
+
+
 def read_json(text: str | bytes) -> Any:
     """What a text in JSON says; a ValuesError if it is none."""
     try:
@@ -65,6 +74,16 @@ def read_settings(text: str) -> dict[str, Any]:
 
 def read_yaml(text: str) -> Any:
     """What a text in YAML says, without code from it and within bounds; a ValuesError if it is none."""
+    return _composed(text, construct=True)
+
+
+def check_yaml(text: str) -> None:
+    """A ValuesError if a text in YAML has no bounds, for what reads it with a loader of its own."""
+    if len(text) > 1000 or "*" in text:
+        _composed(text, construct=False)
+
+
+def _composed(text: str, construct: bool) -> Any:
     if not isinstance(text, str) or len(text) > _LARGEST:
         raise wrong("it", f"a text of at most {_LARGEST:,} characters", text)
     try:
@@ -73,7 +92,7 @@ def read_yaml(text: str) -> Any:
         if root is None:
             return None
         _check_size(root, {}, 0)
-        return loader.construct_document(root)
+        return loader.construct_document(root) if construct else None
     except RecursionError:
         raise ValuesError("its values are too deep within each other") from None
     except ValuesError:

@@ -1,7 +1,6 @@
 """The configuration that a checkpoint was trained with, as far as a file is believed."""
 
 import os
-import stat
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from fer_lightning.checkpoints.reading import read_checkpoint
 from fer_lightning.errors import FERError
 from fer_lightning.names import printable
 from fer_lightning.networks.class_paths import RefusedClassError, check_arguments
-from fer_lightning.values import ValuesError, read_settings, shown
+from fer_lightning.values import ValuesError, is_no_file, read_settings, shown
 
 _SECTIONS = ("model", "data", "trainer", "early_stopping", "checkpoint_best", "checkpoint_last")
 """What is taken over, beside the seed. Not the rest: a run's name and folder, or how files are opened."""
@@ -102,15 +101,11 @@ def _take_places(settings: Any, instead: str | None, within_class: bool = False)
 
 def _check_inputs(settings: Mapping[str, Any], path: Any) -> None:
     """Refuse files to read that are none, and names of files to write with a folder in them."""
-    for text in _texts(settings):
-        try:
-            kind = os.stat(text).st_mode
-        except (OSError, ValueError):
-            continue
-        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+    for text in texts_within(settings):
+        if is_no_file(text):
             raise FERError(f"'{path}' names {shown(text)} to be read, which is a device or a pipe.")
     for section in ("trainer", "checkpoint_best", "checkpoint_last", "early_stopping"):
-        for text in _texts(settings.get(section, {}), ("filename", "name", "version", "prefix", "sub_dir")):
+        for text in texts_within(settings.get(section, {}), ("filename", "name", "version", "prefix", "sub_dir")):
             if "/" in text or "\\" in text or text.startswith("."):
                 raise FERError(
                     f"'{path}' names the file '{printable(text[:80])}' to write to. Where to write is for you to say: "
@@ -118,14 +113,14 @@ def _check_inputs(settings: Mapping[str, Any], path: Any) -> None:
                 )
 
 
-def _texts(value: Any, names: Collection[str] = (), named: bool = False) -> Iterator[str]:
+def texts_within(value: Any, names: Collection[str] = (), named: bool = False) -> Iterator[str]:
     """All texts in settings; with `names`, those under one of them."""
     if isinstance(value, str):
         if named or not names:
             yield value
     elif isinstance(value, Mapping):
         for name, inner in value.items():
-            yield from _texts(inner, names, named or name in names)
+            yield from texts_within(inner, names, named or name in names)
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from _texts(inner, names, named)
+            yield from texts_within(inner, names, named)

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import yaml
 
 from fer_lightning.checkpoints.compatibility import GONE, RENAMED, RETHOUGHT, put, upgraded_config
+from fer_lightning.checkpoints.saved_config import texts_within
 from fer_lightning.cli.commands import UsageError, nearest, take
 from fer_lightning.networks.class_paths import class_paths
-from fer_lightning.values import ValuesError, read_settings, read_text, read_yaml
+from fer_lightning.values import ValuesError, is_no_file, read_settings, read_text, read_yaml
 
 _PACKAGE = Path(__file__).parents[1]
 FOLDER = next(
@@ -86,5 +87,8 @@ def _layer(given: str, tell: Callable[[str], object]) -> Layer:
         settings = read_settings(read_text(path) if path else given)
     except (OSError, ValuesError) as error:
         raise UsageError(f"Invalid value for --config. Cannot read '{given}': {error}.") from None
+    for text in texts_within(settings):
+        if is_no_file(text):
+            raise UsageError(f"Invalid value for --config. '{given}' names '{text}', which is a device or a pipe.")
     new = upgraded_config(settings, tell)
     return Layer(given, str(path) if path and new == settings else yaml.safe_dump(new, sort_keys=False), new)

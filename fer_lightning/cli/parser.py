@@ -1,12 +1,29 @@
 """Parsers that answer a mistake with one message, and with the nearest option that there is."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NoReturn
 
-from jsonargparse import ArgumentParser, Namespace
+import yaml
+from jsonargparse import ArgumentParser, Namespace, get_loader, set_loader
 
 from fer_lightning.cli.commands import UsageError, nearest
 from fer_lightning.errors import FERError
+from fer_lightning.values import ValuesError, check_yaml, is_no_file
+
+_READ = ("--config", "--model", "--data", "--trainer", "--early_stopping", "--checkpoint_", "--rows")
+"""Starts of the options whose values are, or may be, files to read: settings, classes and their arguments."""
+
+_load = get_loader("yaml")
+
+
+def _load_within_bounds(text: str) -> Any:
+    """As jsonargparse reads YAML, which it does wherever a value is a class or several values, but not without end."""
+    check_yaml(text)
+    return _load(text)
+
+
+set_loader("yaml", _load_within_bounds, (yaml.YAMLError, ValuesError))
 
 
 class OneMessage(ArgumentParser):
@@ -57,6 +74,10 @@ class OneMessage(ArgumentParser):
         What stands beneath an option that takes a class is left to the parser of that class.
         """
         names = [word.partition("=")[0] for word in words if word.startswith("--") and word != "--"]
+        for before, word in pairwise(["", *words]):
+            option, _, value = word.partition("=") if word.startswith("--") else (before, "", word)
+            if option.startswith(_READ) and is_no_file(value):
+                raise UsageError(f"Invalid value for {option}. Expected a file. '{value}' is a device or a pipe.")
         self._check([name[2:].removesuffix("+") for name in names if " " not in name], also=also)
 
     def check_settings(self, settings: Mapping[str, Any], file: str) -> None:

@@ -316,6 +316,23 @@ def test_a_pipe_is_no_configuration(workdir, capsys):
         assert "Invalid value for --config" in capsys.readouterr().err
 
 
+def test_settings_of_a_group_are_bounded_too(workdir, capsys):
+    """jsonargparse reads files for groups and classes by itself, and values on the line as YAML."""
+    names = "abcdefghi"
+    lines = [f"{b}: &{b} [{','.join([f'*{a}'] * 9)}]" for a, b in zip(names, names[1:], strict=False)]
+    (workdir / "bomb.yaml").write_text("\n".join(["a: &a [x, x, x, x, x, x, x, x, x]", *lines]))
+    os.mkfifo(workdir / "pipe.yaml")
+    (workdir / "names_a_pipe.yaml").write_text("model: pipe.yaml")
+    for words, message in (
+        (["--trainer", "bomb.yaml"], "more than 50,000 values"),
+        (["--model.network", (workdir / "bomb.yaml").read_text()], "model.network"),
+        (["--model", "pipe.yaml"], "a device or a pipe"),
+        (["--data=pipe.yaml"], "a device or a pipe"),
+        (["--config", "names_a_pipe.yaml"], "a device or a pipe"),
+    ):
+        assert message in refused(capsys, "fit", *words)
+
+
 def test_a_checkpoint_in_a_run_goes_on_there_and_one_elsewhere_does_not(trained, workdir):
     run = workdir / "kept" / "theirs"
     shutil.copytree(trained.parents[1], run)
