@@ -17,7 +17,7 @@ from fer_lightning.data.splits import Split
 from fer_lightning.errors import FERError
 from fer_lightning.evaluation.measures import Measures
 from fer_lightning.files import replacing
-from fer_lightning.names import cell, column, of_cell, of_column
+from fer_lightning.names import cell, column, complaint, of_cell, of_column
 
 _FIXED = ["image", "label", "predicted", "confidence", "identity", "user.id", "seen"]
 _COLUMNS = ("images", "labels", "probabilities", "identities", "users", "seen")
@@ -90,9 +90,16 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
             labels = np.array([names[of_cell(row[1])] for row in rows], np.int64)
             probabilities = np.array([[float(value) for value in row[7:]] for row in rows])
         except (UnicodeDecodeError, csv.Error, ValueError, LookupError) as error:
-            raise FERError(f"'{path}' is damaged: {error!r}, up to line {reader.line_num}. Make it again.") from None
+            said = f"{type(error).__name__}, {str(error)[:200]}, up to line {reader.line_num}"
+            raise FERError(f"'{path}' is damaged: {said}. Make it again.") from None
     if not rows:
         raise FERError(f"'{path}' holds no predictions: expected a row an image below the heading.")
+    if len(names) < len(classes) or any(map(complaint, names)):
+        raise FERError(f"'{path}' is damaged: its classes do not have names of their own. Make it again.")
+    bad = ~((probabilities >= 0) & (probabilities <= 1.001)).all(1) | (np.abs(probabilities.sum(1) - 1) > 0.01)
+    if bad.any():  # NaN is in no range
+        line = int(bad.argmax()) + 2
+        raise FERError(f"'{path}' is damaged: line {line} has no probabilities that add up to 1. Make it again.")
     fixed = list(zip(*(row[:7] for row in rows), strict=True))
     images, identities, users = ([of_cell(text) for text in fixed[place]] for place in (0, 4, 5))
     return Predictions(images, labels, probabilities, tuple(names), identities, users, np.array(fixed[6]) == "yes")
