@@ -264,8 +264,13 @@ def test_three_at_once_agree(legend, tmp_path):
 
 
 def test_who_waits_for_another_process_says_so(tmp_path, capsys):
-    other = FileLock(tmp_path / "x.lock")
-    other.acquire()
-    threading.Timer(0.5, other.release, [True]).start()
+    def other() -> None:
+        with FileLock(tmp_path / "x.lock"):
+            held.set()
+            time.sleep(0.5)
+
+    held = threading.Event()
+    threading.Thread(target=other).start()
+    held.wait()
     with alone(tmp_path / "x.lock", seconds=0.1):
         assert "Waiting for another process that prepares the same data" in capsys.readouterr().out
