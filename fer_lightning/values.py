@@ -65,10 +65,10 @@ def read_settings(text: str) -> dict[str, Any]:
 
 def read_yaml(text: str) -> Any:
     """What a text in YAML says, without code from it and within bounds; a ValuesError if it is none."""
-    if len(text) > _LARGEST:
-        raise ValuesError(f"it has {len(text):,} characters, more than the {_LARGEST:,} that are read")
-    loader = yaml.SafeLoader(text)
+    if not isinstance(text, str) or len(text) > _LARGEST:
+        raise wrong("it", f"a text of at most {_LARGEST:,} characters", text)
     try:
+        loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
         if root is None:
             return None
@@ -76,10 +76,11 @@ def read_yaml(text: str) -> Any:
         return loader.construct_document(root)
     except RecursionError:
         raise ValuesError("its values are too deep within each other") from None
+    except ValuesError:
+        raise
     except (yaml.YAMLError, ValueError, TypeError, OverflowError) as error:
-        raise error if isinstance(error, ValuesError) else ValuesError(f"it is not YAML: {error}") from None
-    finally:
-        loader.dispose()
+        said = " ".join(printable(str(error)).split())
+        raise ValuesError(f"it is not YAML: {said[:300]}") from None
 
 
 def _check_size(node: yaml.Node, known: dict[int, int], depth: int) -> int:
@@ -173,16 +174,15 @@ def texts_of(values: Mapping[str, Any], name: str, longest: int = 1000) -> tuple
     return tuple(found)
 
 
-def plain_dict(value: Any, name: str) -> dict[str, Any]:
-    """A value, if it has names for values that JSON could hold, of a bounded size and depth."""
+def plain_dict(value: Any, name: str, finite: bool = False) -> dict[str, Any]:
+    """A value, if it has names for values that JSON could hold, of a bounded size and depth; perhaps finite ones."""
     if not isinstance(value, dict):
         raise wrong(name, "values under names", value)
-    left = [_MOST_VALUES]
-    _check_plain(value, name, left, 0)
+    _check_plain(value, name, [_MOST_VALUES], finite, 0)
     return value
 
 
-def _check_plain(value: Any, name: str, left: list[int], depth: int) -> None:
+def _check_plain(value: Any, name: str, left: list[int], finite: bool, depth: int) -> None:
     left[0] -= 1
     if left[0] < 0 or depth > _DEEPEST:
         raise ValuesError(f"{name} has more values than a file of ours")
@@ -190,12 +190,14 @@ def _check_plain(value: Any, name: str, left: list[int], depth: int) -> None:
         for key, inner in value.items():
             if not isinstance(key, str) or len(key) > 1000:
                 raise wrong(f"a name in {name}", "a text", key)
-            _check_plain(inner, name, left, depth + 1)
+            _check_plain(inner, name, left, finite, depth + 1)
     elif isinstance(value, list | tuple):
         for inner in value:
-            _check_plain(inner, name, left, depth + 1)
+            _check_plain(inner, name, left, finite, depth + 1)
     elif type(value) not in (str, int, float, bool, type(None)):
         raise wrong(f"a value in {name}", "a text, a number, true, false or null", value)
+    elif finite and isinstance(value, float) and not isfinite(value):
+        raise wrong(f"a value in {name}", "a finite number", value)
 
 
 def _within(value: float, least: float, most: float) -> bool:

@@ -104,7 +104,9 @@ class CheckpointInfo:
     @classmethod
     def _read(cls, values: Mapping[str, Any]) -> CheckpointInfo:
         try:
-            known = upgraded(values)
+            known = upgraded(plain_dict(dict(values), "it"))
+        except ValuesError:
+            raise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValuesError(f"its form of an earlier version ({printable(repr(error))[:200]})") from None
         names = checked.class_names(known)
@@ -126,7 +128,7 @@ class CheckpointInfo:
             training=about,
             started_from=text_of(known, "started_from"),
             teacher=text_of(known, "teacher"),
-            measured=plain_dict(known.get("measured", {}), "measured"),
+            measured=plain_dict(known.get("measured", {}), "measured", finite=True),
             config=text_of(known, "config", longest=2**20),
             version=text_of(known, "version", __version__, longest=100),
         )

@@ -7,16 +7,28 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import yaml
 
 from fer_lightning.cli.commands import take
+from fer_lightning.cli.configs import layers
 from fer_lightning.errors import FERError, check_range
 from fer_lightning.evaluation.measures import MEASURES
 from fer_lightning.evaluation.predictions import joined, read_predictions
 from fer_lightning.files import replace_text
+from fer_lightning.names import printable
 from fer_lightning.program import run_in_process
 from fer_lightning.reports.evaluation import evaluate
 from fer_lightning.reports.page import filled, json_text
+from fer_lightning.values import (
+    ValuesError,
+    number,
+    plain_dict,
+    read_json,
+    read_settings,
+    read_text,
+    read_yaml,
+    text_of,
+    texts_of,
+)
 
 
 def crossval(
@@ -84,11 +96,20 @@ def crossval(
 def _same_options(folder: Path, options: list[str]) -> None:
     path = folder / "options.json"
     begun = any(folder.glob("seed*-fold*/checkpoints/*.ckpt"))
-    if begun and path.is_file() and json.loads(path.read_text(encoding="utf-8")) != options:
-        raise FERError(
-            f"'{folder}' holds a cross-validation with other options: {path.read_text(encoding='utf-8').strip()}. "
-            "Choose another --name, or delete that folder."
-        )
+    if begun and path.exists():
+        try:
+            before = texts_of({"it": read_json(read_text(path))}, "it")
+        except (OSError, ValuesError) as error:
+            raise FERError(
+                f"'{path}' does not say the options of this cross-validation: {error}. Choose another --name, or "
+                "delete that folder."
+            ) from None
+        if list(before) != options:
+            said = printable(json.dumps(before))
+            raise FERError(
+                f"'{folder}' holds a cross-validation with other options: {said}. Choose another --name, or delete "
+                "that folder."
+            )
     replace_text(path, json.dumps(options) + "\n")
 
 
@@ -101,11 +122,42 @@ def _one_fold(folder: Path, options: list[str], seed: int, fold: int, folds: int
             resume = ["--ckpt_path", "last"] if (run / "checkpoints" / "last.ckpt").is_file() else []
             chosen = ["--data.fold", str(fold), "--data.folds", str(folds), "--seed_everything", str(seed)]
             run_in_process(["fit", *options, *chosen, *place, *resume])
-        named = take(options, "--model.network")[0].get("model.network", [""])[-1]
-        network = ["--model.network", named] if "." in named else []  # a class of the user's own has to be named
-        run_in_process([verb, *place, "--ckpt_path", "best", *network])
-    content: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+        run_in_process([verb, *place, "--ckpt_path", "best", *_named_parts(options)])
+    return _figures_of(report)
+
+
+def _figures_of(report: Path) -> dict[str, Any]:
+    """The report of a fold, with all the figures that are taken from it; an FERError if it is none."""
+    try:
+        content = plain_dict(read_json(read_text(report)), "it")
+        figures = plain_dict(content.get("metrics"), "metrics")
+        for measure in MEASURES:
+            row = plain_dict(figures.get(measure), f"metrics.{measure}")
+            for name in ("value", "baseline"):
+                if row.get(name) is not None:
+                    number(row[name], f"metrics.{measure}.{name}", -1e12, 1e12)
+        text_of(content, "subset" if "subset" in content else "part")
+        text_of(content, "image_dir", longest=4096)
+        plain_dict(content.get("how"), "how")
+    except (OSError, ValuesError) as error:
+        raise FERError(f"'{report}' cannot be used: {error}. Delete it, and that fold is measured again.") from None
     return content
+
+
+def _named_parts(options: list[str]) -> list[str]:
+    """What a test needs of the user's own classes: a checkpoint may name them where the user has named them."""
+    given, words = layers(options, lambda line: None)
+    named: dict[str, str] = {}
+    for option in ("model.network", "data.source"):
+        section, name = option.split(".")
+        parts = [layer.settings.get(section) for layer in given]
+        values = [part.get(name) for part in parts if isinstance(part, dict)]
+        forms = take(words, f"--{option}", f"--{option}.class_path")[0]
+        values += [read_yaml(value) for value in forms.get(option, [])] + forms.get(f"{option}.class_path", [])
+        for value in values:
+            path = value.get("class_path") if isinstance(value, dict) else value
+            named[option] = path if isinstance(path, str) else ""
+    return [word for option, path in named.items() if "." in path for word in (f"--{option}", path)]
 
 
 def _spread(values: list[float | None]) -> dict[str, float | None]:
@@ -121,10 +173,13 @@ def _spread(values: list[float | None]) -> dict[str, float | None]:
 def _combined_report(folder: Path, folds: int, content: dict[str, Any]) -> None:
     """One report over the test images of all folds of the first seed, that is, over every image of the data set."""
     runs = [folder / f"seed0-fold{fold}" for fold in range(folds)]
-    config = yaml.safe_load((runs[0] / "config.yaml").read_text(encoding="utf-8"))
-    report = json.loads((runs[0] / "test" / "metrics.json").read_text(encoding="utf-8"))
+    report = _figures_of(runs[0] / "test" / "metrics.json")
+    try:
+        split = plain_dict(read_settings(read_text(runs[0] / "config.yaml")).get("data"), "data").get("split")
+    except (OSError, ValuesError) as error:
+        raise FERError(f"'{runs[0] / 'config.yaml'}' cannot be used: {error}.") from None
     together = joined([read_predictions(run / "test" / "predictions.csv") for run in runs])
     counts = np.bincount(together.labels, minlength=len(together.class_names))
-    print(f"\nAll folds together, seed 0 ({config['data']['split']} folds)")
+    print(f"\nAll folds together, seed 0 ({split} folds)")
     about = {"subset": f"all {folds} folds'", "how": report["how"], "crossval": content}
     evaluate(together, counts / counts.sum(), Path(report["image_dir"]), folder / "test", about)

@@ -21,7 +21,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fer_lightning.checkpoints.atomic_io import AtomicCheckpointIO
 from fer_lightning.checkpoints.compatibility import put
-from fer_lightning.checkpoints.reading import find_checkpoint
+from fer_lightning.checkpoints.reading import DEFAULT_RUN, find_checkpoint
 from fer_lightning.checkpoints.saved_config import saved_settings
 from fer_lightning.checkpoints.weights import SUFFIX
 from fer_lightning.cli.commands import VERBS, take
@@ -99,9 +99,11 @@ class FERCommandLine(LightningCLI):
         said: dict[str, Any] = {}
         for name, values in take(options, "--name", "--runs_dir", "--ckpt_path")[0].items():
             put(said, name, values[-1])
+        named: set[str] = set()
         place: dict[str, Any] = {"name": "default", "runs_dir": "runs", "ckpt_path": None}
         for settings in [*(layer.settings for layer in given), said]:
             place |= {name: settings[name] for name in place if name in settings}
+            named |= settings.keys()
         check_name(str(place["name"]), "--name")
         texts = [layer.text for layer in given]
         path: Path | None = None
@@ -109,7 +111,9 @@ class FERCommandLine(LightningCLI):
         if place["ckpt_path"] not in (None, "null"):
             path = find_checkpoint(str(place["ckpt_path"]), Path(place["runs_dir"]) / str(place["name"]))
             finetune = verb == "fit" and path.suffix == SUFFIX
-            texts.insert(0, yaml.safe_dump(self._settings(verb, path, finetune, named_classes(given, options))))
+            folder = Path(place["runs_dir"]) / str(place["name"]) if {"name", "runs_dir"} & named else None
+            saved = self._settings(verb, path, finetune, named_classes(given, options), folder)
+            texts.insert(0, yaml.safe_dump(saved))
         elif verb != "fit" and not any(word.partition("=")[0] == "--print_config" for word in options):
             raise FERError(
                 f"{verb} needs a checkpoint: without one the network's weights are random. Expected --ckpt_path "
@@ -123,11 +127,14 @@ class FERCommandLine(LightningCLI):
         if finetune:  # also where a recipe names other weights
             self.config[verb]["model"]["fine_tuning"]["weights"] = str(path)
 
-    def _settings(self, verb: str, path: Path, finetune: bool, trusted: Collection[str]) -> dict[str, Any]:
-        """What a checkpoint says of its training, as far as it holds for what is done now."""
+    def _settings(
+        self, verb: str, path: Path, finetune: bool, trusted: Collection[str], folder: Path | None
+    ) -> dict[str, Any]:
+        """What a checkpoint says of its training, as far as it holds for what is done now; `folder` is the run's."""
         kinds = _KINDS | {"data": self.datamodule_class}
         run_dir = run_of(path)
-        saved = saved_settings(path, verb == "fit", trusted, kinds, run_dir)
+        folder = folder or run_dir or DEFAULT_RUN
+        saved = saved_settings(path, verb == "fit", trusted, kinds, folder)
         if finetune:  # weights without a training to go on with: a new run starts from them, with classes of its own
             saved["model"]["fine_tuning"]["weights"] = str(path)
             saved["data"].pop("classes")

@@ -64,7 +64,7 @@ _TURNS = {
 }
 """What makes an image upright, by its orientation in EXIF."""
 
-_MOST_PIXELS = 178_956_970
+MOST_PIXELS = 178_956_970
 """An image with more is refused, as PIL does: an RGB image of half a gigabyte."""
 
 _MOST_BYTES = 2**31
@@ -100,9 +100,9 @@ def open_image(path: str | os.PathLike[str]) -> Image.Image:
     """Open an image file, to be used within `decoding` and in a `with` statement; nothing but a file is opened."""
     check_regular(path)
     image = Image.open(path, formats=_FORMATS)
-    if image.width * image.height > _MOST_PIXELS:
+    if image.width * image.height > MOST_PIXELS:
         image.close()
-        raise UnreadableImageError(f"its {image.width} x {image.height} pixels are above the limit of {_MOST_PIXELS:,}")
+        raise UnreadableImageError(f"its {image.width} x {image.height} pixels are above the limit of {MOST_PIXELS:,}")
     return image
 
 
@@ -129,6 +129,7 @@ def read_image(path: str | os.PathLike[str]) -> Image.Image:
         several = _has_several(image)
         flat = as_seen(image)
         if several:
+            flat = flat.copy()  # apart from the file, which could go on to the next
             flat.info["first_of_several"] = True
     return flat
 
@@ -142,7 +143,7 @@ def _has_several(image: Image.Image) -> bool:
 
 
 def as_seen(image: Image.Image) -> Image.Image:
-    """A copy of an image as a viewer shows it: EXIF rotation applied, 8 bits, transparent pixels white.
+    """An image as a viewer shows it, to be read only: EXIF rotation applied, 8 bits, transparent pixels white.
 
     `Image.convert` alone clips deep gray, refuses Lab and shows what transparency hides.
     """
@@ -156,11 +157,19 @@ def as_seen(image: Image.Image) -> Image.Image:
         profiles = [ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")]
         flat = ImageCms.profileToProfile(image, profiles[0], profiles[1], outputMode="RGB") or image
     elif image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        flat = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+        flat = _on_white(image)
     else:
         flat = image
-    return flat.copy() if turn is None else flat.transpose(turn)
+    return flat if turn is None else flat.transpose(turn)
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """A transparent image before a white wall; in strips, as a large one takes much memory in between."""
+    flat = Image.new("RGB", image.size)
+    for top in range(0, image.height, 256):
+        strip = image.crop((0, top, image.width, min(top + 256, image.height))).convert("RGBA")
+        flat.paste(Image.alpha_composite(Image.new("RGBA", strip.size, "white"), strip).convert("RGB"), (0, top))
+    return flat
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:

@@ -121,7 +121,7 @@ def export(
             with replacing(card, errors="backslashreplace") as stream:
                 stream.write(about)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         raise FERError(
             f"The disk is full: '{target}' was not written, and what stood there still does. Free some space, or "

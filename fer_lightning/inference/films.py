@@ -41,12 +41,13 @@ class Film:
     """
 
     def __init__(self, source: Source, frame_stride: int = 1, fps: float | None = None) -> None:
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what it says is said by us
         try:
             import cv2
         except ImportError:
             raise FERError("Videos and cameras need OpenCV: pip install opencv-python-headless.") from None
         if hasattr(cv2, "setLogLevel"):
-            cv2.setLogLevel(0)  # its errors come as ours
+            cv2.setLogLevel(0)
         self.source, self.frame_stride, self.fps, self._cv2 = source, frame_stride, fps, cv2
         why = "missing, damaged or of an unknown kind"
         try:

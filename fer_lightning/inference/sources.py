@@ -16,6 +16,9 @@ from fer_lightning.errors import FERError
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts"})
 """Endings of the files that are taken for videos, lower case."""
 
+FOLDER_MARK = ".fer_lightning"
+"""A file in the folders that we have written into."""
+
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """A cell that starts with one of these is a formula to a spreadsheet."""
 
@@ -46,16 +49,17 @@ class Source:
 def list_sources(inputs: Sequence[str | os.PathLike[str]]) -> list[Source]:
     """Turn what the user wrote into sources, each once, in order.
 
-    Folders are searched with all that is in them for known endings, and sorted by name; links to folders within them
-    are not followed, which is said on standard error. `-` stands for paths on standard input, one a line. A file named
-    by itself is an image unless its ending is a video's.
+    Folders are searched with all that is in them for known endings, and sorted by name, but for links to folders and
+    for what `predict` has written, which is said on standard error. `-` stands for paths on standard input, one a line.
+    A file named by itself is an image unless its ending is a video's.
     """
-    links: list[str] = []
-    sources = list(dict.fromkeys(source for given in inputs for source in _find(os.fspath(given), links)))
-    if links:
-        shown = names.printable(links[0]).replace("\n", "\\n")
-        more = f" and {len(links) - 1:,} more" if len(links) > 1 else ""
-        print(f"Note   Links to folders are not followed: '{shown}'{more}. Name them as --input.", file=sys.stderr)
+    left_out: list[str] = []
+    sources = list(dict.fromkeys(source for given in inputs for source in _find(os.fspath(given), left_out)))
+    if left_out:
+        shown = names.printable(left_out[0]).replace("\n", "\\n")
+        more = f" and {len(left_out) - 1:,} more" if len(left_out) > 1 else ""
+        why = "Not searched, as it is a link or was written by predict"
+        print(f"Note   {why}: '{shown}'{more}. To look at it, name it as --input.", file=sys.stderr)
     if not any(not source.error for source in sources):
         endings = ", ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
         why = f" {sources[0].error}: '{sources[0].name}'." if sources else ""
@@ -63,12 +67,12 @@ def list_sources(inputs: Sequence[str | os.PathLike[str]]) -> list[Source]:
     return sources
 
 
-def _find(given: str, links: list[str]) -> Iterator[Source]:
+def _find(given: str, left_out: list[str]) -> Iterator[Source]:
     path = given if os.path.exists(given) else os.path.expanduser(given)
     if given == "-":
         yield from map(_of_file, _listed())
     elif os.path.isdir(path):
-        yield from sorted(_in_folder(path, links), key=lambda source: source.name)
+        yield from sorted(_in_folder(path, left_out), key=lambda source: source.name)
     elif os.path.exists(path):
         yield _of_file(path)
     elif re.fullmatch("[0-9]{1,4}", given):
@@ -94,8 +98,8 @@ def _listed() -> Iterator[str]:
             yield name
 
 
-def _in_folder(top: str, links: list[str]) -> Iterator[Source]:
-    """The files below a folder, and folders that cannot be read, with the reason; links to folders go to `links`."""
+def _in_folder(top: str, left_out: list[str]) -> Iterator[Source]:
+    """The files below a folder, and folders that cannot be read, with the reason."""
     waiting = [top]
     while waiting:
         place = waiting.pop()
@@ -105,13 +109,16 @@ def _in_folder(top: str, links: list[str]) -> Iterator[Source]:
         except OSError as error:
             yield Source(place, "image", f"The folder '{names.printable(place)}' cannot be read: {error.strerror}.")
             continue
+        if place != top and any(entry.name == FOLDER_MARK for entry in entries):
+            left_out.append(place)
+            continue
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 waiting.append(entry.path)
             elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
                 yield _of_file(entry.path)
             elif entry.is_symlink() and os.path.isdir(entry.path):
-                links.append(entry.path)
+                left_out.append(entry.path)
 
 
 def _matching(pattern: str) -> Iterator[str]:

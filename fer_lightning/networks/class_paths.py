@@ -18,6 +18,8 @@ from importlib import import_module
 from pathlib import PurePath
 from typing import Any
 
+from torch import nn
+
 from fer_lightning.errors import FERError
 from fer_lightning.values import shown
 
@@ -89,13 +91,15 @@ def find_class(class_path: str, trusted: Collection[str], source: Any, option: s
     full = full_path(class_path)
     if full in trusted or class_path in trusted:
         kind = _imported(full, source)
-    elif not _DOTTED.fullmatch(full) or (kind := _known(full, source)) is None:
+    elif not _DOTTED.fullmatch(full) or (kind := _known(full, source, option)) is None:
         name = full if _DOTTED.fullmatch(full) else shown(full)
         also = f"--network {name} (for fit, validate and test: " if option == "--model.network" else ""
         raise RefusedClassError(
             f"'{source}' names {name} as its {option.rpartition('.')[2]}, and opening it would run that code. If you "
             f"trust it, name it yourself: {also}{option} {name}{')' if also else ''}."
         )
+    if option == "--model.network" and not (isinstance(kind, type) and issubclass(kind, nn.Module)):
+        raise FERError(f"'{source}' names {full} as its network, which is no torch.nn.Module.")
     return kind
 
 
@@ -158,7 +162,7 @@ def _check(value: Any, hint: Any, trusted: Collection[str], source: Any, option:
         )
 
 
-def _known(full: str, source: Any) -> Any:
+def _known(full: str, source: Any, option: str) -> Any:
     """The class of one of the kinds that files may name, or None."""
     root = max((one for one in (*_OURS, *_LIBRARIES) if full.startswith(f"{one}.")), key=len, default=None)
     parts = full.split(".")
@@ -170,7 +174,7 @@ def _known(full: str, source: Any) -> Any:
     for part in parts[root.count(".") + 1 :]:
         found = vars(found).get(part)
         if found is None:
-            raise FERError(f"'{source}' names {full}, which is not there in this version of {parts[0]}.")
+            raise FERError(f"'{source}' names {full} for {option}, which is not there in this version of {parts[0]}.")
     kinds = tuple(_attribute(one) for one in _LIBRARIES[root])
     fits = isinstance(found, type) and issubclass(found, kinds) and found.__module__.startswith(f"{parts[0]}.")
     return found if fits else None

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fer_lightning.errors import FERError
-from fer_lightning.networks.rebuilding import Rebuildable
+from fer_lightning.networks.rebuilding import Rebuildable, check_sizes
 
 
 class CompactResNet(Rebuildable, nn.Module):
@@ -48,6 +48,9 @@ class CompactResNet(Rebuildable, nn.Module):
         head_norm: bool = False,
     ) -> None:
         super().__init__()
+        check_sizes("CompactResNet", stem=stem, widths=widths, blocks=blocks)
+        if sum(blocks) > 1000:
+            raise FERError(f"CompactResNet can have 1,000 blocks at most. Received: {sum(blocks):,}.")
         if len(widths) != len(blocks):
             raise FERError(
                 f"CompactResNet needs as many widths as blocks. Received: {list(widths)} and {list(blocks)}."

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from fer_lightning.errors import FERError
-from fer_lightning.networks.rebuilding import Rebuildable
+from fer_lightning.networks.rebuilding import Rebuildable, check_sizes
 
 
 class ExpressionCNN(Rebuildable, nn.Module):
@@ -41,6 +41,7 @@ class ExpressionCNN(Rebuildable, nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        check_sizes("ExpressionCNN", filters=filters, hidden=hidden)
         smallest = 3 * 2 ** len(filters) - 2  # leaves one value after the last block
         if image_size < smallest:
             raise FERError(

@@ -8,7 +8,9 @@ import torch
 from torch import nn
 
 from fer_lightning.errors import FERError
+from fer_lightning.names import printable
 from fer_lightning.networks.class_paths import OWN, check_arguments, find_class, full_path
+from fer_lightning.values import shown
 
 LINKED: dict[str, Callable[[Any], int]] = {
     "num_classes": lambda about: len(about.class_names),
@@ -80,8 +82,6 @@ def build(
     """
     path = full_path(str(described["class_path"]))
     kind = find_class(path, trusted, source, "--model.network")
-    if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
-        raise FERError(f"'{source}' names {path} as its network, which is no torch.nn.Module.")
     given = {**(described.get("init_args") or {}), **(described.get("dict_kwargs") or {})}
     check_arguments(given, kind, trusted, source, "--model.network")
     if "weights" in given:
@@ -89,6 +89,22 @@ def build(
     known = inspect.signature(kind.__init__).parameters
     linked = zip(LINKED, (num_classes, in_channels, image_size), strict=True)
     try:
-        return kind(**given | {name: value for name, value in linked if name in known})
-    except (TypeError, ValueError) as error:
-        raise FERError(f"{source}: the network {path} cannot be made: {error}.") from None
+        network: nn.Module = kind(**given | {name: value for name, value in linked if name in known})
+        return network
+    except FERError:
+        raise
+    except Exception as error:  # whatever a constructor raises for arguments of another kind
+        said = printable(str(error)).partition("\n")[0][:300]
+        raise FERError(f"{source}: the network {path} cannot be made: {said}.") from None
+
+
+def check_sizes(network: str, **sizes: Any) -> None:
+    """An FERError if one of a network's sizes, or of several, is no whole number that a network has."""
+    for name, value in sizes.items():
+        several = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+        fits = all(isinstance(one, int) and not isinstance(one, bool) and 1 <= one <= 100_000 for one in several)
+        if not several or len(several) > 100 or not fits:
+            raise FERError(
+                f"Invalid value for {name} of {network}. Expected whole numbers from 1 to 100,000. Received: "
+                f"{shown(value)}."
+            )

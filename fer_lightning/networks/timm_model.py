@@ -37,8 +37,8 @@ class TimmModel(Rebuildable, nn.Module):
             import timm
         except ImportError:
             raise FERError("TimmModel needs timm: pip install timm.") from None
-        if not timm.is_model(name):
-            near = ", ".join(timm.list_models(f"{name[:6]}*")[:20])
+        if not isinstance(name, str) or not timm.is_model(name):
+            near = ", ".join(timm.list_models(f"{str(name)[:6]}*")[:20])
             raise FERError(f"timm has no model '{name}'.{f' There are {near}.' if near else ''}")
         options: dict[str, Any] = {"num_classes": num_classes, "in_chans": in_channels, "pretrained": bool(weights)}
         try:

@@ -1,5 +1,6 @@
 """Any classification network of torchvision, with its input and its head adapted."""
 
+from difflib import get_close_matches
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -42,7 +43,11 @@ class TorchvisionModel(Rebuildable, nn.Module):
 
         known = torchvision.models.list_models(module=torchvision.models)
         if name not in known:
-            raise FERError(f"torchvision has no classification model '{name}'. Expected one of {', '.join(known)}.")
+            near = get_close_matches(str(name), known, n=5, cutoff=0.4) or known
+            some = f"Expected one of {len(known)}, such as {', '.join(near)}."
+            raise FERError(f"torchvision has no classification model '{name}'. {some}")
+        if weights not in (None, "DEFAULT"):
+            raise FERError(f"Invalid value for weights of {name}. Expected null or DEFAULT. Received: {weights}.")
         options: dict[str, Any] = {"image_size": image_size} if name.startswith("vit") else {}
         if name.startswith("maxvit"):
             options = {"input_size": (image_size, image_size)}
@@ -51,7 +56,11 @@ class TorchvisionModel(Rebuildable, nn.Module):
         try:
             model = torchvision.models.get_model(name, weights=weights, **options)
         except (ValueError, AssertionError) as error:
-            raise FERError(f"{name} does not come for --data.image_size {image_size}: {error}") from None
+            said = str(error).partition("\n")[0].strip().rstrip(".!")
+            raise FERError(
+                f"Invalid value for --data.image_size. torchvision's {name} cannot be made for {image_size} pixels: "
+                f"{said}. Expected another size, such as 224."
+            ) from None
         except OSError as error:
             advice = "Load them from a file with --model.fine_tuning.weights."
             raise FERError(f"The weights of {name} cannot be downloaded: {error}. {advice}") from None

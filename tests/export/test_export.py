@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -249,3 +251,54 @@ def test_explaining_an_exported_graph_is_refused(exported, drawn, capsys):
     with pytest.raises(SystemExit, match="2"):
         run_here("predict", "--ckpt_path", "a.onnx", "--input", drawn / "images", "--explain", "why", cwd=exported)
     assert "--explain needs gradients" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["a.safetensors", "a.onnx", "a.pt2"])
+def test_nothing_that_is_there_is_replaced_unasked(name, tmp_path, capsys):
+    for there in (name, f"{name}.md"):
+        (tmp_path / there).write_text("mine")
+        with pytest.raises(SystemExit, match="2"):
+            run_here("export", "--ckpt_path", "pretrained", "--output", name, cwd=tmp_path)
+        assert "--overwrite" in capsys.readouterr().err
+        assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
+        (tmp_path / there).unlink()
+
+
+def test_what_is_exported_is_not_what_is_read(exported, tmp_path, capsys):
+    (tmp_path / "m.safetensors").write_bytes((exported / "model.safetensors").read_bytes())
+    (tmp_path / "link.safetensors").symlink_to("m.safetensors")
+    before = (tmp_path / "m.safetensors").read_bytes()
+    words = ["--ckpt_path", "m.safetensors", "--overwrite"]
+    for output in ("m.safetensors", "link.safetensors"):
+        with pytest.raises(SystemExit, match="2"):
+            run_here("export", *words, "--output", output, cwd=tmp_path)
+        assert "is what is read" in capsys.readouterr().err
+    assert (tmp_path / "m.safetensors").read_bytes() == before
+    run_here("export", *words, "--output", "new.safetensors", cwd=tmp_path)
+    run_here("export", *words, "--output", "new.safetensors", cwd=tmp_path)  # with --overwrite
+
+
+def test_onnx_is_of_a_version_that_older_runtimes_read(exported, quantized):
+    for path in (exported / "a.onnx", quantized):
+        model = onnx.load(path)
+        onnx.checker.check_model(model, full_check=True)
+        assert model.ir_version <= 8
+        assert {one.domain: one.version for one in model.opset_import}[""] == 18
+
+
+def test_a_full_disk_leaves_nothing(exported, tmp_path):
+    """A limit on the size of files stands for it: the system refuses to write more, as it does on a full disk."""
+    code = """
+import resource, signal
+from fer_lightning.cli.main import main
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+main(["export", "--ckpt_path", "MODEL", "--output", "a.pt2"])
+""".replace("MODEL", str(exported / "model.safetensors"))
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "disk is full" in done.stderr
+    assert "--ckpt_path last" not in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -10,7 +12,9 @@ from PIL import Image
 
 from fer_lightning import ExpressionRecognizer, FERError
 from fer_lightning.checkpoints.reading import load_model
+from fer_lightning.data.face_crop import find_faces, open_detector
 from fer_lightning.data.legend import EXPRESSIONS
+from fer_lightning.inference.explain import grad_cam
 from tests.data.test_face_crop import bright_squares
 
 
@@ -133,3 +137,69 @@ def test_what_cannot_be_had_is_said(pretrained):
         ExpressionRecognizer("pretrained", device="toaster")
     with pytest.raises(FERError, match="--batch_size"):
         ExpressionRecognizer(pretrained, batch_size=0)
+
+
+def test_whatever_is_given_is_answered_or_one_message(recognizer):
+    gone = Image.new("RGB", (9, 9))
+    gone.close()
+    odd = [b"bytes", 3.0, None, (1, 2), {"a": 1}, object(), range(3), gone, np.array("text"), np.array([[None]])]
+    odd += [np.zeros((5, 5, 3), bool), np.zeros((0, 5, 3), np.uint8), np.zeros((5, 5, 2), np.uint8), np.uint8(3)]
+    odd += [np.zeros((2, 5, 5, 3), np.uint8), np.full((5, 5), np.nan), np.zeros((5, 5), complex), np.zeros(5, np.uint8)]
+    odd += [torch.zeros(3, 5, 5), torch.zeros(5, 5, dtype=torch.bfloat16), torch.zeros(3, 5, 5, requires_grad=True)]
+    odd += [torch.zeros(3, 5, 5, device="meta"), torch.zeros(5, 5, dtype=torch.uint8).to_sparse()]
+    odd += [torch.zeros(2, 5, 5, dtype=torch.uint8), torch.zeros(1, 3, 5, 5, dtype=torch.uint8)]
+    for given in odd:
+        with pytest.raises(FERError, match="Invalid value for images"):
+            recognizer.predict(given)
+        with pytest.raises(FERError, match="Invalid value for images"):
+            recognizer.predict([given])
+    for path in ("", ".", "a\0.jpg", "\udcff.jpg", "n" * 5000, "/dev/zero"):
+        answer = recognizer.predict(path)
+        assert answer.error
+        assert answer.faces == ()
+    masked = np.ma.masked_array(np.zeros((50, 50, 3), np.uint8), mask=True)
+    fine = [
+        masked,
+        np.asfortranarray(masked),
+        masked[::-1, ::2],
+        Image.new("LAB", (50, 50)),
+        np.zeros((1, 9), np.uint8),
+    ]
+    for given in fine:
+        assert recognizer.predict(given).error == ""
+    for options in ({"workers": -1}, {"batch_size": 0}, {"batch_size": 10**12}, {"workers": 10_000}):
+        with pytest.raises(FERError, match=r"--(workers|batch_size)"):
+            ExpressionRecognizer(recognizer, **options)
+
+
+def test_first_use_in_threads_and_forks_meanwhile(recognizer, photograph):
+    """A detector that nobody has opened yet; children, as a server or a Pool forks them, find the same faces."""
+    images = [photograph, photograph.resize((300, 300)), photograph.crop((100, 0, 400, 300))]
+    expected = [find_faces(image) for image in images]
+    open_detector.cache_clear()
+    together = Barrier(8)
+
+    def ask(number):
+        together.wait()
+        return [find_faces(images[(number + place) % 3]) for place in range(9)]
+
+    with ThreadPoolExecutor(8) as threads:
+        asked = [threads.submit(ask, number) for number in range(8)]
+        statuses = []
+        for _ in range(5):
+            if not (child := os.fork()):
+                os._exit([find_faces(image) for image in images] != expected)
+            statuses.append(os.waitpid(child, 0)[1])
+        for number, found in enumerate(asked):
+            assert found.result() == [expected[(number + place) % 3] for place in range(9)]
+    assert statuses == [0] * 5
+
+
+def test_grad_cam_in_threads_is_that_of_one(pretrained, drawn):
+    faces = [pretrained.input_spec.load(path)[None] for path in sorted((drawn / "images").iterdir())[:16]]
+    classes = torch.tensor([2])
+    expected = [grad_cam(pretrained, face, classes) for face in faces]
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda face: grad_cam(pretrained, face, classes), faces * 3))
+    for one, other in zip(found, expected * 3, strict=True):
+        torch.testing.assert_close(one, other)

@@ -39,7 +39,7 @@ def test_torchvision_models_get_another_head_and_input(name, size):
 
 
 def test_a_model_that_does_not_come_in_a_size_is_refused():
-    with pytest.raises(FERError, match=r"vit_b_32 does not come for --data.image_size 48: Input shape indivisible"):
+    with pytest.raises(FERError, match=r"torchvision's vit_b_32 cannot be made for 48 pixels: Input"):
         TorchvisionModel("vit_b_32", in_channels=1, image_size=48)
 
 
