@@ -206,6 +206,9 @@ def check_output_folder(
     real = os.path.realpath(target)
     if target.exists() and not target.is_dir():
         raise FERError(f"Invalid value for {option}. Expected a folder. '{path}' is a file.")
+    there = next(place for place in (target, *target.absolute().parents) if place.exists())
+    if not os.access(there, os.W_OK):
+        raise FERError(f"Invalid value for {option}. '{there}' may not be written. Choose another folder.")
     for one in inputs:
         if os.path.realpath(one) == real or os.path.realpath(one).startswith(real.rstrip(os.sep) + os.sep):
             raise FERError(

@@ -86,9 +86,8 @@ def check_name(name: str, option: str) -> str:
         FERError: If not; it says why.
     """
     if why := complaint(name):
-        shown = printable(name[:80]).replace("\n", "\\n").replace("\t", "\\t")
         raise FERError(
-            f"Invalid value for {option}. Expected a name that a folder can have. Received: '{shown}', {why}."
+            f"Invalid value for {option}. Expected a name that a folder can have. Received: '{one_line(name)}', {why}."
         )
     return name
 
@@ -96,6 +95,12 @@ def check_name(name: str, option: str) -> str:
 def printable(text: str) -> str:
     """A text for a terminal or a log: what would move the cursor, change direction or is no UTF-8 is escaped."""
     return "".join(_escaped(sign) if unicodedata.category(sign) in _UNSEEN else sign for sign in text)
+
+
+def one_line(text: str, most: int = 80) -> str:
+    """The beginning of a text for a message: as `printable`, and line breaks are escaped too."""
+    shown = printable(text[:most]).replace("\n", "\\n").replace("\t", "\\t")
+    return shown if len(text) <= most else f"{shown}..."
 
 
 def file_name(path: str) -> str:

@@ -1,5 +1,6 @@
 """`audit`: run every check on a data set and say what was found."""
 
+import contextlib
 import json
 import tempfile
 import time
@@ -125,13 +126,11 @@ def audit(
 def _splits(legend: Legend, data: DataOptions) -> dict[str, Split]:
     """The split under every rule that this legend allows; the chosen one must be among them."""
     options = (data.train_fraction, data.val_fraction, data.split_seed, data.identity)
+    chosen = make_split(legend, data.split, *options)
     splits = {}
     for rule in get_args(SplitRule):
-        try:
-            splits[rule] = make_split(legend, rule, *options)
-        except FERError:
-            if rule == data.split:
-                raise
+        with contextlib.suppress(FERError):
+            splits[rule] = chosen if rule == data.split else make_split(legend, rule, *options)
     return splits
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from fer_lightning.data.legend import SUBSETS, Legend
 from fer_lightning.errors import FERError
-from fer_lightning.names import complaint, printable, twins
+from fer_lightning.names import complaint, one_line, printable, twins
 
 _MOST_CLASSES = 1000
 
@@ -30,7 +30,7 @@ def check_class_names(names: Sequence[str], where: str) -> tuple[str, ...]:
     elif not 2 <= len(names) <= _MOST_CLASSES:
         said = f"{len(names)} names: {list(names)[:20]!r}"
     elif wrong := next((name for name in names if complaint(name)), None):
-        said = f"'{_shown(wrong)}', {complaint(wrong)}"
+        said = f"'{one_line(wrong)}', {complaint(wrong)}"
     elif "" in names:
         said = f"'', {complaint('')}"
     elif two := twins(names):
@@ -60,6 +60,9 @@ def check_legend(legend: Legend, source: object) -> Legend:
     declared = getattr(source, "class_names", None)
     same = declared is None or tuple(declared) == tuple(legend.class_names)
     need(same, f"the classes that it declares, {declared}", legend.class_names)
+    for name in ("name", "license"):
+        text = getattr(source, name, "")
+        need(isinstance(text, str), f"a text as its {name}", type(text).__name__)
     images, classes = len(legend.images), len(legend.class_names)
     need(images > 0, "images", "none")
     need(Path(legend.image_dir).is_dir(), "an image folder", f"'{legend.image_dir}', which is none")
@@ -112,7 +115,7 @@ def _check_image_names(images: Sequence[str], need: Callable[..., None]) -> None
     for image in images:
         if ".." in image or "\0" in image or "\\" in image or image[:1] in ("/", "") or os.path.isabs(image):
             wrong = not image or "\0" in image or "\\" in image or os.path.isabs(image) or ".." in image.split("/")
-            need(not wrong, "image names with forward slashes within the image folder", f"'{_shown(image)}'")
+            need(not wrong, "image names with forward slashes within the image folder", f"'{one_line(image)}'")
 
 
 def _is_utf8(text: str) -> bool:
@@ -127,7 +130,3 @@ def _is_utf8(text: str) -> bool:
 
 def _described(array: np.ndarray) -> str:
     return f"{array.dtype} {array.shape}"
-
-
-def _shown(text: str) -> str:
-    return printable(text[:80]).replace("\n", "\\n").replace("\t", "\\t")

@@ -14,7 +14,7 @@ import numpy as np
 from fer_lightning.data.legend import SUBSETS, Conflicts, Legend
 from fer_lightning.data.legend_check import check_class_names
 from fer_lightning.errors import FERError
-from fer_lightning.names import complaint, of_cell, printable, twins
+from fer_lightning.names import complaint, of_cell, one_line, twins
 
 _SHOWN = 20
 _MOST_CLASSES = 1000
@@ -88,8 +88,8 @@ class LegendRows:
         if self.problems and (strict or not keep.any()):
             noun = "problem" if len(self.problems) == 1 else "problems"
             more = f"\n  ... and {len(self.problems) - _SHOWN} more" if len(self.problems) > _SHOWN else ""
-            shown = [f"{self.place(number)}: {message}" for number, message in self.problems[:_SHOWN]]
-            raise FERError(printable(f"{len(self.problems)} {noun} in the legend:\n  " + "\n  ".join(shown) + more))
+            shown = [f"{self.place(number)}: {one_line(said, 500)}" for number, said in self.problems[:_SHOWN]]
+            raise FERError(f"{len(self.problems)} {noun} in the legend:\n  " + "\n  ".join(shown) + more)
         if not keep.any():
             raise FERError(f"{self.path}: no image is left: every one stands under two labels (see --data.conflicts).")
         if len(class_names) < 2 and not self.problems:

@@ -90,7 +90,8 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
             labels = np.array([names[of_cell(row[1])] for row in rows], np.int64)
             probabilities = np.array([[float(value) for value in row[7:]] for row in rows])
         except (UnicodeDecodeError, csv.Error, ValueError, LookupError) as error:
-            raise FERError(f"'{path}' is damaged: {error!r}, up to line {reader.line_num}. Make it again.") from None
+            said = f"{type(error).__name__}, {str(error)[:200]}, up to line {reader.line_num}"
+            raise FERError(f"'{path}' is damaged: {said}. Make it again.") from None
     if not rows:
         raise FERError(f"'{path}' holds no predictions: expected a row an image below the heading.")
     if len(names) < len(classes) or any(map(complaint, names)):

@@ -59,7 +59,9 @@ def read_legend(
 
     Columns `user.id`, `image` and `emotion` are required. Optional are `split` (training, validation or
     testing), `identity` (who is in the image) and one column of votes per class. Labels are compared without
-    regard to case and surrounding space. A byte order mark, CRLF, quoting and blank lines are fine.
+    regard to case, surrounding space and the encoding of accents. A byte order mark, CRLF, quoting and blank lines are
+    fine. The votes for a class that is called as one of the other columns are in the column `class:` and its name, and
+    an apostrophe before what would be a formula in a spreadsheet does not count: `Split.write_csv` writes both.
 
     Args:
         path: A CSV file in UTF-8.
