@@ -113,3 +113,15 @@ def test_convolutional_networks_are_explained(network):
     assert found.shape == (8, 2, 48, 48)
     assert found.isfinite().all()
     assert found.amax() == 1
+
+
+def test_class_names_do_not_lead_out_of_the_folder(tmp_path):
+    names = ("x/../../y", "..", "joy")
+    model = ExpressionModel(CompactResNet(widths=[8], blocks=[1], in_channels=1, image_size=16, num_classes=3), names)
+    explained = Explanations(str(tmp_path / "why"), model.eval())
+    for place, name in enumerate(names):
+        said = Expression(name, 0.9, {other: 0.9 if other == name else 0.05 for other in names}, None)
+        pixels = np.full((1, 1, 16, 16), 40 * place, np.uint8)
+        explained.add(Frame(Source("../a.jpg", "image"), faces=[None], pixels=pixels, numbers=[0]), [said])
+    assert [path.name for path in tmp_path.iterdir()] == ["why"]
+    assert len(list((tmp_path / "why").iterdir())) == 3

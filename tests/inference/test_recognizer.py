@@ -172,6 +172,7 @@ def test_whatever_is_given_is_answered_or_one_message(recognizer):
             ExpressionRecognizer(recognizer, **options)
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_first_use_in_threads_and_forks_meanwhile(recognizer, photograph):
     """A detector that nobody has opened yet; children, as a server or a Pool forks them, find the same faces."""
     images = [photograph, photograph.resize((300, 300)), photograph.crop((100, 0, 400, 300))]
