@@ -106,4 +106,8 @@ usage: {program()} VERB [options]        {program()} VERB --help says more
 
 def _fail(message: str) -> NoReturn:
     print(f"error: {message}", file=sys.stderr, flush=True)
-    raise SystemExit(2)
+    status = SystemExit(2)
+    try:
+        raise status
+    finally:
+        status.__context__ = None  # what led here may refer to itself, and Jupyter follows it for ever
