@@ -70,13 +70,13 @@ def main(args: Sequence[str] | None = None) -> None:
         except SystemExit:
             if stop.number is None:
                 raise
-            raise SystemExit(stop.status) from None
+            _end(stop.status)
         except BaseException as error:
             message, status = _answer(verb, error, stop)
             if not status:
                 raise
             _say(message)
-            raise SystemExit(status) from None
+            _end(status)
 
 
 def _run(verb: str, words: Sequence[str]) -> None:
@@ -152,4 +152,13 @@ def _say(message: str) -> None:
 
 def _fail(message: str) -> NoReturn:
     _say(f"error: {message}")
-    raise SystemExit(2)
+    _end(2)
+
+
+def _end(status: int) -> NoReturn:
+    """End the program, without what led here: it may refer to itself, and Jupyter follows it for ever."""
+    ended = SystemExit(status)
+    try:
+        raise ended
+    finally:
+        ended.__context__ = None

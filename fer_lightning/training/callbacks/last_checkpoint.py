@@ -55,7 +55,7 @@ class LastCheckpoint(Checkpoint):
             self._earlier_handlers = {signal.SIGUSR1: signal.signal(signal.SIGUSR1, _say_it_is_ignored)}
             return
         for number in STOPPING:
-            if signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:  # nohup
                 self._earlier_handlers[number] = signal.signal(number, self._on_signal)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
