@@ -28,7 +28,15 @@ _WARNINGS = (
     ".*torch.distributed.nn.functional.all_gather is deprecated.*",
     ".*isinstance.treespec, LeafSpec.. is deprecated.*",
 )
-_ADVERTISEMENTS = ("💡", "TPU available", "HPU available", "GPU available: False", "Using bfloat16")
+_ADVERTISEMENTS = (
+    "Detected KeyboardInterrupt",
+    "[rank: 0] Received SIGTERM",
+    "💡",
+    "TPU available",
+    "HPU available",
+    "GPU available: False",
+    "Using bfloat16",
+)
 """What libraries say that does not concern the user."""
 
 
@@ -92,7 +100,8 @@ def _run(verb: str, words: Sequence[str]) -> None:
 
 
 def _keep_quiet() -> None:
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_advertisement)
+    for name in ("utilities.rank_zero", "trainer.connectors.signal_connector"):
+        logging.getLogger(f"lightning.pytorch.{name}").addFilter(_is_no_advertisement)
     for message in _WARNINGS:
         warnings.filterwarnings("ignore", message=message)
 

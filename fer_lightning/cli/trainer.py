@@ -5,7 +5,6 @@ import signal
 import sys
 import threading
 from collections.abc import Collection, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +12,7 @@ import yaml
 from filelock import FileLock
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
-from lightning.pytorch import LightningDataModule, Trainer
+from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -26,6 +25,7 @@ from fer_lightning.checkpoints.saved_config import saved_settings
 from fer_lightning.checkpoints.weights import SUFFIX
 from fer_lightning.cli.commands import VERBS, take
 from fer_lightning.cli.configs import DEFAULT, layers, named_classes
+from fer_lightning.cli.data_module import own_data_module
 from fer_lightning.cli.fit_options import check_options
 from fer_lightning.cli.fit_start import check_epoch, check_start
 from fer_lightning.cli.parser import OneMessage
@@ -260,28 +260,13 @@ _LOST_PEER = ("Connection reset by peer", "Connection closed by peer", "Broken p
 """What gloo and NCCL say when a process they talk to is gone."""
 
 
-def _data_module(class_path: str) -> type[LightningDataModule]:
-    """A data module of the user's own, which can say what is in it."""
-    module, _, name = class_path.rpartition(".")
-    try:
-        kind: type[LightningDataModule] = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise FERError(f"Invalid value for --data_module. Cannot import '{class_path}': {error}.") from None
-    if not (isinstance(kind, type) and issubclass(kind, LightningDataModule) and hasattr(kind, "info")):
-        raise FERError(
-            f"Invalid value for --data_module. Expected a LightningDataModule with a property 'info' that returns a "
-            f"fer_lightning.DataInfo: class names and input specification. Received: {class_path}."
-        )
-    return kind
-
-
 def run(verb: str, words: Sequence[str]) -> None:
     """Run one of Lightning's verbs (`fit`, `validate` or `test`) with the words behind it; status 143 after SIGTERM."""
     named, words = take(words, "--data_module")
     try:
         FERCommandLine(
             ExpressionClassifier,
-            _data_module(named["data_module"][-1]) if named else FERDataModule,
+            own_data_module(named["data_module"][-1]) if named else FERDataModule,
             save_config_callback=SaveRunConfig,
             save_config_kwargs={"save_to_log_dir": False},
             seed_everything_default=0,

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -319,7 +320,7 @@ def test_a_pipe_is_no_configuration(workdir, capsys):
 def test_settings_of_a_group_are_bounded_too(workdir, capsys):
     """jsonargparse reads files for groups and classes by itself, and values on the line as YAML."""
     names = "abcdefghi"
-    lines = [f"{b}: &{b} [{','.join([f'*{a}'] * 9)}]" for a, b in zip(names, names[1:], strict=False)]
+    lines = [f"{b}: &{b} [{','.join([f'*{a}'] * 9)}]" for a, b in pairwise(names)]
     (workdir / "bomb.yaml").write_text("\n".join(["a: &a [x, x, x, x, x, x, x, x, x]", *lines]))
     os.mkfifo(workdir / "pipe.yaml")
     (workdir / "names_a_pipe.yaml").write_text("model: pipe.yaml")
