@@ -39,14 +39,7 @@ def split_and_combine(
     names = tuple(class_names or sorted(set(chain.from_iterable(legend.class_names for legend in given))))
     legends = [legend.with_classes(names) for legend in given]
     folders = [legend.image_dir.resolve() for legend in legends]
-    for number, folder in enumerate(folders):
-        for other in folders[:number]:
-            if folder == other or other in folder.parents or folder in other.parents:
-                same = "the same image folder" if folder == other else "image folders within one another"
-                raise FERError(
-                    f"Invalid value for --data.root. Two of the data sets have {same}: '{other}' and '{folder}'. "
-                    "Expected folders apart from each other, so that no image is in two data sets."
-                )
+    _check_apart(legends, folders)
     common = Path(os.path.commonpath(folders))
     starts = ["" if folder == common else f"{folder.relative_to(common).as_posix()}/" for folder in folders]
     images = [f"{start}{image}" for start, legend in zip(starts, legends, strict=True) for image in legend.images]
@@ -74,3 +67,32 @@ def split_and_combine(
     subsets = np.concatenate([split.subsets for split in splits])
     options = splits[0].options | {"rule": rule, "roots": len(splits)}
     return Split(legend, subsets, identities, options, warnings)
+
+
+def _check_apart(legends: Sequence[Legend], folders: Sequence[Path]) -> None:
+    """Raise FERError if two data sets share images: those of one would be in training and in the test of the other."""
+    for number, folder in enumerate(folders):
+        for before, other in enumerate(folders[:number]):
+            if folder == other:
+                said = "the same image folder"
+            elif other in folder.parents or folder in other.parents:
+                said = "image folders within one another"
+            elif _are_copies(legends[number], legends[before]):
+                said = "the same images, one being a copy"
+            else:
+                continue
+            raise FERError(
+                f"Invalid value for --data.root. Two of the data sets have {said}: '{other}' and '{folder}'. Expected "
+                "folders apart from each other, so that no image is in two data sets."
+            )
+
+
+def _are_copies(one: Legend, other: Legend) -> bool:
+    """Whether two data sets have the same names and labels, and files of the same sizes as far as is looked."""
+    if sorted(one.images) != sorted(other.images):
+        return False
+    rows = [dict(zip(legend.images, range(len(legend)), strict=True)) for legend in (one, other)]
+    some = sorted(rows[0])[:100]
+    first, second = ([where[image] for image in some] for where in rows)
+    sizes = one.stamps(first)[:, 0] == other.stamps(second)[:, 0]
+    return bool(sizes.all() and (one.labels[first] == other.labels[second]).all())

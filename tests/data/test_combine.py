@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,9 @@ def test_the_command_line_takes_a_list(two, tmp_path, capsys):
 def test_what_cannot_be_combined_is_refused(make_data, two, tmp_path):
     with pytest.raises(FERError, match="Two of the data sets have the same image folder"):
         _ = module([two[0], two[0]], tmp_path).split
+    copy = shutil.copytree(two[1], tmp_path / "copy")
+    with pytest.raises(FERError, match=r"the same images, one being a copy: '.*second/images' and '.*copy/images'"):
+        _ = module([*two, copy], tmp_path, split="stratified", soft_labels=False).split
     inner = two[0] / "images" / "inner"
     make_data([("x.png", "fear"), ("y.png", "anger"), *((f"{n}.png", "fear") for n in range(20))], inner)
     with open(two[0] / "legend.csv", "a") as stream:
