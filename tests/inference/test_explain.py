@@ -121,8 +121,8 @@ def test_convolutional_networks_are_explained(network):
 
 def test_class_names_do_not_lead_out_of_the_folder(tmp_path):
     names = ("x/../../y", "..", "joy")
-    model = ExpressionModel(CompactResNet(widths=[8], blocks=[1], in_channels=1, image_size=16, num_classes=3), names)
-    explained = Explanations(str(tmp_path / "why"), model.eval())
+    network = CompactResNet(widths=[8], blocks=[1], in_channels=1, image_size=16, num_classes=3)
+    explained = Explanations(str(tmp_path / "why"), ExpressionModel(network, names, InputSpec(16, "gray")).eval())
     for place, name in enumerate(names):
         said = Expression(name, 0.9, {other: 0.9 if other == name else 0.05 for other in names}, None)
         pixels = np.full((1, 1, 16, 16), 40 * place, np.uint8)
