@@ -22,6 +22,7 @@ from fer_lightning.inference.recognizer import Expression, ExpressionRecognizer
 from fer_lightning.inference.rows import RowWriter, rows_of
 from fer_lightning.inference.sources import list_sources
 from fer_lightning.inference.tracks import Tracks
+from fer_lightning.names import check_name
 from fer_lightning.version import __version__
 
 
@@ -92,7 +93,7 @@ def predict(
         raise FERError("--timeline is about one video: give one at a time.")
     if annotate and annotate.lower().endswith(".mp4") and (len(sources) > 1 or not videos):
         raise FERError("--annotate with an .mp4 file takes one video. Choose a folder for several or for images.")
-    path = find_checkpoint(ckpt_path, Path(runs_dir) / name)
+    path = find_checkpoint(ckpt_path, Path(runs_dir) / check_name(name, "--name"))
     recognizer = ExpressionRecognizer(
         path, faces, class_prior, target_risk, detector, batch_size, workers, device, [network] if network else []
     )
