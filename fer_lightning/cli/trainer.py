@@ -198,6 +198,8 @@ class FERCommandLine(LightningCLI):
             model.check_network(size)
         if self.model.distillation:
             self.model.distillation.prepare(self.model.data_info)
+        if isinstance(self.datamodule, FERDataModule):
+            self.datamodule.subsets.check_folds()
         check_epoch(self.trainer, self.model)
         path = self._get(self.config, "ckpt_path")
         config = config_text(self._parser("fit"), self.config["fit"])

@@ -97,6 +97,19 @@ class Subsets:
             )
         return split
 
+    def check_folds(self) -> None:
+        """Make sure, before the first fold of a cross-validation, that there can be a last one.
+
+        Raises:
+            FERError: If a subset of one of the folds would be empty.
+        """
+        fold, folds = self.split_options["fold"] or (1, 0)
+        for other in range(1, folds) if fold == 0 else ():
+            try:
+                split_and_combine(self.legends, self.classes, **self.split_options | {"fold": (other, folds)})
+            except FERError as error:
+                raise FERError(f"Fold {other} of {folds}, 0 being the first: {error} Or choose fewer folds.") from None
+
     @property
     def validation(self) -> int:
         """Which subset serves for validation: the testing one if there is no other."""

@@ -21,6 +21,7 @@ from fer_lightning.export.quantization import quantize_int8
 from fer_lightning.files import check_output, replacing, replacing_path
 from fer_lightning.inference.model import EXPORTED, ONNX, open_model, rgb_images
 from fer_lightning.model.expression_model import ExpressionModel
+from fer_lightning.names import check_name
 from fer_lightning.reports.model_card import measured_in, model_card
 
 TOLERANCE = {"size": 1e-4, "other": 5e-3, "half": 5e-3}
@@ -91,7 +92,7 @@ def export(
         raise FERError(f"--quantize int8 makes an ONNX file: expected --output ending in {ONNX}. Received: {output}.")
     if data != CalibrationData() and not quantize:
         raise FERError("--data options are for --quantize int8, which needs images.")
-    path = find_checkpoint(ckpt_path, Path(runs_dir) / name)
+    path = find_checkpoint(ckpt_path, Path(runs_dir) / check_name(name, "--name"))
     if path.suffix in (ONNX, EXPORTED):
         raise FERError(f"'{path}' is an exported graph already: export from a checkpoint or a .safetensors file.")
     card = target.with_name(target.name + ".md")

@@ -27,7 +27,7 @@ from fer_lightning.inference.rows import RowWriter, rows_of
 from fer_lightning.inference.sources import list_sources
 from fer_lightning.inference.timeline import Timeline
 from fer_lightning.inference.tracks import Tracks
-from fer_lightning.names import printable
+from fer_lightning.names import check_name, printable
 from fer_lightning.version import __version__
 
 
@@ -107,7 +107,7 @@ def predict(
         raise FERError("--timeline is about one video: give one at a time.")
     if annotate and annotate.lower().endswith(".mp4") and (len(sources) > 1 or not videos):
         raise FERError("--annotate with an .mp4 file takes one video. Choose a folder for several or for images.")
-    path = find_checkpoint(ckpt_path, Path(runs_dir) / name)
+    path = find_checkpoint(ckpt_path, Path(runs_dir) / check_name(name, "--name"))
     read = [path, *([detector] if detector else []), *(source.name for source in sources)]
     _check_places(output, annotate, timeline, explain, read, overwrite)
     recognizer = ExpressionRecognizer(

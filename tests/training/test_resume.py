@@ -87,6 +87,8 @@ def whole(drawn, tmp_path_factory) -> Path:
         pytest.param(signal.SIGKILL, 24, marks=pytest.mark.slow),
         pytest.param(signal.SIGTERM, 21, marks=pytest.mark.slow),
         (signal.SIGINT, 3),
+        pytest.param(signal.SIGUSR1, 7, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, 22, marks=pytest.mark.slow),
     ],
 )
 def test_stopped_at_any_moment_and_resumed_is_as_if_never_stopped(whole, drawn, tmp_path, how, step):
@@ -99,7 +101,8 @@ def test_stopped_at_any_moment_and_resumed_is_as_if_never_stopped(whole, drawn, 
         else:
             process.send_signal(how)
         said, errors = process.communicate(timeout=60)
-    assert process.returncode != 0
+    statuses = {signal.SIGKILL: -signal.SIGKILL}
+    assert process.returncode == statuses.get(how, 128 + how)
     if how != signal.SIGKILL:  # after that only the orphaned data worker can speak, and it does
         assert "Traceback" not in errors
         assert "Continue with: python train.py fit --ckpt_path runs/cut/checkpoints/last.ckpt" in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import signal
 
 import pytest
 import torch
@@ -77,3 +78,55 @@ def test_the_cosine_ends_with_the_last_step_whatever_sets_it(drawn, tmp_path):
     )
     trainer.fit(model, FERDataModule(root=drawn, image_size=32, num_workers=0, prepared_dir=tmp_path))
     assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--trainer.max_epochs", "1"), "all that were asked for."),
+        (("--trainer.max_steps", "12"), "stopped after 12 steps, as --trainer.max_steps 12 asks."),
+        (("--trainer.max_time", "00:00:00:00"), "stopped early, as --trainer.max_time was over."),
+        (("--early_stopping.stopping_threshold", "0.01"), "stopped early, as val_acc had come to 0.01."),
+        (
+            ("--early_stopping.patience", "1", "--early_stopping.min_delta", "1"),
+            "stopped early, as val_acc had not improved for 1 epoch.",
+        ),
+    ],
+)
+def test_the_reason_why_it_ended_is_the_true_one(drawn, tmp_path, capsys, options, reason):
+    run_here("fit", "--data.root", drawn, *TINY, *options, cwd=tmp_path)
+    assert reason in capsys.readouterr().out
+
+
+def test_after_an_exception_the_run_and_the_signals_are_free(drawn, tmp_path, monkeypatch):
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGUSR1)
+    fit = ["fit", "--data.root", drawn, *TINY, "--trainer.max_epochs", "1"]
+    with monkeypatch.context() as patch:
+        patch.setattr(ExpressionClassifier, "training_step", lambda self, batch, batch_idx: {}["own"])
+        with pytest.raises(KeyError, match="own"):
+            run_here(*fit, cwd=tmp_path)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGUSR1)) == before
+    run_here(*fit, cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("logits", "float32 (16, 8)"),
+        ("None", "NoneType"),
+        ("logits.detach().sum()", "without a gradient"),
+        ("1.5", "float"),
+    ],
+)
+def test_a_loss_of_ones_own_that_is_none(drawn, tmp_path, monkeypatch, capsys, code, found):
+    module = f"own_loss_{abs(hash(code))}"
+    text = (
+        f"from torch import nn\nclass Own(nn.Module):\n    def forward(self, logits, targets):\n        return {code}\n"
+    )
+    (tmp_path / f"{module}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        run_here("fit", "--data.root", drawn, *TINY, "--model.loss", f"{module}.Own", cwd=tmp_path)
+    said = capsys.readouterr().err
+    assert f"--model.loss {module}.Own: expected a float scalar tensor" in said
+    assert found in said

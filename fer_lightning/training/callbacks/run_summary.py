@@ -91,7 +91,7 @@ def why_it_ended(trainer: Trainer) -> str:
     if trainer.max_epochs is not None and 0 < trainer.max_epochs <= trainer.current_epoch:
         return "all that were asked for"
     for timer in (callback for callback in trainer.callbacks if isinstance(callback, Timer)):  # type: ignore[attr-defined]
-        if (timer.time_remaining() or 1) <= 0:
+        if (left := timer.time_remaining()) is not None and left <= 0:
             return "stopped early, as --trainer.max_time was over"
     for early in trainer.early_stopping_callbacks:
         each = "epoch" if getattr(early, "_check_on_train_epoch_end", True) else "validation"
