@@ -76,3 +76,22 @@ def test_what_is_wrong_with_the_file_is_said(text, message, tmp_path):
 def test_other_classes_cannot_be_joined(predictions):
     with pytest.raises(FERError, match="different classes cannot be joined"):
         joined([predictions, replace(predictions, class_names=("a", "b", "c"))])
+
+
+@pytest.mark.parametrize(
+    ("head", "row"),
+    [
+        ("a,b", "nan,0.5"),
+        ("a,b", "0.9,0.9"),
+        ("a,b", "-1,2"),
+        ("a,b", "inf,0"),
+        ("a,a", "0.5,0.5"),
+        ("a,", "0.5,0.5"),
+        ("a,../b", "0.5,0.5"),
+    ],
+)
+def test_rows_that_are_no_predictions_are_refused(head, row, tmp_path):
+    fixed = "image,label,predicted,confidence,identity,user.id,seen"
+    (tmp_path / "x.csv").write_text(f"{fixed},{head}\ni,a,a,0.5,p,u,no,{row}\n")
+    with pytest.raises(FERError, match=r"x.csv' is damaged"):
+        read_predictions(tmp_path / "x.csv")
