@@ -16,6 +16,7 @@ import yaml
 from fer_lightning import FERDataModule
 from fer_lightning.checkpoints.saved_config import saved_settings
 from fer_lightning.cli.configs import layers, named_classes
+from fer_lightning.cli.crossval import _figures_of, _named_parts, _same_options
 from fer_lightning.cli.main import main
 from fer_lightning.cli.trainer import _KINDS
 from fer_lightning.errors import FERError
@@ -360,3 +361,35 @@ def test_only_what_is_named_below_model_data_and_trainer_is_trusted():
         "--x=i.j",
     ]
     assert named_classes([], words) == {"c.D", "e.F"}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--model.network", "own_code.Net"], ["--model.network", "own_code.Net"]),
+        (["--model.network.class_path=own_code.Net"], ["--model.network", "own_code.Net"]),
+        (["--config", "mine.yaml"], ["--model.network", "own_code.Net", "--data.source", "own_code.Source"]),
+        (["--config", "mine.yaml", "--model.network", "ExpressionCNN"], ["--data.source", "own_code.Source"]),
+        (["--data.root", "a.b"], []),
+    ],
+)
+def test_crossval_names_the_user_s_own_classes_to_its_tests(words, expected, workdir):
+    text = "model: {network: {class_path: own_code.Net, init_args: {width: 3}}}\ndata: {source: own_code.Source}\n"
+    (workdir / "mine.yaml").write_text(text)
+    assert _named_parts(words) == expected
+
+
+@pytest.mark.parametrize("text", ["", "[", "3", "{}", '["--a"]', '"x"', "[1]", "\0", "[" * 99_999])
+def test_the_options_of_a_cross_validation_may_be_anything(text, workdir):
+    (workdir / "seed0-fold0" / "checkpoints").mkdir(parents=True)
+    (workdir / "seed0-fold0" / "checkpoints" / "last.ckpt").touch()
+    (workdir / "options.json").write_text(text)
+    with pytest.raises(FERError, match=r"Choose another --name"):
+        _same_options(workdir, ["--b"])
+
+
+@pytest.mark.parametrize("text", ["", "[", "3", "{}", '{"metrics": 3}', '{"metrics": {"accuracy": {"value": "x"}}}'])
+def test_the_report_of_a_fold_may_be_anything(text, workdir):
+    (workdir / "metrics.json").write_text(text)
+    with pytest.raises(FERError, match=r"metrics.json' cannot be used"):
+        _figures_of(workdir / "metrics.json")

@@ -91,3 +91,22 @@ def test_what_a_spreadsheet_takes_for_a_formula_is_written_as_text_and_comes_bac
     assert table[0][7:] == ["'=1+1", "class:class:image", "-1"]
     assert [row[0] for row in table[1:6]] == ["'=cmd|x!A1.png", "'@a.png", "-1.5", "''=b.png", "'plain.png"]
     assert not [cell for row in table for cell in row if cell[:1] in tuple("=@+") or cell[:2] == "-m"]
+
+
+@pytest.mark.parametrize(
+    ("head", "row"),
+    [
+        ("a,b", "nan,0.5"),
+        ("a,b", "0.9,0.9"),
+        ("a,b", "-1,2"),
+        ("a,b", "inf,0"),
+        ("a,a", "0.5,0.5"),
+        ("a,", "0.5,0.5"),
+        ("a,../b", "0.5,0.5"),
+    ],
+)
+def test_rows_that_are_no_predictions_are_refused(head, row, tmp_path):
+    fixed = "image,label,predicted,confidence,identity,user.id,seen"
+    (tmp_path / "x.csv").write_text(f"{fixed},{head}\ni,a,a,0.5,p,u,no,{row}\n")
+    with pytest.raises(FERError, match=r"x.csv' is damaged"):
+        read_predictions(tmp_path / "x.csv")

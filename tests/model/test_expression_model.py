@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from fer_lightning import ExpressionCNN, FERError, InputSpec
+from fer_lightning.checkpoints.info import CheckpointInfo
 from fer_lightning.model.class_prior import prior_probabilities, prior_ratio
 from fer_lightning.model.expression_model import ExpressionModel
 
@@ -95,3 +96,27 @@ def test_it_needs_neither_lightning_nor_torchmetrics():
     code += "r.load_model('pretrained'); print(sorted({'lightning', 'torchmetrics', 'matplotlib'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("prior", ["uniform", 0.0, 0.5, 2.0, [0.2, 0.3, 0.5], [0.0, 0.0, 1.0]])
+def test_a_class_without_training_images_stays_out_of_every_other_prior(prior):
+    """The network may find it likely all the same: nobody has shown it what the class looks like."""
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 3))
+    model = ExpressionModel(network, "abc", InputSpec(2, "gray"), learned_prior=(0.75, 0.25, 0.0))
+    logits = torch.tensor([[0.0, 0.0, 8.0]])
+    found = model.with_prior(prior).calibrate(logits)[0].tolist()
+    assert found[2] < 1e-20
+    assert sum(found) == pytest.approx(1)
+    assert model.with_prior(prior).effective_prior[2] == 0
+    if prior == "uniform":  # 0.5 / 0.75 to 0.5 / 0.25
+        assert found[:2] == pytest.approx([0.25, 0.75])
+        assert model.with_prior(prior).effective_prior == [0.5, 0.5, 0.0]
+    torch.testing.assert_close(model.calibrate(logits), logits.softmax(1))  # as in training: its answers as they are
+
+
+def test_earlier_versions_said_half_an_image_for_a_class_without_any():
+    about = {"format": 2, "class_names": ["a", "b"], "input_spec": {}, "learned_prior": [0.995, 0.005]}
+    training = {"class_counts": [100, 0], "target_prior": [1.0, 0.0]}
+    assert CheckpointInfo.from_dict(about | {"training": training}, "x").learned_prior == (1.0, 0.0)
+    votes = {"class_counts": [100, 0], "target_prior": [0.9, 0.1]}  # nobody's label, but some votes
+    assert CheckpointInfo.from_dict(about | {"training": votes}, "x").learned_prior == (0.995, 0.005)
