@@ -12,8 +12,7 @@ from fer_lightning.checkpoints.fields import class_names, prior
 from fer_lightning.checkpoints.reading import DEFAULT_RUN, find_checkpoint
 from fer_lightning.errors import FERError
 from fer_lightning.inference.model import info_of_file, trained_prior
-from fer_lightning.inference.rows import class_columns
-from fer_lightning.names import printable
+from fer_lightning.names import cell, of_cell, printable
 from fer_lightning.values import ValuesError, plain_dict, read_json, read_text, shown
 
 
@@ -102,13 +101,16 @@ def _answers(path: Path, class_names: tuple[str, ...]) -> Iterator[list[float]]:
     """The probabilities in the rows that are about a face."""
     if not path.is_file() or path.suffix not in (".csv", ".jsonl"):
         raise FERError(f"Invalid value for --rows. Expected a .csv or .jsonl file of rows. Received: {path}.")
-    number, columns = 0, class_columns(class_names)
+    number = 0
     with open(path, newline="", encoding="utf-8", errors="surrogateescape") as stream:
         try:
             given = csv.DictReader(stream) if path.suffix == ".csv" else map(json.loads, stream)
             for number, row in enumerate(given, 1):
-                if not set(columns) <= set(row):
+                there = {of_cell(heading) for heading in row if isinstance(heading, str)}
+                columns = [f"class:{name}" if f"class:{name}" in there else name for name in class_names]
+                if not set(columns) <= there:
                     raise FERError(f"'{path}', row {number}: expected columns {', '.join(columns)}.")
+                columns = [name if name in row else cell(name) for name in columns]
                 if row[columns[0]] not in (None, ""):
                     values = [_probability(row[name]) for name in columns]
                     if abs(sum(values) - 1) > 0.05:

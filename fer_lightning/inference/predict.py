@@ -161,9 +161,7 @@ def predict(
     if stopped is not None:
         onward = "The same command goes on after these rows." if writer.resumable else "These are the rows so far."
         print(f"Interrupted. {onward}", file=sys.stderr, flush=True)
-        if type(stopped) is not KeyboardInterrupt:  # another signal, whose status the front door knows
-            raise stopped
-        raise SystemExit(130)
+        raise SystemExit(130)  # after another signal than Ctrl-C, the front door makes it that one's
 
 
 def _folders(annotate: str | None, explain: str | None) -> dict[str, Path]:

@@ -5,7 +5,6 @@ import csv
 import hashlib
 import json
 import os
-import re
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from fer_lightning.files import check_output, replace_text, replacing_path
 from fer_lightning.inference.begun_rows import escaped, rows_done
 from fer_lightning.inference.frames import Frame
 from fer_lightning.inference.recognizer import Expression
-from fer_lightning.inference.sources import FORMULA
+from fer_lightning.names import cell, column
 
 BOX = ("left", "top", "width", "height", "score")
 _TEXT = ("source", "label", "error")
@@ -27,27 +26,13 @@ SUFFIXES = (".csv", ".jsonl", ".parquet")
 
 
 def class_columns(class_names: Sequence[str]) -> list[str]:
-    """The columns of the probabilities: the class names, with `p_` before one that another column has already.
-
-    So has one that a spreadsheet would take for a formula.
-    """
-    found: list[str] = []
-    for name in class_names:
-        column = f"p_{name}" if name in _FIXED or _is_formula(name) else name
-        while column in found or column in _FIXED or (column != name and column in class_names):
-            column = f"p_{column}"
-        found.append(column)
-    return found
+    """The columns of the probabilities: the class names, with `class:` before one that another column has already."""
+    return [column(name, _FIXED) for name in class_names]
 
 
 def columns(class_names: Sequence[str]) -> list[str]:
     """The columns of the rows."""
     return [*_FIXED[:-1], *class_columns(class_names), _FIXED[-1]]
-
-
-def _is_formula(text: str) -> bool:
-    """Whether a spreadsheet would compute a cell; a number is one to it, and to us."""
-    return text.startswith(FORMULA) and not re.fullmatch(r"[+-][0-9.]+", text)
 
 
 def rows_of(frame: Frame, expressions: Sequence[Expression], class_names: Sequence[str]) -> list[dict[str, Any]]:
@@ -123,7 +108,8 @@ class RowWriter:
         elif self.resumable:
             known = self.beside.is_file()
             self._check_settings(self.beside.read_text(encoding="utf-8", errors="replace") if known else "")
-            self.done, self._end = rows_done(self.path, self.columns, self._sources, self._ended)
+            headings = [*map(cell, self.columns)] if self.suffix == ".csv" else self.columns
+            self.done, self._end = rows_done(self.path, headings, self._sources, self._ended)
         else:
             self._check_settings(_parquet_settings(self.path))
 
@@ -174,7 +160,7 @@ class RowWriter:
             self._stream.reconfigure(errors="backslashreplace")
         self._csv = csv.DictWriter(self._stream, self.columns)
         if self.suffix == ".csv" and not (begun and self._stream.tell()):
-            self._csv.writeheader()
+            self._csv.writerow({name: cell(name) for name in self.columns})
             self._stream.flush()
 
     def write(self, rows: list[dict[str, Any]]) -> None:
@@ -186,8 +172,7 @@ class RowWriter:
             return
         if self.suffix == ".csv":
             for row in rows:
-                formula = _is_formula(row["label"] or "")
-                self._csv.writerow(row | {"label": f"'{row['label']}"} if formula else row)
+                self._csv.writerow(row | {"label": cell(row["label"])})
         else:
             self._stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         self._stream.flush()

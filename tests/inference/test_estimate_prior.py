@@ -10,7 +10,12 @@ import numpy as np
 import pytest
 
 from fer_lightning.errors import FERError
-from fer_lightning.inference.estimate_prior import estimate_prior, fit_prior
+from fer_lightning.evaluation.predictions import Predictions
+from fer_lightning.inference.estimate_prior import _answers, estimate_prior, fit_prior
+from fer_lightning.inference.frames import Frame
+from fer_lightning.inference.recognizer import Expression
+from fer_lightning.inference.rows import RowWriter, rows_of
+from fer_lightning.inference.sources import Source
 from tests.conftest import run_here
 
 
@@ -129,3 +134,20 @@ def test_rows_that_are_no_probabilities_are_refused(row, workdir):
     (workdir / "rows.csv.settings.json").write_text('{"effective_prior": {"a": 0.5, "b": 0.5}}')
     with pytest.raises(FERError, match=r"'rows.csv' cannot be read after row 1"):
         estimate_prior("rows.csv")
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_classes_called_as_columns_are_found_in_their_own(ending, tmp_path):
+    names = ("error", "=1+1", "joy")
+    said = Expression("joy", 0.5, dict(zip(names, (0.2, 0.3, 0.5), strict=True)), None)
+    frame = Frame(Source("a.jpg", "image"), faces=[None], numbers=[0])
+    with RowWriter(str(tmp_path / f"rows.{ending}"), names, {}) as writer:
+        writer.write(rows_of(frame, [said], names))
+    assert list(_answers(tmp_path / f"rows.{ending}", names)) == [[0.2, 0.3, 0.5]]
+
+
+def test_the_rows_of_a_test_have_columns_of_their_own_too(tmp_path):
+    names = ("image", "=1+1")
+    of = Predictions(["a"], np.array([0]), np.array([[0.25, 0.75]]), names, ["p"], ["u"], np.array([False]))
+    of.write_csv(tmp_path / "predictions.csv")
+    assert list(_answers(tmp_path / "predictions.csv", names)) == [[0.25, 0.75]]

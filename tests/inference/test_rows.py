@@ -12,6 +12,7 @@ from fer_lightning.inference.frames import Frame
 from fer_lightning.inference.recognizer import Expression
 from fer_lightning.inference.rows import RowWriter, class_columns, columns, rows_of
 from fer_lightning.inference.sources import Source
+from fer_lightning.names import cell
 
 NAMES = ("calm", "joy")
 FACE = Expression("joy", 0.75, {"calm": 0.25, "joy": 0.75}, Face(1.23456, 2, 30, 40, 0.9))
@@ -192,9 +193,9 @@ def test_settings_beside_that_are_not_ours_are_not_replaced(tmp_path):
 
 
 def test_classes_may_have_the_names_of_columns(tmp_path):
-    names = ("source", "face", "p_face", "error", "label", "left", "confidence", "=1+1", "-1", "joy")
-    expected = ["p_source", "p_p_face", "p_face", "p_error", "p_label", "p_left", "p_confidence", "p_=1+1", "-1", "joy"]
-    assert class_columns(names) == expected
+    names = ("source", "face", "class:face", "error", "label", "left", "confidence", "=1+1", "-1", "joy")
+    taken = ["class:source", "class:face", "class:class:face", "class:error", "class:label", "class:left"]
+    assert class_columns(names) == [*taken, "class:confidence", "=1+1", "-1", "joy"]
     values = [place / 100 for place in range(len(names))]
     said = Expression("=1+1", 0.09, dict(zip(names, values, strict=True)), None)
     for suffix in (".csv", ".jsonl", ".parquet"):
@@ -207,7 +208,8 @@ def test_classes_may_have_the_names_of_columns(tmp_path):
             (row,) = (
                 [json.loads(path.read_text())] if suffix == ".jsonl" else pyarrow.parquet.read_table(path).to_pylist()
             )
-        assert [float(row[column]) for column in class_columns(names)] == values
+        headings = [cell(name) if suffix == ".csv" else name for name in class_columns(names)]
+        assert [float(row[heading]) for heading in headings] == values
         assert row["source"] == "a.jpg"
         assert row["label"] == ("'=1+1" if suffix == ".csv" else "=1+1")
         assert row["error"] in ("", None)
