@@ -158,7 +158,7 @@ def predict(
         uncertain = f"{counts.labels['uncertain']} are uncertain, {reach}"
         said.append(f"{uncertain} (target risk {target_risk}, on validation images)")
     print("\n".join(said), file=told, flush=True)
-    if stopped is not None:
+    if stopped:
         onward = "The same command goes on after these rows." if writer.resumable else "These are the rows so far."
         print(f"Interrupted. {onward}", file=sys.stderr, flush=True)
         raise SystemExit(130)  # after another signal than Ctrl-C, the front door makes it that one's
@@ -224,17 +224,15 @@ class _Counts:
 _Extra = _Counts | Annotations | Timeline | Explanations
 
 
-def _work(
-    recognizer: ExpressionRecognizer, frames: Iterable[Frame], writer: RowWriter, extras: list[_Extra]
-) -> KeyboardInterrupt | None:
-    """Name and write what is in frames that have their probabilities; what stopped it, if something did."""
+def _work(recognizer: ExpressionRecognizer, frames: Iterable[Frame], writer: RowWriter, extras: list[_Extra]) -> bool:
+    """Name and write what is in frames that have their probabilities; whether a signal ended it."""
     try:
         for frame in frames:
             expressions = recognizer.recognition(frame).faces
             writer.write(rows_of(frame, expressions, recognizer.model.class_names))
             for extra in extras:
                 extra.add(frame, expressions)
-    except KeyboardInterrupt as stopped:
-        return stopped
+    except KeyboardInterrupt:
+        return True
     writer.end()
-    return None
+    return False
