@@ -8,7 +8,6 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from fer_lightning.checkpoints.archive import load_plain
@@ -22,9 +21,6 @@ from fer_lightning.networks.rebuilding import build, describe
 
 DEFAULT_RUN = Path("runs/default")
 """The run that `best` and `last` are of where nothing else is said."""
-
-_SIMPLE = ("fer_lightning.networks.ExpressionCNN", "fer_lightning.networks.CompactResNet")
-"""Networks whose sizes are known without memory for them."""
 
 _FRAMING = ("faces", "margin", "detector")
 """A network that was trained on face crops takes the faces found in photographs, so these may differ."""
@@ -114,13 +110,7 @@ def model_of(
         if info.network is None:
             raise FERError(f"'{path}' does not name its network. Give it: load_model(path, network=...).")
         spec = info.input_spec
-        wanted = (info.network, len(info.class_names), spec.channels, spec.image_size, trusted, path)
-        if full_path(str(info.network["class_path"])) in _SIMPLE:  # before there is memory for what it says
-            with torch.device("meta"):
-                shapes = {name: value.shape for name, value in build(*wanted).state_dict().items()}
-            if shapes != {name: value.shape for name, value in state.items()}:
-                raise FERError(f"The weights in '{path}' are of another network than the file says.")
-        network = build(*wanted)
+        network = build(info.network, len(info.class_names), spec.channels, spec.image_size, trusted, path)
     try:
         network.load_state_dict(state)
     except RuntimeError as error:

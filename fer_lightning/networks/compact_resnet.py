@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fer_lightning.errors import FERError
-from fer_lightning.networks.rebuilding import Rebuildable, check_sizes
+from fer_lightning.networks.rebuilding import Rebuildable, check_sizes, check_total
 
 
 class CompactResNet(Rebuildable, nn.Module):
@@ -55,6 +55,7 @@ class CompactResNet(Rebuildable, nn.Module):
             raise FERError(
                 f"CompactResNet needs as many widths as blocks. Received: {list(widths)} and {list(blocks)}."
             )
+        check_total("CompactResNet", sum(18 * width**2 * depth for width, depth in zip(widths, blocks, strict=True)))
         stride = 2 if image_size >= 80 else 1
         if image_size < stride * 2 ** len(widths):
             raise FERError(

@@ -1,12 +1,13 @@
 """The seed's network: three convolutions, a dense layer, an output a class."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import nn
 
 from fer_lightning.errors import FERError
-from fer_lightning.networks.rebuilding import Rebuildable, check_sizes
+from fer_lightning.networks.rebuilding import Rebuildable, check_sizes, check_total
 
 
 class ExpressionCNN(Rebuildable, nn.Module):
@@ -48,6 +49,9 @@ class ExpressionCNN(Rebuildable, nn.Module):
                 f"Invalid value for image_size. Expected at least {smallest} pixels for {len(filters)} blocks of "
                 f"ExpressionCNN. Received: {image_size}."
             )
+        kernels = sum(9 * one * other for one, other in pairwise((in_channels, *filters)))
+        after = (image_size + 2) // 2 ** len(filters) - 2  # pixels of a side after the last block
+        check_total("ExpressionCNN", kernels + hidden * filters[-1] * after**2)
         layers: list[nn.Module] = []
         side, channels = image_size, in_channels
         for width in filters:

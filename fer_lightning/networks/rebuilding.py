@@ -98,6 +98,12 @@ def build(
         raise FERError(f"{source}: the network {path} cannot be made: {said}.") from None
 
 
+def check_total(network: str, numbers: int) -> None:
+    """An FERError if a network would have more weights than any for faces, before there is memory for them."""
+    if numbers > 2**28:
+        raise FERError(f"{network} of this size would have {shown(numbers)} weights. Expected at most {2**28:,}.")
+
+
 def check_sizes(network: str, **sizes: Any) -> None:
     """An FERError if one of a network's sizes, or of several, is no whole number that a network has."""
     for name, value in sizes.items():

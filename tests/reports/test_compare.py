@@ -67,3 +67,16 @@ def test_one_person_gives_differences_without_intervals_and_the_reason(runs, cap
     assert "Intervals: none, as all 60 images are of one person" in said
     assert "+0.0000 (no interval)" in said
     assert "nan" not in said
+
+
+def test_figures_replace_nothing_that_is_there(workdir):
+    for run in ("a", "b"):
+        (workdir / "runs" / run / "test").mkdir(parents=True)
+        (workdir / "runs" / run / "test" / "predictions.csv").write_text("mine")
+    (workdir / "mine.json").write_text("mine")
+    for output in ("mine.json", "runs/a/test/predictions.csv"):
+        with pytest.raises(FERError, match="Invalid value for --output"):
+            compare(["a", "b"], output=output)
+    assert (workdir / "runs/a/test/predictions.csv").read_text() == (workdir / "mine.json").read_text() == "mine"
+    with pytest.raises(FERError, match="is what is read"):
+        compare(["a", "b"], output="runs/a/test/predictions.csv", overwrite=True)
