@@ -146,7 +146,7 @@ def chains(data: Path, several: list[str]) -> dict[str, Chain]:
             [*fit, "--data.root", str(data), *OPTIONS, *several],
             lambda place: outcome(place / "runs/cut"),
             ("runs/cut",),
-            ([*fit, "--ckpt_path", "last"], last),
+            ([*fit, "--ckpt_path", "last", "--trainer.callbacks", "kills.StepLog"], last),
         ),
         "test": Chain(["test", "--name", "tested", "--ckpt_path", best], test_outcome, ("runs/tested",)),
         "predict": Chain(

@@ -149,9 +149,8 @@ def _said(one: CheckpointInfo | ExpressionModel) -> dict[str, Any]:
 
 
 def check_same_weights(given: Mapping[str, Tensor], own: Mapping[str, Tensor], network: str) -> None:
-    """An FERError if names or shapes of weights differ; it names the first that does."""
-    theirs = {name: tuple(value.shape) for name, value in given.items()}
-    ours = {name: tuple(value.shape) for name, value in own.items()}
+    """An FERError if names, shapes or kinds of weights differ; it names the first that does."""
+    theirs, ours = ({name: _kind_of(value) for name, value in one.items()} for one in (given, own))
     for name in ours | theirs:
         if ours.get(name) != theirs.get(name):
             raise FERError(
@@ -159,3 +158,7 @@ def check_same_weights(given: Mapping[str, Tensor], own: Mapping[str, Tensor], n
                 f"{theirs.get(name, 'missing')} in the checkpoint, {ours.get(name, 'missing')} here. Leave --model.* "
                 "options away: they are read from the checkpoint."
             )
+
+
+def _kind_of(value: Tensor) -> str:
+    return f"{tuple(value.shape)}{'' if value.is_floating_point() else ' of whole numbers'}"

@@ -68,7 +68,7 @@ class InputSpec:
                     raise wrong(name, f"1 or {self.channels} numbers for color '{self.color}'", list(values))
                 object.__setattr__(self, name, values * self.channels if len(values) == 1 else values)
         except ValuesError as error:
-            raise FERError(f"Invalid value for --data.{str(error).removeprefix('--data.')}.") from None
+            raise FERError(f"Invalid value: --data.{str(error).removeprefix('--data.')}.") from None
 
     @property
     def channels(self) -> int:

@@ -101,5 +101,5 @@ def test_folds_that_the_data_do_not_carry(drawn, tmp_path, capsys):
     folds = ("--data.fold", "0", "--data.folds", "13")  # of 12 people
     with pytest.raises(SystemExit, match="2"):
         run_here("fit", "--data.root", drawn, *TINY, *folds, cwd=tmp_path)
-    assert "Or choose fewer folds." in capsys.readouterr().err
+    assert "--data.folds. Expected fewer, at most 12. Received: 13" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()

@@ -108,7 +108,7 @@ CASES: dict[str, tuple[Callable[[Path], object] | None, str, list[str]]] = {
     "pipe for a list": (
         lambda data: os.mkfifo(data.parent / "pipe"),
         "fit --data.root faces --data.exclude pipe",
-        ["--data.exclude", "'pipe'", "a pipe or a device"],
+        ["--data.exclude", "'pipe'", "a device or a pipe"],
     ),
     "fraction above one": (
         None,

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.hostile.cases import DATA, Case
 from tests.hostile.running import run
 
-OWN = ("work/prepared_data", "work/runs/base/model_card.md")
+OWN = ("work/prepared_data", "work/runs/base/model_card.md", "work/runs/cv/options.json")
 """What a command may change, as it is its own."""
 
 

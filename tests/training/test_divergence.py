@@ -19,7 +19,6 @@ from tests.conftest import PROJECT, TINY, run, run_here
         ("--model.optimizer.lr", "1e6"),
         ("--model.optimizer.lr", "1e30", "--model.ema_decay", "0.9"),
         ("--model.optimizer.lr", "1e30", "--trainer.accumulate_grad_batches", "2", "--trainer.precision", "32-true"),
-        ("--data.std", "[1e-30]", "--trainer.precision", "32-true"),
     ],
 )
 def test_status_message_and_no_checkpoint_that_is_not_finite(drawn, tmp_path, capsys, options):
@@ -80,7 +79,7 @@ def test_a_checkpoint_with_nan_is_refused_before_anything_is_written(drawn, tmp_
     for verb in ("fit", "test"):
         with pytest.raises(SystemExit, match="2"):
             run_here(verb, "--ckpt_path", "nan.ckpt", "--name", "new", cwd=tmp_path)
-        assert "not finite" in capsys.readouterr().err
+        assert "NaN or infinite" in capsys.readouterr().err
     assert not (tmp_path / "runs/new").exists()
 
 
