@@ -102,7 +102,7 @@ def test_truncated_missing_and_enormous(tmp_path, monkeypatch):
     "option", [{"image_size": 0}, {"mean": (0.1, 0.2)}, {"std": (0.0,)}, {"color": "gray", "std": (1, 1, 1)}]
 )
 def test_contracts_that_cannot_be(option):
-    with pytest.raises(FERError, match=r"Invalid value for --data\."):
+    with pytest.raises(FERError, match=r"Invalid value: --data\."):
         InputSpec(**option)
 
 
