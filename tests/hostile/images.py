@@ -288,5 +288,5 @@ def cases() -> Iterator[tuple[str, Case]]:
         yield f"film {kind}", Case(f"{PREDICT} --input ../given/bad.mp4 --timeline t.png", film(change), refused=False)
         yield (
             f"film {kind} annotated",
-            Case(f"{PREDICT} --input ../given/bad.mp4 --annotate out.mp4", film(change), refused=False),
+            Case(f"{PREDICT} --input ../given/bad.mp4 --annotate out.mp4", film(change)),
         )
