@@ -12,7 +12,8 @@ class FERError(Exception):
 
 def check_range(option: str, value: float, least: float, most: float = inf) -> None:
     """Raise an FERError if the value of an option is below `least`, above `most` or not a finite number."""
-    if not (least <= value <= most and -inf < value < inf):  # NaN is neither; a huge int is no float
+    number = isinstance(value, int | float)  # null comes through parsers
+    if not (number and least <= value <= most and -inf < value < inf):  # NaN is neither; a huge int is no float
         low, high = (f"{bound:,}" if isinstance(bound, int) else f"{bound:g}" for bound in (least, most))
         expected = f"{low} or more" if most == inf else f"{low} to {high}"
         raise FERError(f"Invalid value for {option}. Expected {expected}. Received: {value}.")

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 
 from fer_lightning.errors import FERError
 
+_REFUSED = 2
+"""The status of a verb that has said what the user can put right."""
+
 _PATIENCE = 60.0
 """Seconds that a verb in a process of its own has to end in, once it is told to."""
 
@@ -27,7 +30,8 @@ def run_in_process(words: Sequence[str]) -> None:
     """Run one of the program's verbs, with its options, in a process of its own.
 
     Raises:
-        FERError: If it fails; what it said stands above.
+        SystemExit: With its status, after a mistake of the user's that it has named.
+        FERError: If it fails otherwise.
     """
     with subprocess.Popen([sys.executable, "-m", "fer_lightning", *words]) as done:  # noqa: S603 (our own program)
         try:
@@ -38,8 +42,11 @@ def run_in_process(words: Sequence[str]) -> None:
                 done.wait(_PATIENCE)
             done.kill()
             raise
+    if status == _REFUSED:
+        print(f"It was: {shlex.join(words)}. What is finished is not repeated next time.", file=sys.stderr, flush=True)
+        raise SystemExit(status)
     if status:
         raise FERError(
-            f"{words[0]} stopped with status {status}; its message is above. What is finished is not repeated next "
-            f"time. The command was: {shlex.join(words)}"
+            f"{words[0]} stopped with status {status}. What is finished is not repeated next time. The command was: "
+            f"{shlex.join(words)}"
         )

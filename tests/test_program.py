@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from fer_lightning.errors import FERError
 from fer_lightning.program import program, run_in_process
 
 
@@ -29,6 +28,8 @@ def test_the_program_that_was_called(called, expected, monkeypatch):
 def test_a_process_says_its_piece_and_its_failure_is_told(capfd):
     run_in_process(["--version"])
     assert "fer_lightning" in capfd.readouterr().out
-    with pytest.raises(FERError, match=r"^nothing stopped with status 2; .* The command was: nothing --at all$"):
+    with pytest.raises(SystemExit, match="2"):
         run_in_process(["nothing", "--at", "all"])
-    assert "Unknown verb 'nothing'" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert "Unknown verb 'nothing'" in said
+    assert "It was: nothing --at all." in said

@@ -32,7 +32,7 @@ def check_options(config: Any, fit: bool) -> None:
         return
     _check_limit("--trainer.overfit_batches", trainer.overfit_batches, 0)
     _check_limit("--trainer.val_check_interval", trainer.val_check_interval, 1)
-    check_range("--trainer.accumulate_grad_batches", trainer.accumulate_grad_batches, 1)
+    check_range("--trainer.accumulate_grad_batches", trainer.accumulate_grad_batches, 1, 1_000_000)
     for option in ("max_epochs", "max_steps"):
         value = getattr(trainer, option)
         if value is not None and value != -1 and value < 1:
@@ -80,6 +80,8 @@ def _check_machines(trainer: Any) -> None:
             "Expected cpu, or auto, which takes what there is. If there is a GPU, install a torch build for it and "
             "look at its driver (nvidia-smi) and at CUDA_VISIBLE_DEVICES."
         )
+    if not str(devices).isascii():
+        raise FERError(f"Invalid value for --trainer.devices. Expected a number or auto. Received: {devices}.")
     number = int(devices) if str(devices).lstrip("-").isdecimal() else None
     on_cpu = accelerator == "cpu" or (accelerator == "auto" and not gpus)
     most = max(8, os.cpu_count() or 1) if on_cpu else gpus

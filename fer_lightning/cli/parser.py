@@ -1,6 +1,9 @@
 """Parsers that answer a mistake with one message, and with the nearest option that there is."""
 
+import os
+import traceback
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any, NoReturn
 
@@ -26,6 +29,31 @@ def _load_within_bounds(text: str) -> Any:
 set_loader("yaml", _load_within_bounds, (yaml.YAMLError, ValuesError))
 
 
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn what the classes of options raise against their values, which jsonargparse wraps, into one message.
+
+    Raises:
+        FERError: That of the class itself, or one that names it.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, ArithmeticError, AssertionError, LookupError, RuntimeError) as error:
+        own: BaseException | None = error
+        while own and not isinstance(own, FERError):
+            own = own.__cause__ or own.__context__
+        if own:
+            raise own from None
+        cause: BaseException = error
+        while cause.__cause__:
+            cause = cause.__cause__
+        frames = [frame for frame, _ in traceback.walk_tb(cause.__traceback__)]
+        made = [frame for frame in frames if frame.f_code.co_name == "__init__" and "self" in frame.f_locals]
+        name = type(made[0].f_locals["self"]).__name__ if made else "An option"
+        place = f"{os.path.basename(frames[-1].f_code.co_filename)}, line {frames[-1].f_lineno}"
+        raise FERError(f"{name} does not take these values: {cause} ({type(cause).__name__} in {place}).") from error
+
+
 class OneMessage(ArgumentParser):
     """Raises mistakes as the project's own errors; the usage of all options would push them off the screen."""
 
@@ -49,16 +77,19 @@ class OneMessage(ArgumentParser):
             self._for_class = class_type.__name__
         return super().add_class_arguments(class_type, nested_key, *args, **kwargs)
 
-    def instantiate(self, *args: Any, **kwargs: Any) -> Namespace:
-        """Make the objects as always; what the class of an option refuses is its own message, not that of the union."""
+    def parse_args(self, *args: Any, **kwargs: Any) -> Namespace:  # type: ignore[override]
+        """Parse as always; a file that is no text may stand wherever settings may."""
         try:
+            found: Namespace = super().parse_args(*args, **kwargs)
+            return found
+        except UnicodeDecodeError as error:
+            raise UsageError(f"A value names a file of settings that is not text in UTF-8 ({error}).") from None
+
+    def instantiate(self, *args: Any, **kwargs: Any) -> Namespace:
+        """Make the objects as always; what a class does not take is one message."""
+        with explained():
             made: Namespace = super().instantiate(*args, **kwargs)
-            return made
-        except ValueError as error:
-            cause: BaseException | None = error
-            while cause and not isinstance(cause, FERError):
-                cause = cause.__cause__
-            raise cause or error from None
+        return made
 
     def validate(self, cfg: Namespace, *args: Any, **kwargs: Any) -> None:
         """Check settings as always, and say which of them is unknown."""

@@ -28,7 +28,7 @@ from fer_lightning.cli.configs import DEFAULT, layers, named_classes
 from fer_lightning.cli.data_module import own_data_module
 from fer_lightning.cli.fit_options import check_options
 from fer_lightning.cli.fit_start import check_epoch, check_start
-from fer_lightning.cli.parser import OneMessage
+from fer_lightning.cli.parser import OneMessage, explained
 from fer_lightning.cli.run_folder import run_of, take_folder
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.errors import FERError
@@ -155,14 +155,9 @@ class FERCommandLine(LightningCLI):
         self.run_dir = Path(self._get(self.config, "runs_dir")) / name
 
     def instantiate_classes(self) -> None:
-        """Make data, model and Trainer; jsonargparse wraps what a class says against its arguments."""
-        try:
+        """Make data, model and Trainer; what they do not take is one message."""
+        with explained():
             super().instantiate_classes()
-        except ValueError as error:
-            cause: BaseException | None = error
-            while cause and not isinstance(cause, FERError):
-                cause = cause.__cause__ or cause.__context__
-            raise cause or error from None
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Any]) -> Trainer:
         """The trainer with the run's own callbacks, and with its loggers unless others were asked for."""

@@ -13,7 +13,7 @@ from torchvision.transforms import v2
 
 from fer_lightning.data.batches import Batch
 from fer_lightning.data.input_spec import LARGEST
-from fer_lightning.errors import FERError
+from fer_lightning.errors import FERError, check_range
 
 _TOPS = {"rotation": 180.0, "scale": 0.9, "blur": 0.2, "mixup": 100.0, "cutmix": 100.0}
 
@@ -80,10 +80,7 @@ class Augmentation(nn.Module):
         self.strengths = {"rotation": rotation, "scale": scale, "shift": shift, "brightness": brightness}
         self.strengths |= {"contrast": contrast, "blur": blur, "noise": noise, "erasing": erasing}
         for name, value in (self.strengths | {"cooldown": cooldown, "mixup": mixup, "cutmix": cutmix}).items():
-            top = _TOPS.get(name, 1.0)
-            if not 0 <= value <= top:
-                expected = f"Expected 0 to {top:g}. Received: {value}."
-                raise FERError(f"Invalid value for --data.augmentation.{name}. {expected}")
+            check_range(f"--data.augmentation.{name}", value, 0.0, _TOPS.get(name, 1.0))
         if not all(1 <= size <= LARGEST for size in progressive_sizes):
             expected = f"Expected 1 to {LARGEST:,} pixels. Received: {list(progressive_sizes)}."
             raise FERError(f"Invalid value for --data.augmentation.progressive_sizes. {expected}")

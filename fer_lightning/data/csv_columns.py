@@ -52,7 +52,8 @@ def read_columns(
         like: What kind of file it is, for messages.
 
     Raises:
-        FERError: If it cannot be read as CSV in UTF-8, a column is missing, or a row is shorter or longer.
+        FERError: If it cannot be read as CSV in UTF-8, a column is missing or there twice, or a row is
+            shorter or longer.
     """
     with open_table(path, option) as reader:
         header = [name.strip() for name in next(reader, [])]
@@ -61,6 +62,8 @@ def read_columns(
                 f"Invalid value for {option}. Expected a file with the columns {', '.join(columns)}{like}. "
                 f"'{path}' does not have {', '.join(missing)}."
             )
+        if twice := [name for name in columns if header.count(name) > 1]:
+            raise FERError(f"Invalid value for {option}. '{path}' has the column {', '.join(twice)} more than once.")
         places = {name: header.index(name) for name in columns}
         for cells in reader:
             if not "".join(cells).strip() and len(cells) <= 1:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DistributedSampler
 
-from fer_lightning.errors import FERError
+from fer_lightning.errors import check_range
 
 IGNORE_INDEX = -1
 """The label of a sample that only fills up the last batches of a device; losses and metrics ignore it."""
@@ -96,8 +96,7 @@ class BalancedSampling(ClassSampling):
     """
 
     def __init__(self, strength: float = 0.0) -> None:
-        if not 0 <= strength <= 1:
-            raise FERError(f"Invalid value for --data.sampling.strength. Expected 0 to 1. Received: {strength}.")
+        check_range("--data.sampling.strength", strength, 0.0, 1.0)
         self.strength = strength
 
     def draws(self, counts: Tensor) -> Tensor | None:

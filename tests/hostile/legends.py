@@ -173,7 +173,12 @@ def cases() -> Iterator[tuple[str, Case]]:
     }
     for kind, text in lists.items():
         for option in ("exclude", "relabel"):
-            yield f"{option} {kind}", Case(f"{FIT} --data.{option} ../given/list.csv", listed(text), refused=True)
+            yield (
+                f"{option} {kind}",
+                Case(
+                    f"{FIT} --data.{option} ../given/list.csv", listed(text), refused=None if kind == "label" else True
+                ),
+            )
     for option in ("exclude", "relabel", "legend", "images", "root", "prepared_dir"):
         for device in ("/dev/zero", "/dev/null", "/dev/stdin", "/proc/self/mem"):
             yield f"{option} {device}", Case(f"{FIT} --data.{option} {device}", refused=True)

@@ -112,7 +112,7 @@ def _child(words: list[str], place: str, said: str, given: str) -> None:
         os.dup2(target, number)
     sys.stdin = os.fdopen(0, "r", errors="surrogateescape")
     sys.stdout, sys.stderr = (os.fdopen(n, "w", buffering=1, encoding="utf-8", errors="strict") for n in (1, 2))
-    sys.argv = ["fer", *words]
+    sys.argv = [os.path.join(os.path.dirname(__file__), "..", "..", "train.py"), *words]
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     from fer_lightning.cli.main import main
