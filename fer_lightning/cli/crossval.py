@@ -13,7 +13,7 @@ from fer_lightning.cli.configs import layers
 from fer_lightning.errors import FERError, check_range
 from fer_lightning.evaluation.measures import MEASURES
 from fer_lightning.evaluation.predictions import joined, read_predictions
-from fer_lightning.files import check_output_folder, replace_text
+from fer_lightning.files import check_output_folder, check_path, replace_text
 from fer_lightning.names import check_name, printable
 from fer_lightning.program import run_in_process
 from fer_lightning.reports.evaluation import evaluate
@@ -63,6 +63,7 @@ def crossval(
     """
     check_range("--folds", folds, 2)
     check_range("--seeds", seeds, 1)
+    check_path("--runs_dir", runs_dir)
     folder = check_output_folder("--name", Path(runs_dir) / check_name(name, "--name"), "options.json")
     _same_options(folder, [*options, "--folds", str(folds)])
     verb = "test" if subset == "testing" else "validate"

@@ -32,6 +32,7 @@ from fer_lightning.cli.parser import OneMessage, explained
 from fer_lightning.cli.run_folder import run_of, take_folder
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.errors import FERError
+from fer_lightning.files import check_path
 from fer_lightning.names import check_name, file_name
 from fer_lightning.networks.rebuilding import LINKED
 from fer_lightning.program import program
@@ -105,6 +106,7 @@ class FERCommandLine(LightningCLI):
             place |= {name: settings[name] for name in place if name in settings}
             named |= settings.keys()
         check_name(str(place["name"]), "--name")
+        check_path("--runs_dir", str(place["runs_dir"]))
         texts = [layer.text for layer in given]
         path: Path | None = None
         finetune = False

@@ -105,7 +105,7 @@ def cases() -> Iterator[tuple[str, Case]]:
     for option in ("folds", "seeds", "subset", "name", "runs_dir"):
         for number, value in enumerate(NUMBERS):
             if value not in ("true", "1.5", "0x10", "\u0663", "[1]", "null") and not (
-                option in ("name", "runs_dir") and value.strip("-0")
+                option in ("name", "runs_dir") and value
             ):
                 yield (
                     f"crossval {option} {number}",
