@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fer_lightning.cli.stopping import Stopped, stopping
+from fer_lightning.cli.stopping import SIGNALS, Stopped, stopping
 
 VERBS = {
     "audit": ["audit"],
@@ -35,7 +35,9 @@ def test_one_line_and_the_status_of_the_signal(workdir: Path, verb: str, number:
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a test run in the background ignores it
+        preexec_fn=lambda: [
+            signal.signal(one, signal.SIG_DFL) for one in SIGNALS
+        ],  # a run in the background ignores some
     )
     while not _handles(process.pid, signal.SIGTERM):
         time.sleep(0.01)
