@@ -228,3 +228,9 @@ def replace_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a text file (UTF-8) in one step."""
     with replacing(path, errors="backslashreplace") as stream:
         stream.write(text)
+
+
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """The digest of a file's content, 64 hexadecimal digits."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -40,8 +40,6 @@ def write_findings(folder: Path, data: DataSet, findings: Sequence[Finding], sec
         _write_tables(aside, data, findings)
         replace_text(aside / MARK, json_text(without_nan(content)))
         replace_text(aside / "report.html", filled("audit.html", content=content, thumbnails=thumbnails, shown=_SHOWN))
-    if data.predictions is None:  # one of an earlier audit would be of other predictions
-        (folder / "label_issues.csv").unlink(missing_ok=True)
     page = folder / "report.html"
     said = filled("audit.txt", content=content, legend=legend.path, severities=SEVERITIES, path=page)
     print(said, end="", flush=True)

@@ -8,6 +8,7 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from fer_lightning.checkpoints.archive import load_plain
@@ -110,7 +111,9 @@ def model_of(
         if info.network is None:
             raise FERError(f"'{path}' does not name its network. Give it: load_model(path, network=...).")
         spec = info.input_spec
-        network = build(info.network, len(info.class_names), spec.channels, spec.image_size, trusted, path)
+        asked = (info.network, len(info.class_names), spec.channels, spec.image_size, trusted, path)
+        _check_size(asked, state, path)
+        network = build(*asked)
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
@@ -121,6 +124,24 @@ def model_of(
             raise FERError(f"The weights in '{path}' cannot be used: '{name}' has to be {own.dtype}.")
     _, *names = inspect.signature(ExpressionModel).parameters
     return ExpressionModel(network, **{name: getattr(info, name) for name in names}).eval().requires_grad_(False)
+
+
+def _check_size(asked: tuple[Any, ...], state: Mapping[str, Tensor], path: str | os.PathLike[str]) -> None:
+    """Refuse a network that is larger than the file that names it, before memory is asked for."""
+    try:
+        with torch.device("meta"):
+            planned = build(*asked)
+    except FERError:
+        raise
+    except Exception:  # whatever a constructor raises that needs real numbers
+        return
+    needed = sum(value.numel() for value in planned.state_dict().values())
+    there = sum(value.numel() for value in state.values())
+    if needed > 2 * there + 1_000_000:
+        raise FERError(
+            f"The network that '{path}' names has {needed:,} numbers, and the file holds {there:,}: its weights are of "
+            "another network."
+        )
 
 
 def info_of(model: ExpressionModel, named: dict[str, Any] | None = None, **more: Any) -> CheckpointInfo:

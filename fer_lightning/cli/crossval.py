@@ -1,8 +1,11 @@
 """`crossval`: every image is tested once by a network that has not seen its person; mean and spread over folds."""
 
+import hashlib
 import json
 import statistics
+from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -65,7 +68,9 @@ def crossval(
     check_range("--seeds", seeds, 1)
     check_path("--runs_dir", runs_dir)
     folder = check_output_folder("--name", Path(runs_dir) / check_name(name, "--name"), "options.json")
-    _same_options(folder, [*options, "--folds", str(folds)])
+    settings = json.dumps([layer.settings for layer in layers(options, lambda line: None)[0]], default=str)
+    files = f"settings {hashlib.sha256(settings.encode(errors='backslashreplace')).hexdigest()[:16]}"
+    _same_options(folder, [*options, "--folds", str(folds)], files)
     verb = "test" if subset == "testing" else "validate"
     done: list[dict[str, Any]] = []
     for seed in range(seeds):
@@ -94,24 +99,24 @@ def crossval(
     return content
 
 
-def _same_options(folder: Path, options: list[str]) -> None:
-    path = folder / "options.json"
-    begun = any(folder.glob("seed*-fold*/checkpoints/*.ckpt"))
-    if begun and path.exists():
+def _same_options(folder: Path, options: list[str], files: str) -> None:
+    """Keep the options of a new cross-validation, or compare a begun one's; `files` is what their files say."""
+    path, begun = folder / "options.json", any(folder.glob("seed*-fold*/checkpoints/*.ckpt"))
+    if path.exists():
         try:
-            before = texts_of({"it": read_json(read_text(path))}, "it")
+            before = list(texts_of({"it": read_json(read_text(path))}, "it"))
         except (OSError, ValuesError) as error:
             raise FERError(
                 f"'{path}' does not say the options of this cross-validation: {error}. Choose another --name, or "
                 "delete that folder."
             ) from None
-        if list(before) != options:
+        if begun and before not in ([*options, files], options):  # earlier versions did not look into files
             said = printable(json.dumps(before))
             raise FERError(
-                f"'{folder}' holds a cross-validation with other options: {said}. Choose another --name, or delete "
-                "that folder."
+                f"'{folder}' holds a cross-validation with other options, or other settings in its files: {said}. "
+                "Choose another --name, or delete that folder."
             )
-    replace_text(path, json.dumps(options) + "\n")
+    replace_text(path, json.dumps([*options, files]) + "\n")
 
 
 def _one_fold(folder: Path, options: list[str], seed: int, fold: int, folds: int, verb: str) -> dict[str, Any]:
@@ -179,7 +184,14 @@ def _combined_report(folder: Path, folds: int, content: dict[str, Any]) -> None:
         split = plain_dict(read_settings(read_text(runs[0] / "config.yaml")).get("data"), "data").get("split")
     except (OSError, ValuesError) as error:
         raise FERError(f"'{runs[0] / 'config.yaml'}' cannot be used: {error}.") from None
-    together = joined([read_predictions(run / "test" / "predictions.csv") for run in runs])
+    several = [read_predictions(run / "test" / "predictions.csv") for run in runs]
+    counts_of = Counter(chain.from_iterable(set(one.images) for one in several))
+    if twice := next((image for image, count in counts_of.items() if count > 1), None):
+        raise FERError(
+            f"The folds in '{folder}' are not of one data set: '{printable(twice)}' is tested in two of them, so the "
+            "data have changed meanwhile. Begin anew with another --name."
+        )
+    together = joined(several)
     counts = np.bincount(together.labels, minlength=len(together.class_names))
     print(f"\nAll folds together, seed 0 ({split} folds)")
     about = {"subset": f"all {folds} folds'", "how": report["how"], "crossval": content}

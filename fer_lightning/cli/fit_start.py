@@ -92,7 +92,15 @@ def check_start(
         check_training_state(checkpoint, trainer)
         if name := first_not_finite(checkpoint["state_dict"]):
             raise FERError(f"The weights '{name}' in '{path}' are not finite: they are of no use. Take another one.")
-        check_same_model(CheckpointInfo.from_dict(checkpoint.get(KEY, {}), path), classifier.model)
+        info = CheckpointInfo.from_dict(checkpoint.get(KEY, {}), path)
+        check_same_model(info, classifier.model)
+        before, now = (x.split_fingerprint if x else "" for x in (info.training, classifier.data_info.training))
+        if before and now and before != now:
+            raise FERError(
+                f"The images are not divided as they were in the training of '{path}': test images would have been "
+                "trained on. Leave the --data options away that change which image is where, or start a new run from "
+                f"these weights: --model.fine_tuning.weights {path} --name NEW."
+            )
         state, name = upgraded_state(checkpoint["state_dict"]), type(classifier.model.network).__name__
         check_same_weights(state, classifier.state_dict(), name)
         done = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]

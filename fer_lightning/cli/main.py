@@ -9,6 +9,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 from typing import NoReturn
 
 from fer_lightning.cli.commands import OLD_VERBS, VERBS, UsageError, nearest
@@ -74,7 +75,7 @@ def main(args: Sequence[str] | None = None) -> None:
         return
     with stopping() as stop:
         try:
-            _run(verb, words)
+            _run(verb, words, stop)
         except SystemExit:
             if stop.number is None:
                 raise
@@ -87,15 +88,18 @@ def main(args: Sequence[str] | None = None) -> None:
             _end(status)
 
 
-def _run(verb: str, words: Sequence[str]) -> None:
+def _run(verb: str, words: Sequence[str], stop: Stopping) -> None:
     _keep_quiet()
-    if VERBS[verb].entry:
+    if module := VERBS[verb].entry.partition(":")[0]:
         from fer_lightning.cli import functions
 
+        import_module(module)
+        stop.working = True
         functions.run(VERBS[verb], words)
     else:
         from fer_lightning.cli import trainer
 
+        stop.working = True
         trainer.run(verb, words)
 
 

@@ -1,5 +1,6 @@
 """The folder of a run: taken by one process, an earlier run kept under another name."""
 
+import os
 import time
 from pathlib import Path
 
@@ -7,18 +8,55 @@ from filelock import FileLock, Timeout
 
 from fer_lightning.errors import FERError
 
-_OURS = ("checkpoints/*.ckpt", "test/predictions.csv", "validate/predictions.csv", "seed*-fold*/config.yaml")
-"""What shows that a folder holds a run, or several of a cross-validation."""
+_SIGNS = {
+    "checkpoints/*.ckpt": b"fer_lightning",
+    "test/predictions.csv": b"image,label,predicted,confidence",
+    "validate/predictions.csv": b"image,label,predicted,confidence",
+    "seed*-fold*/config.yaml": b"runs_dir:",
+}
+"""Files that show that a folder holds a run, or several of a cross-validation, and what stands near their beginning."""
+
+_FIRST = 4_000_000
+"""Bytes that count as the beginning: a checkpoint says what it is before its numbers."""
 
 
 def run_of(checkpoint: Path) -> Path | None:
-    """The folder of the run that a checkpoint lies in; None if it is somewhere else."""
-    folder = checkpoint.parent.parent
-    if checkpoint.parent.name != "checkpoints":
+    """The folder of the run that a checkpoint lies in; None if it is somewhere else, such as in somebody's project."""
+    folder = checkpoint.absolute().parent.parent
+    if checkpoint.absolute().parent.name != "checkpoints" or not folder.name:
         return None
-    folder = folder if folder.name not in ("", "..") else folder.resolve()
-    ours = any((folder / name).is_file() for name in ("config.yaml", "metrics.csv", "summary.json"))
-    return folder if ours and folder.name else None
+    for name, sign in (("config.yaml", "runs_dir:"), ("metrics.csv", "epoch,step"), ("summary.json", '"epochs"')):
+        if (folder / name).exists() and not _says(folder / name, sign.encode()):
+            return None
+    given = checkpoint.parent.parent  # in the words of the user, if they say where it is
+    return given if checkpoint.parent.name == "checkpoints" and given.name not in ("", "..") else folder
+
+
+def check_report(run_dir: Path, checkpoint: Path, verb: str) -> None:
+    """Make sure that a report of `test` or `validate` replaces no report of another run, and nothing that is not ours.
+
+    Raises:
+        FERError: If it would.
+    """
+    advice = "Choose another --name for this report."
+    if any(_says(path, b"fer_lightning") for path in run_dir.glob("checkpoints/*.ckpt")):
+        if run_dir.resolve() not in checkpoint.resolve().parents:
+            raise FERError(f"'{run_dir}' is the run of other checkpoints than '{checkpoint}'. {advice}")
+        return
+    folder = run_dir / verb
+    ours = not folder.exists() or _says(folder / "metrics.json", b'"fer_lightning"') or not any(folder.iterdir())
+    card = run_dir / "model_card.md"
+    if not ours or (card.exists() and not _says(card, b"fer_lightning")):
+        raise FERError(f"'{card if ours else folder}' is there already and is no report of ours. {advice}")
+
+
+def _says(path: Path, sign: bytes) -> bool:
+    """Whether a file can be read and has some bytes near its beginning."""
+    try:
+        with open(path, "rb") as stream:
+            return path.is_file() and sign in stream.read(_FIRST)
+    except OSError:
+        return False
 
 
 def take_folder(path: Path, resume: bool) -> FileLock:
@@ -31,7 +69,8 @@ def take_folder(path: Path, resume: bool) -> FileLock:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.parent / f".{path.name}.lock")
+        place = Path(os.path.realpath(path))  # a link to a run is that run
+        lock = FileLock(place.parent / f".{place.name}.lock")
         lock.acquire(timeout=0)
     except Timeout:
         raise FERError(f"Another fit is writing to '{path}'. Choose another --name.") from None
@@ -73,7 +112,7 @@ def _keep_earlier(path: Path) -> None:
 
 def _is_run(path: Path, content: list[str]) -> bool:
     """Whether a folder is a run of ours; one that was stopped at once has left a log and settings alone."""
-    if any(any(path.glob(pattern)) for pattern in _OURS):
+    if any(_says(found, sign) for pattern, sign in _SIGNS.items() for found in path.glob(pattern)):
         return True
     try:
         settings = (path / "config.yaml").read_text(encoding="utf-8")

@@ -20,9 +20,15 @@ class Stopping:
 
     Who takes a signal over, as Lightning does to end after a step, is left to it. A later SIGTERM or SIGHUP is ignored,
     so that what is half-done can be tidied up; a second Ctrl-C stops that too.
+
+    Attributes:
+        number: The signal that came, if one did.
+        working: Whether there is something to tidy up. Until then the process ends at once: libraries that are being
+            imported answer an exception by aborting.
     """
 
     number: int | None = None
+    working = False
 
     def __init__(self) -> None:
         self._process = os.getpid()
@@ -45,6 +51,9 @@ class Stopping:
         elif signal.getsignal(number) in (self, signal.SIG_IGN):  # nobody else has taken it over
             if number == signal.SIGINT or self.number is None:
                 self.number = self.number or number
+                if not self.working:
+                    os.write(2, f"Stopped by {self.name}.\n".encode())
+                    os._exit(self.status)
                 raise Stopped
         else:
             self.number = self.number or number

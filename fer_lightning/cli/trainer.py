@@ -29,7 +29,7 @@ from fer_lightning.cli.data_module import own_data_module
 from fer_lightning.cli.fit_options import check_options
 from fer_lightning.cli.fit_start import check_epoch, check_start
 from fer_lightning.cli.parser import OneMessage, explained
-from fer_lightning.cli.run_folder import run_of, take_folder
+from fer_lightning.cli.run_folder import check_report, run_of, take_folder
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.errors import FERError
 from fer_lightning.files import check_path
@@ -155,6 +155,8 @@ class FERCommandLine(LightningCLI):
         """Settle the run's folder."""
         name = check_name(str(self._get(self.config, "name")), "--name")
         self.run_dir = Path(self._get(self.config, "runs_dir")) / name
+        if self.subcommand != "fit" and (path := self._get(self.config, "ckpt_path")) is not None:
+            check_report(self.run_dir, Path(path), str(self.subcommand))
 
     def instantiate_classes(self) -> None:
         """Make data, model and Trainer; what they do not take is one message."""

@@ -104,7 +104,7 @@ def export(
     if faces != "training":
         info = replace(info, input_spec=replace(info.input_spec, faces=faces))
     if path.parent.name == "checkpoints":
-        info = replace(info, measured=measured_in(path.parent.parent))
+        info = replace(info, measured=measured_in(path.parent.parent, path))
     try:
         with replacing_path(target) as aside:
             if target.suffix == SUFFIX:

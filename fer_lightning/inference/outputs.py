@@ -12,7 +12,7 @@ from fer_lightning.files import check_output, check_output_folder
 from fer_lightning.inference.sources import FOLDER_MARK
 from fer_lightning.names import printable
 
-_OURS = b"fer_lightning"
+_OURS = (b"fer_lightning film", b"fer_lightning timeline")
 
 
 def check_outputs(
@@ -97,4 +97,5 @@ def _is_ours(path: Path) -> bool:
     with open(path, "rb") as stream:
         start = stream.read(4096)
         stream.seek(max(path.stat().st_size - 4096, 0))
-        return _OURS in start or _OURS in stream.read(4096)
+        ends = start + stream.read(4096)
+    return any(mark in ends for mark in _OURS)

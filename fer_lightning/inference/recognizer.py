@@ -23,8 +23,12 @@ from fer_lightning.inference.sources import Source
 from fer_lightning.model.calibration import threshold_for_risk
 from fer_lightning.model.class_prior import ClassPrior, prior_probabilities
 from fer_lightning.model.expression_model import ExpressionModel
+from fer_lightning.names import column
 
 ImageLike = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
+
+SAID = ("uncertain", "error", "no_face")
+"""What rows say where no class is named."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,8 @@ class Expression:
     """What a face shows.
 
     Attributes:
-        label: The most probable class, or `uncertain`.
+        label: The most probable class, or `uncertain`; `class:uncertain` where a class is called so, and likewise for
+            the other words in `SAID`.
         confidence: Its calibrated probability, 0 to 1.
         probabilities: Those of all classes.
         face: Where the face is, in pixels of the image; None if the whole image was taken as the face.
@@ -186,6 +191,11 @@ class ExpressionRecognizer:
             with torch.inference_mode():
                 batches = (some.to(self.model.device) for some in torch.split(pixels, self.batch_size))
                 found = torch.cat([self.model.probabilities(some).cpu() for some in batches]).numpy()
+            if not np.isfinite(found).all():
+                raise FERError(
+                    "The model answers with numbers that are not finite: its weights are of no use, as after a "
+                    "training that diverged. Use another checkpoint."
+                )
             for frame, rows in zip(frames, np.split(found, np.cumsum(counts)[:-1]), strict=True):
                 frame.probabilities, frame.numbers = rows, list(range(len(rows)))
         return frames
@@ -195,7 +205,7 @@ class ExpressionRecognizer:
         names, answers = self.model.class_names, []
         for row, face in zip(frame.probabilities.tolist(), frame.faces, strict=True):
             confidence = max(row)
-            label = names[row.index(confidence)] if confidence >= self.threshold else "uncertain"
+            label = column(names[row.index(confidence)], SAID) if confidence >= self.threshold else "uncertain"
             answers.append(Expression(label, confidence, dict(zip(names, row, strict=True)), face))
         return Recognition(frame.source.name, tuple(answers), frame.error)
 

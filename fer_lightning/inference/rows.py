@@ -103,7 +103,7 @@ class RowWriter:
             FERError: If not.
         """
         if self._overwrite or not self.path.exists():
-            if self.resumable and self.beside.exists() and b"fer_lightning" not in self.beside.read_bytes():
+            if self.resumable and self.beside.exists() and b'"fer_lightning": "' not in self.beside.read_bytes():
                 check_output("--output", self.beside, overwrite=self._overwrite)
         elif self.resumable:
             known = self.beside.is_file()

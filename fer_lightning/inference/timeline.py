@@ -12,7 +12,7 @@ from fer_lightning.inference.frames import Frame
 from fer_lightning.inference.recognizer import Expression
 from fer_lightning.names import printable
 
-MAKER = "fer_lightning"
+MAKER = "fer_lightning timeline"
 """What a plot says it was made by."""
 
 

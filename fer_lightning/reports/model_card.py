@@ -1,6 +1,7 @@
 """The model card: what a model was trained on, how it was measured, what it must not be used for."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +9,19 @@ import yaml
 
 from fer_lightning.checkpoints.info import CheckpointInfo
 from fer_lightning.evaluation.measures import MEASURES
+from fer_lightning.files import sha256_of
 from fer_lightning.program import program
 from fer_lightning.reports.page import fenced, filled
 
 _KEPT = "images people intervals majority metrics tuned_on_test split how data faces class_prior worst_slice"
 
 
-def measured_in(run_dir: Path) -> dict[str, Any]:
-    """The main figures of the last `test` of a run, for `CheckpointInfo.measured`; empty if there was none."""
+def measured_in(run_dir: Path, checkpoint: str | os.PathLike[str]) -> dict[str, Any]:
+    """The main figures of the last `test` of a run, for `CheckpointInfo.measured`; empty if it tested another file."""
     try:
         content = json.loads((run_dir / "test" / "metrics.json").read_text(encoding="utf-8"))
+        if content["checkpoint_sha256"] != sha256_of(checkpoint):
+            return {}
         found = {name: content[name] for name in _KEPT.split() if content.get(name) is not None}
         found["recall"] = {
             name: {**figures["recall"], "support": figures["support"], "measurable": figures["measurable"]}

@@ -102,6 +102,7 @@ def own_files(callback: ModelCheckpoint, said: Any) -> dict[str, Any]:
     listed = said.get("best_k_models")
     named = [*listed, said.get("best_model_path")] if isinstance(listed, dict) else [said.get("best_model_path")]
     names = {Path(name).name for name in named if isinstance(name, str)} - {"last.ckpt"}
+    known = {Path(name).name: score for name, score in (listed if isinstance(listed, dict) else {}).items()}
     if pattern and "{" not in pattern:
         names.add(f"{pattern}.ckpt")
     names = {name for name in names if name.startswith(pattern.partition("{")[0])}
@@ -110,6 +111,8 @@ def own_files(callback: ModelCheckpoint, said: Any) -> dict[str, Any]:
         if callback.monitor and (folder / name).is_file():
             states = _callbacks_of(folder / name)
             score = _finite(states.get(callback.state_key, {}).get("current_score"))
+            if not states:  # weights alone: what the run that is gone on with said of its file
+                score = _finite(known.get(name))
             if score is not None:
                 scores[str(folder / name)] = score
             elif others := [key for key in states if key.startswith("ModelCheckpoint{") and key != callback.state_key]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
-from fer_lightning.cli.run_folder import take_folder
+from fer_lightning.cli.run_folder import check_report, run_of, take_folder
 from fer_lightning.errors import FERError
 
 
@@ -15,7 +16,7 @@ def test_an_earlier_run_is_kept_under_the_time_it_was_made(tmp_path, capsys):
     for number in range(3):
         lock = take_folder(path, resume=False)
         (path / "checkpoints").mkdir(parents=True)
-        (path / "checkpoints/last.ckpt").touch()
+        (path / "checkpoints/last.ckpt").write_text("... fer_lightning ...")
         (path / "what").write_text(str(number))
         os.utime(path, (0, 0))  # all of one second
         lock.release()
@@ -35,7 +36,7 @@ def test_a_run_that_goes_on_stays_where_it_is(tmp_path):
 
 def test_a_folder_in_use_is_left_alone(tmp_path):
     (tmp_path / "mine" / "checkpoints").mkdir(parents=True)
-    (tmp_path / "mine" / "checkpoints/last.ckpt").touch()
+    (tmp_path / "mine" / "checkpoints/last.ckpt").write_text("... fer_lightning ...")
     (tmp_path / "mine" / "what").write_text("there")
     lock = take_folder(tmp_path / "mine", resume=True)
     with pytest.raises(FERError, match=r"Another fit is writing to '.*mine'"):
@@ -52,7 +53,9 @@ def test_no_folder_where_a_file_is(tmp_path):
         take_folder(tmp_path / "runs" / "mine", resume=False)
 
 
-@pytest.mark.parametrize("file", ["images/a.png", "config.yaml", "metrics.csv", ".git/HEAD"])
+@pytest.mark.parametrize(
+    "file", ["images/a.png", "config.yaml", "metrics.csv", ".git/HEAD", "checkpoints/generator.ckpt"]
+)
 def test_a_folder_that_holds_no_run_is_not_moved(tmp_path, file):
     path = tmp_path / "mine" / file
     path.parent.mkdir(parents=True)
@@ -70,3 +73,54 @@ def test_what_is_no_folder_is_not_replaced(tmp_path, there):
     with pytest.raises(FERError, match="is there and is no folder"):
         take_folder(path, resume=False)
     assert path.is_symlink() == (there == "link")
+
+
+def test_a_link_to_a_run_is_that_run(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "alias").symlink_to("real")
+    with take_folder(tmp_path / "real", resume=True), pytest.raises(FERError, match="Another fit is writing"):
+        take_folder(tmp_path / "alias", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "ours"),
+    [
+        ("config.yaml", "name: mine\nruns_dir: runs\n", True),
+        ("config.yaml", "lr: 5", False),
+        ("metrics.csv", "epoch,step,seconds\n", True),
+        ("metrics.csv", "a,b\n", False),
+        ("summary.json", '{"mine": 1}', False),
+        ("other", "x", True),
+    ],
+)
+def test_a_checkpoint_in_the_project_of_somebody_is_of_no_run(tmp_path, monkeypatch, file, text, ours):
+    (tmp_path / "mine/checkpoints").mkdir(parents=True)
+    (tmp_path / "mine" / file).write_text(text)
+    path = tmp_path / "mine/checkpoints/last.ckpt"
+    assert run_of(path) == (tmp_path / "mine" if ours else None)
+    monkeypatch.chdir(path.parent)
+    assert run_of(Path("last.ckpt")) == (tmp_path / "mine" if ours else None)
+    monkeypatch.chdir(tmp_path)
+    assert run_of(Path("mine/checkpoints/last.ckpt")) == (Path("mine") if ours else None)
+    assert run_of(tmp_path / "mine/last.ckpt") is None
+
+
+def test_a_report_replaces_reports_of_the_same_run_alone(tmp_path):
+    mine, backup = tmp_path / "mine/checkpoints/best.ckpt", tmp_path / "backup/mine.ckpt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("... fer_lightning ...")
+    check_report(tmp_path / "mine", mine, "test")
+    with pytest.raises(FERError, match=r"is the run of other checkpoints than .*backup.* another --name"):
+        check_report(tmp_path / "mine", backup, "test")
+    check_report(tmp_path / "new", backup, "test")
+    (tmp_path / "theirs/test").mkdir(parents=True)
+    check_report(tmp_path / "theirs", backup, "test")
+    (tmp_path / "theirs/test/metrics.json").write_text('{"mine": 1}')
+    check_report(tmp_path / "theirs", backup, "validate")
+    with pytest.raises(FERError, match=r"theirs/test' is there already and is no report of ours"):
+        check_report(tmp_path / "theirs", backup, "test")
+    (tmp_path / "theirs/test/metrics.json").write_text('{"how": {"fer_lightning": "0.1.0"}}')
+    check_report(tmp_path / "theirs", backup, "test")
+    (tmp_path / "theirs/model_card.md").write_text("my card")
+    with pytest.raises(FERError, match=r"model_card.md' is there already"):
+        check_report(tmp_path / "theirs", backup, "test")

@@ -60,6 +60,7 @@ def _handles(process: int, number: signal.Signals) -> bool:
 
 def test_a_stop_is_an_exception_once_and_others_keep_their_handlers():
     with stopping() as stop:
+        stop.working = True
         with pytest.raises(Stopped):
             os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)  # what is half-done is being tidied up

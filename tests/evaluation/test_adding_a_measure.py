@@ -10,6 +10,7 @@ import pytest
 from fer_lightning.checkpoints.info import CheckpointInfo
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.evaluation.measures import MEASURES, Measure
+from fer_lightning.files import sha256_of
 from fer_lightning.reports.compare import compare
 from fer_lightning.reports.evaluation import evaluate
 from fer_lightning.reports.model_card import measured_in, model_card
@@ -23,7 +24,9 @@ def test_one_entry_is_in_every_report(predictions, tmp_path, monkeypatch, capsys
         lower_is_better=True,
     )
     monkeypatch.setitem(MEASURES, "doubt", doubt)
-    evaluate(predictions, np.ones(3) / 3, tmp_path / "data_set" / "images", tmp_path / "runs/one/test")
+    (tmp_path / "x.ckpt").write_text("weights")
+    about = {"checkpoint_sha256": sha256_of(tmp_path / "x.ckpt")}
+    evaluate(predictions, np.ones(3) / 3, tmp_path / "data_set" / "images", tmp_path / "runs/one/test", about)
     assert "doubt   " in capsys.readouterr().out
 
     found = json.loads((tmp_path / "runs/one/test/metrics.json").read_text())["metrics"]["doubt"]
@@ -32,7 +35,8 @@ def test_one_entry_is_in_every_report(predictions, tmp_path, monkeypatch, capsys
     page = (tmp_path / "runs/one/test/report.html").read_text()
     assert "<td>doubt</td>" in page
     assert "mean probability of other classes than the answer, lower is better" in page
-    card = model_card("one", CheckpointInfo(NAMES, InputSpec(), measured=measured_in(tmp_path / "runs/one")))
+    measured = measured_in(tmp_path / "runs/one", tmp_path / "x.ckpt")
+    card = model_card("one", CheckpointInfo(NAMES, InputSpec(), measured=measured))
     assert f"| doubt | {found['value']:.3f} (" in card
 
     predictions.write_csv(tmp_path / "runs/two/test/predictions.csv")

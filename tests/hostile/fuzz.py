@@ -158,17 +158,13 @@ def opened(kind: str, path: Path, images: Path) -> None:
 
         layers(["--config", str(path)], lambda line: None)
     else:
-        import torch
+        import numpy as np
 
-        from fer_lightning.inference.model import open_model
+        from fer_lightning.inference.recognizer import ExpressionRecognizer
 
-        model = open_model(path, device="cpu")
-        size, channels = model.input_spec.image_size, model.input_spec.channels
-        if size > 200:
-            return
-        found = model.probabilities(torch.zeros(2, channels, size, size, dtype=torch.uint8))
-        if not bool(found.isfinite().all()):
-            raise ValueError("answers that are not finite")
+        (face,) = ExpressionRecognizer(path, "whole", device="cpu").predict(np.zeros((40, 40, 3), np.uint8)).faces
+        if not 0 <= face.confidence <= 1:
+            raise ValueError("an answer that is no probability")
 
 
 def make(kind: str, seed: int, good: dict[str, list[tuple[str, bytes]]], folder: Path) -> Path:

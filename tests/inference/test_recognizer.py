@@ -13,8 +13,11 @@ from PIL import Image
 from fer_lightning import ExpressionRecognizer, FERError
 from fer_lightning.checkpoints.reading import load_model
 from fer_lightning.data.face_crop import find_faces, open_detector
+from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.inference.explain import grad_cam
+from fer_lightning.model.expression_model import ExpressionModel
+from fer_lightning.networks import CompactResNet
 from tests.data.test_face_crop import bright_squares
 
 
@@ -204,3 +207,22 @@ def test_grad_cam_in_threads_is_that_of_one(pretrained, drawn):
         found = list(threads.map(lambda face: grad_cam(pretrained, face, classes), faces * 3))
     for one, other in zip(found, expected * 3, strict=True):
         torch.testing.assert_close(one, other)
+
+
+def test_answers_that_are_not_finite_are_refused_and_classes_are_told_from_other_words():
+    network = CompactResNet(widths=[8], blocks=[1], num_classes=3, in_channels=1, image_size=16)
+    model = ExpressionModel(network, ("uncertain", "no_face", "joy"), InputSpec(16, "gray")).eval()
+    image = np.full((16, 16), 200, np.uint8)
+    labels = set()
+    for number in range(3):
+        with torch.no_grad():
+            last = [layer for layer in network.modules() if isinstance(layer, torch.nn.Linear)][-1]
+            last.weight.zero_()
+            last.bias.copy_(torch.eye(3)[number] * 5)
+        labels.add(ExpressionRecognizer(model, faces="whole").predict(image).faces[0].label)
+    assert labels == {"class:uncertain", "class:no_face", "joy"}
+    with torch.no_grad():
+        last.bias.fill_(3e38)
+        last.weight.fill_(3e38)
+    with pytest.raises(FERError, match="not finite"):
+        ExpressionRecognizer(model, faces="whole").predict(image)

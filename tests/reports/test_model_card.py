@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import sys
@@ -37,10 +38,12 @@ def measured(tmp_path) -> dict:
         "class_prior": 0.5,
         "tuned_on_test": False,
         "how": {"command": "fer test", "torch": "2.9"},
+        "checkpoint_sha256": hashlib.sha256(b"weights").hexdigest(),
     }
+    (tmp_path / "x.ckpt").write_bytes(b"weights")
     (tmp_path / "run/test").mkdir(parents=True)
     (tmp_path / "run/test/metrics.json").write_text(json.dumps(content))
-    return measured_in(tmp_path / "run")
+    return measured_in(tmp_path / "run", tmp_path / "x.ckpt")
 
 
 def test_everything_that_is_known_is_said(measured):
@@ -90,7 +93,9 @@ def test_a_test_without_a_person_unseen_or_by_an_older_version(measured, tmp_pat
     assert "Weakest slice: user.id = me, accuracy - on 30 images." in card
     assert "On 100 test images of FE, faces detected, class frequencies assumed to be uniform." in card
     assert "these figures are too good" in card
-    assert measured_in(tmp_path / "nowhere") == {}
+    assert measured_in(tmp_path / "nowhere", tmp_path / "x.ckpt") == {}
+    (tmp_path / "x.ckpt").write_bytes(b"other weights")
+    assert measured_in(tmp_path / "run", tmp_path / "x.ckpt") == {}
 
 
 @pytest.mark.parametrize(
@@ -124,4 +129,4 @@ def test_names_from_files_are_no_markup(measured):
 def test_figures_that_are_damaged_count_as_none(tmp_path, text):
     (tmp_path / "test").mkdir()
     (tmp_path / "test" / "metrics.json").write_text(text)
-    assert measured_in(tmp_path) == {}
+    assert measured_in(tmp_path, tmp_path / "x.ckpt") == {}

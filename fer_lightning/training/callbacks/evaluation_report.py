@@ -13,7 +13,7 @@ from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.legend import SUBSETS
 from fer_lightning.data.splits import TESTING, TRAINING
 from fer_lightning.evaluation.predictions import of_split
-from fer_lightning.files import replace_text
+from fer_lightning.files import replace_text, sha256_of
 from fer_lightning.reports.evaluation import evaluate
 from fer_lightning.reports.model_card import measured_in, model_card
 from fer_lightning.reports.provenance import how
@@ -60,6 +60,7 @@ class EvaluationReport(Callback):
             about={
                 "subset": SUBSETS[subset],
                 "checkpoint": str(trainer.ckpt_path),
+                "checkpoint_sha256": sha256_of(str(trainer.ckpt_path)),
                 "data": list(data.info.training.names),
                 "faces": data.input_spec.faces,
                 "class_prior": model.class_prior,
@@ -74,5 +75,5 @@ class EvaluationReport(Callback):
             },
         )
         if stage == "test" and self._info:
-            info = replace(self._info, measured=measured_in(self.folder))
+            info = replace(self._info, measured=measured_in(self.folder, str(trainer.ckpt_path)))
             replace_text(self.folder / "model_card.md", model_card(self.folder.name, info))
