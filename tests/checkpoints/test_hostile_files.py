@@ -18,7 +18,7 @@ from safetensors.torch import save
 from fer_lightning.checkpoints.info import CheckpointInfo
 from fer_lightning.checkpoints.reading import load_model, read_checkpoint
 from fer_lightning.checkpoints.transfer import load_into
-from fer_lightning.checkpoints.weights import PRETRAINED, SUFFIX
+from fer_lightning.checkpoints.weights import PRETRAINED, SUFFIX, save_weights
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.errors import FERError
 from fer_lightning.inference.model import open_model
@@ -254,3 +254,12 @@ def test_a_network_may_have_any_arguments(network, given, tmp_path):
     with pytest.raises(FERError) as refusal:
         load_model(_save(tmp_path / "x.ckpt", content))
     assert len(str(refusal.value)) < 3000
+
+
+def test_a_network_larger_than_its_file_is_not_made(tmp_path):
+    """26 GB, if it was."""
+    info, state = read_checkpoint(PRETRAINED)
+    network = {"class_path": "torch.nn.Linear", "init_args": {"in_features": 80_000, "out_features": 80_000}}
+    save_weights(replace(info, network=network), state, tmp_path / "x.safetensors")
+    with pytest.raises(FERError, match=r"has 6,400,080,000 numbers, and the file holds"):
+        load_model(tmp_path / "x.safetensors")

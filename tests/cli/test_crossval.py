@@ -7,6 +7,8 @@ import json
 
 import pytest
 
+from fer_lightning.cli.crossval import _same_options, crossval
+from fer_lightning.errors import FERError
 from tests.conftest import TINY, run_here
 
 
@@ -43,3 +45,22 @@ def test_crossval_tests_every_image_once_and_goes_on_where_it_was(drawn, tmp_pat
     with pytest.raises(SystemExit, match="2"):
         run_here(*words, "--data.color", "gray", cwd=tmp_path)
     assert "other options" in capsys.readouterr().err
+
+
+def test_a_begun_one_has_the_settings_of_its_files(workdir):
+    folder = workdir / "runs/cv"
+    (folder / "seed0-fold0/checkpoints").mkdir(parents=True)
+    (folder / "options.json").write_text('["--config", "c.yaml", "--folds", "2", "settings 0123"]')
+    (workdir / "c.yaml").write_text("trainer: {max_epochs: 1}")
+    _same_options(folder, ["--config", "c.yaml", "--folds", "2"], "settings 4567")  # nothing has begun
+    (folder / "seed0-fold0/checkpoints/last.ckpt").touch()
+    with pytest.raises(FERError, match="other settings in its files"):
+        crossval(["--config", "c.yaml"], "cv", folds=2)
+
+
+def test_somebody_elses_options_are_not_replaced(workdir):
+    (workdir / "runs/cv").mkdir(parents=True)
+    (workdir / "runs/cv/options.json").write_text('{"my": "settings"}')
+    with pytest.raises(FERError, match=r"does not say the options"):
+        crossval([], "cv", folds=2)
+    assert (workdir / "runs/cv/options.json").read_text() == '{"my": "settings"}'

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from lightning.pytorch.callbacks import ModelCheckpoint
 
+from fer_lightning.training.resuming import own_files
 from tests.conftest import TINY, run_here
 
 LAST, BEST = "checkpoints/last.ckpt", "checkpoints/best.ckpt"
@@ -180,3 +182,12 @@ def test_a_damaged_training_state_is_one_message_and_nothing_is_moved(place, cap
     assert "checkpoint" in said
     assert "Traceback" not in said
     assert sorted(path.name for path in (place / "runs").iterdir()) == before
+
+
+def test_weights_alone_keep_the_score_that_their_run_says(tmp_path):
+    torch.save({"state_dict": {}}, tmp_path / "best.ckpt")
+    callback = ModelCheckpoint(tmp_path, "best", monitor="val_acc", mode="max", save_weights_only=True)
+    said = {"best_k_models": {"/elsewhere/best.ckpt": torch.tensor(0.5), "/elsewhere/other.ckpt": torch.tensor(0.9)}}
+    found = own_files(callback, said)
+    assert found["best_model_score"] == 0.5
+    assert found["best_k_models"] == {str(tmp_path / "best.ckpt"): 0.5}
