@@ -25,9 +25,10 @@ def run_of(checkpoint: Path) -> Path | None:
     folder = checkpoint.absolute().parent.parent
     if checkpoint.absolute().parent.name != "checkpoints" or not folder.name:
         return None
-    for name, sign in (("config.yaml", "runs_dir:"), ("metrics.csv", "epoch,step"), ("summary.json", '"epochs"')):
-        if (folder / name).exists() and not _says(folder / name, sign.encode()):
-            return None
+    signs = {"config.yaml": b"runs_dir:", "metrics.csv": b"epoch,step", "summary.json": b'"epochs"'}
+    there = [_says(folder / name, sign) for name, sign in signs.items() if (folder / name).exists()]
+    if not there or not all(there):
+        return None
     given = checkpoint.parent.parent  # in the words of the user, if they say where it is
     return given if checkpoint.parent.name == "checkpoints" and given.name not in ("", "..") else folder
 
@@ -67,6 +68,8 @@ def take_folder(path: Path, resume: bool) -> FileLock:
     Raises:
         FERError: If another process holds it, it cannot be made, or there is something that is no run.
     """
+    if not resume:
+        _check_earlier(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         place = Path(os.path.realpath(path))  # a link to a run is that run
@@ -88,20 +91,24 @@ def take_folder(path: Path, resume: bool) -> FileLock:
     return lock
 
 
-def _keep_earlier(path: Path) -> None:
-    """Move a run out of the way."""
+def _check_earlier(path: Path) -> None:
+    """Make sure that what stands in the way is a run."""
     if not path.is_dir():
         if path.exists() or path.is_symlink():
             raise FERError(f"'{path}' is there and is no folder. Choose another --name or --runs_dir.")
         return
     content = [entry.name for entry in path.iterdir()]
-    if not content:
-        return
-    if not _is_run(path, content):
+    if content and not _is_run(path, content):
         raise FERError(
             f"'{path}' holds no run ({', '.join(sorted(content)[:3])}, ...), so it is not moved out of the way. Choose "
             "another --name or --runs_dir."
         )
+
+
+def _keep_earlier(path: Path) -> None:
+    """Move a run out of the way."""
+    if not path.is_dir() or not any(path.iterdir()):
+        return
     stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(path.stat().st_mtime))
     kept = path.with_name(f"{path.name}-{stamp}")
     while kept.exists():

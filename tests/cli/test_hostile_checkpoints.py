@@ -385,7 +385,7 @@ def test_the_options_of_a_cross_validation_may_be_anything(text, workdir):
     (workdir / "seed0-fold0" / "checkpoints" / "last.ckpt").touch()
     (workdir / "options.json").write_text(text)
     with pytest.raises(FERError, match=r"Choose another --name"):
-        _same_options(workdir, ["--b"])
+        _same_options(workdir, ["--b"], "settings 0")
 
 
 @pytest.mark.parametrize("text", ["", "[", "3", "{}", '{"metrics": 3}', '{"metrics": {"accuracy": {"value": "x"}}}'])

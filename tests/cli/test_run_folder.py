@@ -90,7 +90,7 @@ def test_a_link_to_a_run_is_that_run(tmp_path):
         ("metrics.csv", "epoch,step,seconds\n", True),
         ("metrics.csv", "a,b\n", False),
         ("summary.json", '{"mine": 1}', False),
-        ("other", "x", True),
+        ("other", "x", False),
     ],
 )
 def test_a_checkpoint_in_the_project_of_somebody_is_of_no_run(tmp_path, monkeypatch, file, text, ours):

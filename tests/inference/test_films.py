@@ -45,7 +45,7 @@ def uneven(tmp_path_factory):
 
 
 def test_a_film_that_says_it_has_a_thousand_frames_a_second_is_read_by_its_times(steady):
-    assert cv2.VideoCapture(steady.name).get(cv2.CAP_PROP_FPS) == 1000
+    assert cv2.VideoCapture(steady.name).get(cv2.CAP_PROP_FPS) in (1000, 30)  # OpenCV 4.10 and earlier make it up
     assert [number for number, _ in Film(steady, fps=5)] == list(range(0, 120, 6))
     assert [number for number, _ in Film(steady, fps=10)] == list(range(0, 120, 3))
     assert len(list(Film(steady, fps=30))) == len(list(Film(steady, fps=100))) == 120
