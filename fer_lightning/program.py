@@ -1,15 +1,22 @@
 """The program from within: what it was called as, how it calls itself."""
 
 import contextlib
+import os
 import shlex
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Sequence
 
 from fer_lightning.errors import FERError
 
 _REFUSED = 2
 """The status of a verb that has said what the user can put right."""
+
+_CALLER = "FER_LIGHTNING_CALLER"
+"""The environment variable that tells a verb in a process of its own which process has called it."""
 
 _PATIENCE = 60.0
 """Seconds that a verb in a process of its own has to end in, once it is told to."""
@@ -33,7 +40,8 @@ def run_in_process(words: Sequence[str]) -> None:
         SystemExit: With its status, after a mistake of the user's that it has named.
         FERError: If it fails otherwise.
     """
-    with subprocess.Popen([sys.executable, "-m", "fer_lightning", *words]) as done:  # noqa: S603 (our own program)
+    command, caller = [sys.executable, "-m", "fer_lightning", *words], {_CALLER: str(os.getpid())}
+    with subprocess.Popen(command, env=os.environ | caller) as done:  # noqa: S603 (our own program)
         try:
             status = done.wait()
         except BaseException:  # whoever stops this one stops that one, which may take a moment to keep what it has
@@ -50,3 +58,16 @@ def run_in_process(words: Sequence[str]) -> None:
             f"{words[0]} stopped with status {status}. What is finished is not repeated next time. The command was: "
             f"{shlex.join(words)}"
         )
+
+
+def end_with_caller() -> None:
+    """Where this is a verb that `run_in_process` has called: be told to end (SIGTERM) if the caller is killed."""
+    caller = os.environ.pop(_CALLER, "")  # processes that this one starts are not its business
+
+    def watch() -> None:
+        while str(os.getppid()) == caller:
+            time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if caller:
+        threading.Thread(target=watch, name="end with caller", daemon=True).start()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+
 import pytest
 
 from fer_lightning.program import program, run_in_process
@@ -33,3 +37,24 @@ def test_a_process_says_its_piece_and_its_failure_is_told(capfd):
     said = capfd.readouterr().err
     assert "Unknown verb 'nothing'" in said
     assert "It was: nothing --at all." in said
+
+
+def test_a_verb_ends_with_the_process_that_called_it(tmp_path):
+    """The verb waits for a list of images on standard input, which stays open."""
+    words = ["predict", "--ckpt_path", "pretrained", "--input", "-", "--output", str(tmp_path / "rows.csv")]
+    script = f"from fer_lightning.program import run_in_process\nrun_in_process({words!r})"
+    caller = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, start_new_session=True)
+    while len(alive := session(caller.pid)) < 2:
+        time.sleep(0.1)
+    caller.kill()
+    caller.wait()
+    end = time.monotonic() + 30
+    while alive and time.monotonic() < end:
+        time.sleep(0.1)
+        alive = session(caller.pid)
+    assert not alive
+
+
+def session(leader: int) -> list[str]:
+    done = subprocess.run(["pgrep", "-s", str(leader)], capture_output=True, text=True, check=False)
+    return done.stdout.split()

@@ -16,7 +16,7 @@ from fer_lightning.cli.commands import OLD_VERBS, VERBS, UsageError, nearest
 from fer_lightning.cli.stopping import Stopping, stopping
 from fer_lightning.errors import FERError
 from fer_lightning.names import printable
-from fer_lightning.program import program
+from fer_lightning.program import end_with_caller, program
 from fer_lightning.version import __version__
 
 _WARNINGS = (
@@ -73,6 +73,7 @@ def main(args: Sequence[str] | None = None) -> None:
     if "--help" in words or "-h" in words:
         print(VERBS[verb].page, end="")
         return
+    end_with_caller()
     with stopping() as stop:
         try:
             _run(verb, words, stop)
