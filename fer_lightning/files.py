@@ -120,6 +120,8 @@ def _remove_left(folder: Path, start: str, suffix: str) -> None:
 
 
 def _is_running(process: int) -> bool:
+    if os.name == "nt":  # there, this is no question but Ctrl-C
+        return True
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -215,8 +217,8 @@ def check_output_folder(
                 f"Invalid value for {option}. '{path}' holds what is read ('{one}'): it might be lost. Choose another "
                 "folder."
             )
-    others = (path for path in target.iterdir() if not path.name.startswith(_ASIDE))
-    if target.is_dir() and not overwrite and not (target / mark).exists() and any(others):
+    there_already = target.iterdir() if target.is_dir() and not overwrite and not (target / mark).exists() else ()
+    if any(not path.name.startswith(_ASIDE) for path in there_already):
         raise FERError(
             f"Invalid value for {option}. '{path}' has files in it that are not ours. Choose another folder, or write "
             "into this one with --overwrite."

@@ -7,6 +7,9 @@ from collections.abc import Collection, Iterable
 
 from fer_lightning.errors import FERError
 
+MOST_CLASSES = 1000
+"""Classes that a data set or model may have."""
+
 _LONGEST = 100
 """Bytes in UTF-8 that a name may have: a file system takes 255, and others put words before and behind it."""
 

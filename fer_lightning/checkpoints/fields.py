@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fer_lightning.data.data_info import TrainingData
-from fer_lightning.names import complaint
+from fer_lightning.names import MOST_CLASSES, complaint, twins
 from fer_lightning.values import (
     ValuesError,
     list_of,
@@ -16,8 +16,6 @@ from fer_lightning.values import (
     wrong,
 )
 
-MOST_CLASSES = 1000
-
 
 def class_names(values: Mapping[str, Any]) -> tuple[str, ...]:
     """Names of classes: each one that a folder can have, none twice."""
@@ -27,8 +25,8 @@ def class_names(values: Mapping[str, Any]) -> tuple[str, ...]:
     for place, name in enumerate(names):
         if why := complaint(name):
             raise ValuesError(f"class_names[{place}] cannot be the name of a class: {why}")
-    if len(set(names)) < len(names):
-        raise wrong("class_names", "different names", list(names))
+    if two := twins(names):
+        raise wrong("class_names", "names that cannot be taken for one", list(two))
     return names
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 from fer_lightning.checkpoints import fields as checked
@@ -13,7 +14,7 @@ from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.errors import FERError
 from fer_lightning.model.class_prior import ClassPrior
 from fer_lightning.names import printable
-from fer_lightning.values import ValuesError, flag_of, number, plain_dict, read_json, shown, text_of
+from fer_lightning.values import ValuesError, flag_of, number, plain_dict, read_json, read_settings, shown, text_of
 from fer_lightning.version import __version__
 
 FORMAT = 2
@@ -66,6 +67,18 @@ class CheckpointInfo:
     measured: dict[str, Any] = field(default_factory=dict)
     config: str = ""
     version: str = __version__
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """What the configuration of its training says, within bounds; empty without one.
+
+        Raises:
+            FERError: If it cannot be read.
+        """
+        try:
+            return read_settings(self.config)
+        except ValuesError as error:
+            raise FERError(f"The configuration of its training cannot be read: {error}.") from None
 
     def to_dict(self) -> dict[str, Any]:
         """In the plain values that a checkpoint or JSON can hold."""

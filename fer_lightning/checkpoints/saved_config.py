@@ -9,7 +9,7 @@ from fer_lightning.checkpoints.reading import read_checkpoint
 from fer_lightning.errors import FERError
 from fer_lightning.names import printable
 from fer_lightning.networks.class_paths import RefusedClassError, check_arguments
-from fer_lightning.values import ValuesError, is_no_file, read_settings, shown
+from fer_lightning.values import is_no_file, shown
 
 _SECTIONS = ("model", "data", "trainer", "early_stopping", "checkpoint_best", "checkpoint_last")
 """What is taken over, beside the seed. Not the rest: a run's name and folder, or how files are opened."""
@@ -49,9 +49,9 @@ def saved_settings(
     """
     info, _ = read_checkpoint(path)
     try:
-        config = read_settings(info.config)
-    except ValuesError as error:
-        raise FERError(f"'{path}' is damaged: the configuration of its training cannot be read: {error}.") from None
+        config = info.settings
+    except FERError as error:
+        raise FERError(f"'{path}' is damaged. {error}") from None
     saved: dict[str, Any] = {}
     for name in _SECTIONS if everything else ("model", "data"):
         if not isinstance(part := config.get(name, {}), dict) or not all(isinstance(key, str) for key in part):

@@ -22,8 +22,13 @@ SUFFIX = ".safetensors"
 PRETRAINED = Path(__file__).parents[1] / "weights" / f"pretrained{SUFFIX}"
 """The weights that come with the package."""
 
-_KINDS = frozenset({torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.bool})
-"""Kinds of numbers that a network's state has: weights, and counters of batch normalization."""
+_KINDS = frozenset(
+    {
+        *(torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.complex64, torch.complex128, torch.bool),
+        *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8),
+    }
+)
+"""Kinds of plain numbers that a network's state may have."""
 
 
 def save_weights(
@@ -62,13 +67,21 @@ def read_weights(path: str | os.PathLike[str]) -> tuple[CheckpointInfo, dict[str
 def check_state(state: Mapping[Any, Any], path: str | os.PathLike[str]) -> None:
     """An FERError if one of a network's weights is no plain tensor of numbers, or has NaN or infinite ones."""
     for name, value in state.items():
-        why = _complaint(value) if isinstance(name, str) else "it has no name"
+        why = _complaint(name, value) if isinstance(name, str) else "it has no name"
         if why:
             shown = printable(str(name)[:100])
             raise FERError(f"The weights in '{path}' cannot be used: '{shown}': {why}. Use another checkpoint.")
 
 
-def _complaint(value: Any) -> str:
+def is_usable(name: str, value: Tensor) -> bool:
+    """Whether a tensor of a state is finite; an attention mask alone may hold minus infinity."""
+    if not (value.is_floating_point() or value.is_complex()) or bool(value.isfinite().all()):
+        return True
+    is_mask = "mask" in name.rpartition(".")[2] and value.is_floating_point()
+    return is_mask and not bool(value.isnan().any() or value.isposinf().any())
+
+
+def _complaint(name: str, value: Any) -> str:
     """Why something cannot be a weight; empty if it can."""
     if type(value) not in (Tensor, nn.Parameter):
         return f"it is no tensor but a {type(value).__name__}"
@@ -76,10 +89,8 @@ def _complaint(value: Any) -> str:
         return "it is not a plain tensor"
     if value.dtype not in _KINDS:
         return f"its numbers are of the kind {value.dtype}"
-    if (
-        value.numel() * value.element_size() > value.untyped_storage().nbytes()
-    ):  # what is said to be larger than it is in the file
+    if value.numel() * value.element_size() > value.untyped_storage().nbytes():
         return "it says that it is larger than it is"
-    if value.is_floating_point() and not bool(value.isfinite().all()):
+    if not is_usable(name, value):
         return "it has numbers that are NaN or infinite, as after a training that diverged"
     return ""

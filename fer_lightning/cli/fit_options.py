@@ -74,7 +74,7 @@ def _check_machines(trainer: Any) -> None:
     devices, accelerator, nodes = trainer.devices, trainer.accelerator, trainer.num_nodes
     check_range("--trainer.num_nodes", nodes, 1)
     gpus = torch.accelerator.device_count() if torch.accelerator.is_available() else 0
-    if isinstance(accelerator, str) and accelerator in ("gpu", "cuda", "mps", "tpu", "hpu") and not gpus:
+    if isinstance(accelerator, str) and accelerator in ("gpu", "cuda", "mps") and not gpus:
         raise FERError(
             f"Invalid value for --trainer.accelerator. Received: {accelerator}, but torch finds no such device here. "
             "Expected cpu, or auto, which takes what there is. If there is a GPU, install a torch build for it and "

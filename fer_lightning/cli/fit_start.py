@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from fer_lightning.checkpoints.compatibility import upgraded_state
 from fer_lightning.checkpoints.info import KEY, CheckpointInfo
 from fer_lightning.checkpoints.reading import check_same_model, check_same_weights
+from fer_lightning.cli.run_folder import is_within
 from fer_lightning.data.progress import batches_of
 from fer_lightning.errors import FERError
 from fer_lightning.training.classifier import ExpressionClassifier
@@ -109,7 +110,7 @@ def check_start(
                 f"Invalid value for --trainer.max_epochs. Expected {done} or more: so many epochs are behind the "
                 f"checkpoint '{path}'. Received: {trainer.max_epochs}."
             )
-        if run_dir.resolve() in Path(path).resolve().parents:
+        if is_within(path, run_dir):
             for callback in trainer.checkpoint_callbacks:
                 if isinstance(callback, ModelCheckpoint):
                     own_files(callback, checkpoint["callbacks"].get(callback.state_key))

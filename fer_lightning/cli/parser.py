@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
@@ -29,6 +30,9 @@ def _load_within_bounds(text: str) -> Any:
 set_loader("yaml", _load_within_bounds, (yaml.YAMLError, ValuesError))
 
 
+_PACKAGE = os.fspath(Path(__file__).parents[1]) + os.sep
+
+
 @contextmanager
 def explained() -> Iterator[None]:
     """Turn what the classes of options raise against their values, which jsonargparse wraps, into one message.
@@ -48,6 +52,9 @@ def explained() -> Iterator[None]:
         while cause.__cause__:
             cause = cause.__cause__
         frames = [frame for frame, _ in traceback.walk_tb(cause.__traceback__)]
+        last = frames[-1].f_code
+        if last.co_filename.startswith(_PACKAGE) and last.co_name != "__init__":  # a mistake of ours
+            raise
         made = [frame for frame in frames if frame.f_code.co_name == "__init__" and "self" in frame.f_locals]
         name = type(made[0].f_locals["self"]).__name__ if made else "An option"
         place = f"{os.path.basename(frames[-1].f_code.co_filename)}, line {frames[-1].f_lineno}"

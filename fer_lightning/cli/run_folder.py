@@ -33,6 +33,12 @@ def run_of(checkpoint: Path) -> Path | None:
     return given if checkpoint.parent.name == "checkpoints" and given.name not in ("", "..") else folder
 
 
+def is_within(checkpoint: str | os.PathLike[str], run_dir: Path) -> bool:
+    """Whether a checkpoint is one of a run's own; its folder `checkpoints` may be a link to somewhere else."""
+    path, run = Path(checkpoint), run_dir.resolve()
+    return run in path.resolve().parents or path.absolute().parent.parent.resolve() == run
+
+
 def check_report(run_dir: Path, checkpoint: Path, verb: str) -> None:
     """Make sure that a report of `test` or `validate` replaces no report of another run, and nothing that is not ours.
 
@@ -41,7 +47,7 @@ def check_report(run_dir: Path, checkpoint: Path, verb: str) -> None:
     """
     advice = "Choose another --name for this report."
     if any(_says(path, b"fer_lightning") for path in run_dir.glob("checkpoints/*.ckpt")):
-        if run_dir.resolve() not in checkpoint.resolve().parents:
+        if not is_within(checkpoint, run_dir):
             raise FERError(f"'{run_dir}' is the run of other checkpoints than '{checkpoint}'. {advice}")
         return
     folder = run_dir / verb

@@ -29,7 +29,7 @@ from fer_lightning.cli.data_module import own_data_module
 from fer_lightning.cli.fit_options import check_options
 from fer_lightning.cli.fit_start import check_epoch, check_start
 from fer_lightning.cli.parser import OneMessage, explained
-from fer_lightning.cli.run_folder import check_report, run_of, take_folder
+from fer_lightning.cli.run_folder import check_report, is_within, run_of, take_folder
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.errors import FERError
 from fer_lightning.files import check_path
@@ -179,7 +179,7 @@ class FERCommandLine(LightningCLI):
                 config["precision"] = fastest_precision(config["accelerator"])
             table = EpochMetricsCSV(self.run_dir / "metrics.csv")
             randomness = PerStepSeed(int(self._get(self.config, "seed_everything")))
-            callbacks = [table, randomness, RunSummary(self.run_dir, chosen), LeakageNote(), *callbacks]
+            callbacks = [table, randomness, RunSummary(self.run_dir, chosen), *callbacks]
         else:
             config["enable_checkpointing"] = False
             callbacks = [LeakageNote(), EvaluationReport(self.run_dir)]
@@ -205,12 +205,12 @@ class FERCommandLine(LightningCLI):
         check_start(path, self.trainer, self.model, self.datamodule, config, self.run_dir)
         self._prepare()
         if self.trainer.is_global_zero and not self._get(self.config, "trainer").fast_dev_run:
-            within = path is not None and self.run_dir.resolve() in Path(path).resolve().parents
+            within = path is not None and is_within(path, self.run_dir)
             self._lock = take_folder(self.run_dir, resume=within)
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Run the verb; the run's folder and the signals are let go however it ends."""
-        numbers = (signal.SIGINT, signal.SIGTERM, *STOPPING)
+        numbers = (signal.SIGTERM, *STOPPING)
         before = {number: signal.getsignal(number) for number in numbers}
         try:
             super()._run_subcommand(subcommand)

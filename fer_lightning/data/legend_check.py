@@ -9,9 +9,7 @@ import numpy as np
 
 from fer_lightning.data.legend import SUBSETS, Legend
 from fer_lightning.errors import FERError
-from fer_lightning.names import complaint, one_line, printable, twins
-
-_MOST_CLASSES = 1000
+from fer_lightning.names import MOST_CLASSES, complaint, one_line, printable, twins
 
 
 def check_class_names(names: Sequence[str], where: str) -> tuple[str, ...]:
@@ -27,7 +25,7 @@ def check_class_names(names: Sequence[str], where: str) -> tuple[str, ...]:
     said = ""
     if not all(isinstance(name, str) for name in names):
         said = f"not all are texts: {list(names)[:20]!r}"
-    elif not 2 <= len(names) <= _MOST_CLASSES:
+    elif not 2 <= len(names) <= MOST_CLASSES:
         said = f"{len(names)} names: {list(names)[:20]!r}"
     elif wrong := next((name for name in names if complaint(name)), None):
         said = f"'{one_line(wrong)}', {complaint(wrong)}"
@@ -37,7 +35,7 @@ def check_class_names(names: Sequence[str], where: str) -> tuple[str, ...]:
         said = f"'{two[0]}' and '{two[1]}', which can be taken for one"
     if said:
         raise FERError(
-            f"Invalid value for {where}. Expected 2 to {_MOST_CLASSES:,} different names without slashes, each of "
+            f"Invalid value for {where}. Expected 2 to {MOST_CLASSES:,} different names without slashes, each of "
             f"which a folder can have. Received: {printable(said)}."
         )
     return tuple(names)

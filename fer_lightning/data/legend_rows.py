@@ -14,10 +14,9 @@ import numpy as np
 from fer_lightning.data.legend import SUBSETS, Conflicts, Legend
 from fer_lightning.data.legend_check import check_class_names
 from fer_lightning.errors import FERError
-from fer_lightning.names import complaint, of_cell, one_line, twins
+from fer_lightning.names import MOST_CLASSES, complaint, of_cell, one_line, twins
 
 _SHOWN = 20
-_MOST_CLASSES = 1000
 
 
 class LegendRows:
@@ -137,8 +136,8 @@ class LegendRows:
             if why := complaint(name):
                 raise _RefusedError(f"the label {name[:80]!r} cannot name a folder: {why}")
             self._spellings[raw] = name
-            if not self.classes and len(set(self._spellings.values())) > _MOST_CLASSES:
-                said = f"more than {_MOST_CLASSES} different labels. Expected class names."
+            if not self.classes and len(set(self._spellings.values())) > MOST_CLASSES:
+                said = f"more than {MOST_CLASSES} different labels. Expected class names."
                 raise FERError(f"{self.place(number)}: {said}")
         return self._spellings[raw]
 

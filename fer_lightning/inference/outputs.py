@@ -9,10 +9,12 @@ from pathlib import Path
 
 from fer_lightning.errors import FERError
 from fer_lightning.files import check_output, check_output_folder
+from fer_lightning.inference.film_writer import MARK
 from fer_lightning.inference.sources import FOLDER_MARK
+from fer_lightning.inference.timeline import MAKER
 from fer_lightning.names import printable
 
-_OURS = (b"fer_lightning film", b"fer_lightning timeline")
+_OURS = (MARK, MAKER.encode())
 
 
 def check_outputs(

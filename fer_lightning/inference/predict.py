@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import hashlib
 import io
 import os
 import sys
@@ -17,6 +16,7 @@ from tqdm import tqdm
 from fer_lightning.checkpoints.reading import find_checkpoint
 from fer_lightning.cores import available_cpus
 from fer_lightning.errors import FERError, check_range
+from fer_lightning.files import sha256_of
 from fer_lightning.inference.annotate import Annotations
 from fer_lightning.inference.explain import Explanations
 from fer_lightning.inference.films import film_rate
@@ -122,7 +122,7 @@ def predict(
     settings = {
         "fer_lightning": __version__,
         "model": os.fspath(path),
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": sha256_of(path),
         "input": input,
         "folder": os.getcwd(),
         "input_spec": spec.to_dict() | {"faces_in_videos": video_spec.faces if videos else None},

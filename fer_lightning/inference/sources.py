@@ -19,9 +19,6 @@ VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".m
 FOLDER_MARK = ".fer_lightning"
 """A file in the folders that we have written into."""
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""A cell that starts with one of these is a formula to a spreadsheet."""
-
 
 @dataclass(frozen=True)
 class Source:
@@ -138,5 +135,5 @@ def _matching(pattern: str) -> Iterator[str]:
 
 
 def _of_file(path: str) -> Source:
-    path = f"./{path}" if path.startswith(FORMULA) else path  # the same file, and no formula in a table
+    path = path if names.cell(path) == path else f"./{path}"  # the same file, and no formula in a table
     return Source(path, "video" if os.path.splitext(path)[1].lower() in VIDEO_SUFFIXES else "image")

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,22 @@ def measured_in(run_dir: Path, checkpoint: str | os.PathLike[str]) -> dict[str, 
     """The main figures of the last `test` of a run, for `CheckpointInfo.measured`; empty if it tested another file."""
     try:
         content = json.loads((run_dir / "test" / "metrics.json").read_text(encoding="utf-8"))
-        if content["checkpoint_sha256"] != sha256_of(checkpoint):
-            return {}
-        found = {name: content[name] for name in _KEPT.split() if content.get(name) is not None}
-        found["recall"] = {
-            name: {**figures["recall"], "support": figures["support"], "measurable": figures["measurable"]}
-            for name, figures in content["classes"].items()
-        }
+        return figures_of(content) if content["checkpoint_sha256"] == sha256_of(checkpoint) else {}
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):  # damaged, or changed by hand
         return {}
+
+
+def figures_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The main figures in the content of a report's metrics.json.
+
+    Raises:
+        Exception: Whatever Python raises where it is not that: LookupError, TypeError or AttributeError.
+    """
+    found = {name: content[name] for name in _KEPT.split() if content.get(name) is not None}
+    found["recall"] = {
+        name: {**figures["recall"], "support": figures["support"], "measurable": figures["measurable"]}
+        for name, figures in content["classes"].items()
+    }
     return found
 
 
@@ -41,7 +49,7 @@ def model_card(name: str, info: CheckpointInfo, file: str = "") -> str:
         file: What to add about the file, such as its format and size.
     """
     counts = zip(info.class_names, info.training.class_counts if info.training else (), strict=False)
-    config = yaml.safe_load(info.config) or {}
+    config = info.settings
     kept = {key: config[key] for key in ("seed_everything", "model", "data", "trainer") if key in config}
     return filled(
         "model_card.md",

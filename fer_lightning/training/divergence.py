@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
 
+from fer_lightning.checkpoints.weights import is_usable
 from fer_lightning.errors import FERError
 
 LOOK_EVERY = 10
@@ -77,14 +78,9 @@ def first_not_finite(state: Mapping[str, Any]) -> str:
         return ""
     fine = torch.stack([value.isfinite().all() for value in floats.values()]).tolist()  # waits for the device once
     for (name, value), is_finite in zip(floats.items(), fine, strict=True):
-        if not is_finite and not _is_mask(name, value):
+        if not is_finite and not is_usable(name, value):
             return name
     return ""
-
-
-def _is_mask(name: str, value: Tensor) -> bool:
-    """An attention mask may hold minus infinity; weights and statistics may not."""
-    return "mask" in name.rpartition(".")[2] and not bool(value.isnan().any() or value.isposinf().any())
 
 
 def _last_finite(trainer: Trainer) -> str:

@@ -5,7 +5,6 @@ from copy import deepcopy
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -13,6 +12,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from fer_lightning.checkpoints.info import KEY, CheckpointInfo
 from fer_lightning.errors import FERError
 from fer_lightning.networks.class_paths import full_path
+from fer_lightning.values import read_settings
 
 _READ_IN_EVERY_STEP = frozenset({"lr", "weight_decay", "betas", "eps", "fused", "foreach"})
 """Arguments of an optimizer that may change from one step to the next; others decide what its state holds."""
@@ -193,5 +193,5 @@ def _said(checkpoint: Mapping[str, Any]) -> str:
 
 
 def _model_settings(config: str) -> dict[str, Any]:
-    settings = (yaml.safe_load(config) or {}).get("model") if config else None
+    settings = read_settings(config).get("model")
     return settings if isinstance(settings, dict) else {}

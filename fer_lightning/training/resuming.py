@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from torch import Tensor
@@ -65,7 +64,7 @@ def place_in_data(checkpoint: dict[str, Any], datamodule: Any) -> EpochPosition 
     if known not in checkpoint:
         info = CheckpointInfo.from_dict(checkpoint.get(KEY, {}), "The checkpoint")
         size = (info.training.batch_size if info.training else 0) or datamodule.batch_size
-        seed = (yaml.safe_load(info.config) or {}).get("seed_everything") if info.config else None
+        seed = info.settings.get("seed_everything")
         devices = max(1, len(checkpoint.get("training_figures", [])))
         images = 0 if batches["is_last_batch"] else batches["current"]["ready"] * size
         split = info.training.split_fingerprint if info.training else ""

@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR
 
 from fer_lightning.data.data_info import TrainingData
+from fer_lightning.data.progress import batches_of
 from fer_lightning.errors import FERError, check_range
 
 
@@ -82,7 +83,6 @@ def total_steps(trainer: Trainer, training: TrainingData) -> int:
         raise FERError("WarmupCosine needs to know the length: give --trainer.max_epochs or max_steps.")
     if not training.batch_size or not training.class_counts:
         return int(trainer.estimated_stepping_batches)
-    batches = -(-(sum(training.class_counts) // trainer.world_size) // training.batch_size)
-    batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+    batches = batches_of(sum(training.class_counts) // trainer.world_size, training.batch_size, limit)
     steps = epochs * -(-batches // trainer.accumulate_grad_batches)
     return min(end for end in (steps, trainer.max_steps) if end > 0)

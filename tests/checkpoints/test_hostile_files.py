@@ -10,6 +10,7 @@ import os
 import pickle
 import zipfile
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -18,11 +19,13 @@ from safetensors.torch import save
 from fer_lightning.checkpoints.info import CheckpointInfo
 from fer_lightning.checkpoints.reading import load_model, read_checkpoint
 from fer_lightning.checkpoints.transfer import load_into
-from fer_lightning.checkpoints.weights import PRETRAINED, SUFFIX, save_weights
+from fer_lightning.checkpoints.weights import PRETRAINED, SUFFIX, check_state, save_weights
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.errors import FERError
 from fer_lightning.inference.model import open_model
 from fer_lightning.networks import ExpressionCNN
+from fer_lightning.reports.model_card import model_card
+from fer_lightning.training.divergence import first_not_finite
 from tests.checkpoints.test_info import FULL
 
 BAD = [
@@ -263,3 +266,29 @@ def test_a_network_larger_than_its_file_is_not_made(tmp_path):
     save_weights(replace(info, network=network), state, tmp_path / "x.safetensors")
     with pytest.raises(FERError, match=r"has 6,400,080,000 numbers, and the file holds"):
         load_model(tmp_path / "x.safetensors")
+
+
+def test_what_a_training_may_save_can_be_read(tmp_path):
+    """A training lets an attention mask and counters of any kind through, so reading does as well."""
+    state = {"mask": torch.tensor([0.0, -math.inf]), "seen": torch.zeros(2, dtype=torch.uint8), "w": torch.ones(2)}
+    assert first_not_finite(state) == ""
+    check_state(state, "x.ckpt")
+    for name, value in (("mask", math.nan), ("mask", math.inf), ("w", -math.inf)):
+        bad = state | {name: torch.tensor([0.0, value])}
+        assert first_not_finite(bad) == name
+        with pytest.raises(FERError, match=f"'{name}': it has numbers that are NaN or infinite"):
+            check_state(bad, "x.ckpt")
+
+
+@pytest.mark.parametrize("names", [["joy", "Joy"], ["\u00e9", "e\u0301"], ["a", "a\u200b"]])
+def test_classes_that_can_be_taken_for_one_are_refused_in_files_too(names):
+    with pytest.raises(FERError, match="class_names"):
+        CheckpointInfo.from_dict(FULL.to_dict() | {"class_names": names}, "x")
+
+
+def test_a_configuration_without_bounds_is_in_no_card():
+    names = "abcdefghij"
+    bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n"
+    bomb += "\n".join(f"{b}: &{b} [{', '.join(['*' + a] * 9)}]" for a, b in pairwise(names))
+    with pytest.raises(FERError, match="more than 50,000 values"):
+        model_card("x", replace(FULL, config=bomb))

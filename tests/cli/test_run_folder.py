@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fer_lightning.cli.run_folder import check_report, run_of, take_folder
+from fer_lightning.cli.run_folder import check_report, is_within, run_of, take_folder
 from fer_lightning.errors import FERError
 
 
@@ -124,3 +124,13 @@ def test_a_report_replaces_reports_of_the_same_run_alone(tmp_path):
     (tmp_path / "theirs/model_card.md").write_text("my card")
     with pytest.raises(FERError, match=r"model_card.md' is there already"):
         check_report(tmp_path / "theirs", backup, "test")
+
+
+def test_the_checkpoints_of_a_run_may_be_a_link_to_somewhere_else(tmp_path):
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "runs/mine").mkdir(parents=True)
+    (tmp_path / "runs/mine/checkpoints").symlink_to(tmp_path / "scratch")
+    (tmp_path / "runs/alias").symlink_to("mine")
+    for run in ("mine", "alias"):
+        assert is_within(tmp_path / "runs" / run / "checkpoints/last.ckpt", tmp_path / "runs/mine")
+    assert not is_within(tmp_path / "runs/other/checkpoints/last.ckpt", tmp_path / "runs/mine")

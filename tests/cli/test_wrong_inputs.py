@@ -99,6 +99,16 @@ CASES: dict[str, tuple[Callable[[Path], object] | None, str, list[str]]] = {
     "misspelt choice": (None, "fit --data.split random", ["data.split", "random", "grouped"]),
     "text for a number": (None, "fit --data.batch_size many", ["data.batch_size", "many"]),
     "batch of nothing": (None, "fit --data.batch_size 0", ["data.batch_size", "1 to 1,000,000", "0"]),
+    "a whole license": (
+        None,
+        f"fit --data.license {'x' * 10_001}",
+        ["--data.license", "at most 10,000 characters", "Received: 10,001"],
+    ),
+    "a value that a class of torch does not take": (
+        None,
+        "fit --data.root faces --model.network.dropout 2",
+        ["ExpressionCNN does not take these values: dropout probability has to be between 0 and 1, but got 2"],
+    ),
     "negative workers": (None, "fit --data.num_workers -1", ["data.num_workers", "0 to 1,024", "-1"]),
     "what the class of an option refuses": (
         None,

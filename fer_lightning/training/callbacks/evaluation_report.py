@@ -15,7 +15,7 @@ from fer_lightning.data.splits import TESTING, TRAINING
 from fer_lightning.evaluation.predictions import of_split
 from fer_lightning.files import replace_text, sha256_of
 from fer_lightning.reports.evaluation import evaluate
-from fer_lightning.reports.model_card import measured_in, model_card
+from fer_lightning.reports.model_card import figures_of, model_card
 from fer_lightning.reports.provenance import how
 from fer_lightning.training.classifier import ExpressionClassifier
 
@@ -50,7 +50,7 @@ class EvaluationReport(Callback):
         rows = data.split.rows(subset)[: len(self._logits)]  # fewer with --trainer.limit_test_batches
         model = pl_module.model.cpu()
         counts = data.split.counts[TRAINING]
-        evaluate(
+        content = evaluate(
             of_split(data.split, rows, model.calibrate(self._logits).double().numpy()),
             prior=counts / counts.sum(),
             image_dir=data.legend.image_dir,
@@ -75,5 +75,5 @@ class EvaluationReport(Callback):
             },
         )
         if stage == "test" and self._info:
-            info = replace(self._info, measured=measured_in(self.folder, str(trainer.ckpt_path)))
+            info = replace(self._info, measured=figures_of(content))
             replace_text(self.folder / "model_card.md", model_card(self.folder.name, info))

@@ -20,7 +20,7 @@ class LeakageNote(Callback):
         known = CheckpointInfo.from_dict(checkpoint.get(KEY, {}), "The checkpoint").training
         if not isinstance(data, FERDataModule) or known is None:
             return
-        if trainer.state.fn != "fit" and known.leakage_fingerprint:
+        if known.leakage_fingerprint:
             testing = trainer.state.fn == "test" or data.validates_on_testing
             if leaked := leaked_fraction(known.leakage_fingerprint, data.split, TESTING if testing else VALIDATION):
                 rank_zero_only(print)(
