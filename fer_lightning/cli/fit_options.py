@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from fer_lightning.errors import FERError, check_range
@@ -74,12 +75,20 @@ def _check_machines(trainer: Any) -> None:
     devices, accelerator, nodes = trainer.devices, trainer.accelerator, trainer.num_nodes
     check_range("--trainer.num_nodes", nodes, 1)
     gpus = torch.accelerator.device_count() if torch.accelerator.is_available() else 0
-    if isinstance(accelerator, str) and accelerator in ("gpu", "cuda", "mps") and not gpus:
-        raise FERError(
-            f"Invalid value for --trainer.accelerator. Received: {accelerator}, but torch finds no such device here. "
-            "Expected cpu, or auto, which takes what there is. If there is a GPU, install a torch build for it and "
-            "look at its driver (nvidia-smi) and at CUDA_VISIBLE_DEVICES."
-        )
+    if isinstance(accelerator, str) and accelerator not in ("auto", "cpu"):
+        names = AcceleratorRegistry.available_accelerators()
+        known = {name: AcceleratorRegistry[name]["accelerator"] for name in names}
+        if accelerator not in known | {"gpu": None}:
+            raise FERError(
+                f"Invalid value for --trainer.accelerator. Expected auto, gpu or one of {', '.join(sorted(known))}. "
+                f"Received: {accelerator}."
+            )
+        if not (gpus if accelerator == "gpu" else known[accelerator].is_available()):
+            raise FERError(
+                f"Invalid value for --trainer.accelerator. Received: {accelerator}, but torch finds no such device "
+                "here. Expected cpu, or auto, which takes what there is. If there is a GPU, install a torch build for "
+                "it and look at its driver (nvidia-smi) and at CUDA_VISIBLE_DEVICES."
+            )
     if not str(devices).isascii():
         raise FERError(f"Invalid value for --trainer.devices. Expected a number or auto. Received: {devices}.")
     number = int(devices) if str(devices).lstrip("-").isdecimal() else None

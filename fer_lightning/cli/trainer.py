@@ -187,7 +187,7 @@ class FERCommandLine(LightningCLI):
             config = config | {"use_distributed_sampler": False}  # its samplers divide by themselves, resumably
         try:
             return super()._instantiate_trainer(config, callbacks)
-        except (ValueError, TypeError, RuntimeError, MisconfigurationException) as error:
+        except (ValueError, TypeError, RuntimeError, ImportError, MisconfigurationException) as error:
             raise FERError(f"The --trainer options do not work here: {error}") from error
 
     def before_fit(self) -> None:
