@@ -82,9 +82,8 @@ def test_a_folder_to_write_into_holds_no_input_and_nothing_of_others(workdir: Pa
     check_output_folder("--annotate", "photos", "mark", overwrite=True)
     (workdir / "photos" / "mark").touch()
     check_output_folder("--annotate", "photos", "mark")
-    monkeypatch.setattr(
-        Path, "iterdir", lambda folder: map(folder.joinpath, os.listdir(folder))
-    )  # as from Python 3.13 on
+    # From Python 3.13 on iterdir reads the folder at once.
+    monkeypatch.setattr(Path, "iterdir", lambda folder: map(folder.joinpath, os.listdir(folder)))
     check_output_folder("--annotate", "new/folder", "mark", ["photos/a.jpg"])
     with pytest.raises(FERError, match="is a file"):
         check_output_folder("--annotate", "photos/a.jpg", "mark")
