@@ -6,7 +6,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from fer_lightning.audit.findings import DataSet, Finding, many
-from fer_lightning.data.legend_rows import class_name
 from fer_lightning.data.splits import TRAINING
 
 _RARE = 50
@@ -21,7 +20,7 @@ def rows(data: DataSet) -> Iterator[Finding]:
             "serious",
             f"{many(len(legend.problems), 'row')} of the legend cannot be used.",
             ("line", "problem"),
-            [(str(line), message) for line, message in legend.problems],
+            [(str(line), message) for line, message, _ in legend.problems],
             {"rows": len(legend.problems)},
         )
     if legend.repeated:
@@ -43,8 +42,8 @@ def rows(data: DataSet) -> Iterator[Finding]:
             {"images": len(legend.conflicting)},
         )
     by_label = defaultdict(list)
-    for spelling in legend.spellings:
-        by_label[class_name(spelling)].append(spelling)
+    for spelling, name in legend.spellings.items():
+        by_label[name].append(spelling)
     if len(legend.spellings) > len(by_label):
         yield Finding(
             "label_spellings",

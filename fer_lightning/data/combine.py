@@ -61,12 +61,23 @@ def split_and_combine(
         declared=None,
         identities=identities,
         votes=np.concatenate(votes) if voted else None,
+        attributes=_attributes(legends),
         warnings=tuple(f"{legend.path}: {said}" for legend in legends for said in legend.warnings),
     )
     warnings = tuple(dict.fromkeys(chain.from_iterable(split.warnings for split in splits)))
     subsets = np.concatenate([split.subsets for split in splits])
     options = splits[0].options | {"rule": rule, "roots": len(splits)}
     return Split(legend, subsets, identities, options, warnings)
+
+
+def _attributes(legends: Sequence[Legend]) -> dict[str, list[str]]:
+    """The further columns of all, empty where a data set has none; and which data set an image is of."""
+    names = dict.fromkeys(chain.from_iterable(legend.attributes for legend in legends))
+    together = {
+        name: [*chain.from_iterable(legend.attributes.get(name, [""] * len(legend)) for legend in legends)]
+        for name in names
+    }
+    return together | {"data set": [legend.short_name for legend in legends for _ in range(len(legend))]}
 
 
 def _check_apart(legends: Sequence[Legend], folders: Sequence[Path]) -> None:

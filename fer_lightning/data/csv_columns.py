@@ -1,11 +1,13 @@
 """CSV files that somebody named: opened with care, read by their columns."""
 
+import codecs
 import contextlib
 import csv
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
-from typing import Any, TextIO
+from typing import Any, BinaryIO, NamedTuple, TextIO
 
 from fer_lightning.errors import FERError
 from fer_lightning.names import printable
@@ -14,30 +16,84 @@ _LONGEST_LINE = 1_000_000
 """Characters; more would be held in memory only to be refused. A row of fer2013.csv has 9,000."""
 
 
-@contextlib.contextmanager
-def open_table(path: str | os.PathLike[str], option: str) -> Iterator[Any]:
-    """Open a CSV file in UTF-8; yields a `csv.reader`, and turns what goes wrong within the block into one message.
+_ENCODINGS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_SPOKEN = {"utf-16": "in UTF-16", "cp1252": "in Latin-1 (no UTF-8)", ";": "separated by semicolons", "\t": "by tabs"}
+
+
+class TableForm(NamedTuple):
+    """How the text of a table is encoded, and what separates its fields."""
+
+    encoding: str = "utf-8-sig"
+    delimiter: str = ","
+
+    @property
+    def unusual(self) -> str:
+        """What is not as in a plain CSV file, in words; empty if nothing is."""
+        return ", ".join(_SPOKEN[one] for one in self if one in _SPOKEN)
+
+
+def form_of(path: str | os.PathLike[str], option: str) -> TableForm:
+    """Find out how a table is written: by its mark, its bytes, and the signs in its first line.
 
     Raises:
-        FERError: If it is no regular file (a pipe would be waited for), cannot be read, is no CSV, or has a line of
-            more than a million characters.
+        FERError: If it is no regular file (a pipe would be waited for), cannot be read, or is no text.
     """
     start = f"Invalid value for {option}. Cannot read '{printable(os.fspath(path))}'"
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise FERError(f"{start}: it is a folder, a pipe or a device. Expected CSV in UTF-8.")
-        stream = open(path, newline="", encoding="utf-8-sig")  # noqa: SIM115 (closed below)
+            raise FERError(f"{start}: it is a folder, a pipe or a device. Expected a CSV file.")
+        with open(path, "rb") as stream:
+            head = stream.read(1 << 16)
+            encoding = next((name for mark, name in _ENCODINGS.items() if head.startswith(mark)), "")
+            if not encoding and b"\0" in head:
+                raise FERError(f"{start}: it is not a text. Expected a CSV file.")
+            encoding = encoding or _utf8_or_latin(stream, head)
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
-        raise FERError(f"{start}: {getattr(error, 'strerror', None) or error}. Expected CSV in UTF-8.") from None
-    with stream:
-        reader = csv.reader(_lines(stream, path), skipinitialspace=True)
+        raise FERError(f"{start}: {getattr(error, 'strerror', None) or error}. Expected a CSV file.") from None
+    lines = head.decode(encoding, errors="replace").splitlines()
+    first = next((line for line in lines if line.strip()), "")
+    if first.lower().startswith("sep=") and len(first) == 5:  # as Excel writes
+        return TableForm(encoding, first[4])
+    unquoted = re.sub('"[^"]*"', "", first)
+    return TableForm(encoding, max(",;\t", key=unquoted.count))
+
+
+def _utf8_or_latin(stream: BinaryIO, head: bytes) -> str:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        decoder.decode(head)
+        while block := stream.read(1 << 20):
+            decoder.decode(block)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return "cp1252"
+    return "utf-8-sig"
+
+
+@contextlib.contextmanager
+def open_table(path: str | os.PathLike[str], option: str, form: TableForm | None = None) -> Iterator[Any]:
+    """Open a CSV file; yields a `csv.reader`, and turns what goes wrong within the block into one message.
+
+    Args:
+        path: The file.
+        option: The option that named it, for messages.
+        form: How it is written; None finds out.
+
+    Raises:
+        FERError: If it cannot be read, is no CSV, or has a line of more than a million characters.
+    """
+    form = form or form_of(path, option)
+    start = f"Invalid value for {option}. Cannot read '{printable(os.fspath(path))}'"
+    errors = "replace" if form.encoding == "cp1252" else "strict"  # it has a few bytes without a meaning
+    with open(path, newline="", encoding=form.encoding, errors=errors) as stream:
+        reader = csv.reader(_lines(stream, path), delimiter=form.delimiter, skipinitialspace=True)
         try:
             yield reader
-        except (UnicodeDecodeError, csv.Error, OSError) as error:
+        except (UnicodeError, csv.Error, OSError) as error:
             line, said = reader.line_num, f"not readable as CSV: {error}"
-            if isinstance(error, UnicodeDecodeError):
-                line, said = line + 1, f"expected UTF-8 text, found a byte that is not ({error.reason})"
-            raise FERError(f"{start}, line {line}: {said}. Expected CSV in UTF-8.") from None
+            if isinstance(error, UnicodeError):
+                line, said = line + 1, f"a byte that is no text in {form.encoding} ({error})"
+            raise FERError(f"{start}, line {line}: {said}. Expected a CSV file.") from None
 
 
 def read_columns(
@@ -52,7 +108,7 @@ def read_columns(
         like: What kind of file it is, for messages.
 
     Raises:
-        FERError: If it cannot be read as CSV in UTF-8, a column is missing or there twice, or a row is
+        FERError: If it cannot be read as CSV, a column is missing or there twice, or a row is
             shorter or longer.
     """
     with open_table(path, option) as reader:

@@ -8,7 +8,7 @@ from itertools import compress
 import numpy as np
 
 from fer_lightning.data.csv_columns import read_columns
-from fer_lightning.data.legend_rows import class_name
+from fer_lightning.data.label_words import class_name
 from fer_lightning.data.splits import TESTING, Split
 from fer_lightning.errors import FERError
 from fer_lightning.names import of_cell

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -23,6 +23,17 @@ SUBSETS = ("training", "validation", "testing")
 """The subsets of a split; a number that names one is an index into this tuple."""
 
 Conflicts = Literal["error", "drop", "keep"]
+
+
+OnError = Literal["error", "drop"]
+
+
+class Problem(NamedTuple):
+    """What is wrong with a row of a data set."""
+
+    number: int  # of the line, or of the entry in a list, from 1; 0 for a file in a folder
+    message: str
+    image: str = ""  # the image of that row, where it is the image that is missing
 
 
 @dataclass(frozen=True)
@@ -41,13 +52,22 @@ class Legend:
     identities: list[str] | None  # `n` values of the `identity` column; None without that column
     votes: np.ndarray | None  # float32 `(n, c)`, annotators' votes for each class; None without vote columns
     warnings: tuple[str, ...]  # what was mended while reading, one sentence each
-    spellings: tuple[str, ...] = ()  # the labels as they are written in the file
+    attributes: Mapping[str, list[str]] = field(default_factory=dict)  # further columns, `n` texts each
+    format: str = "legend.csv"  # in what form the data set was found, in words
+    notes: tuple[str, ...] = ()  # what was understood beyond that, one sentence each
+    spellings: Mapping[str, str] = field(default_factory=dict)  # the labels as they are written, and their classes
     repeated: tuple[str, ...] = ()  # images with more rows under the same label, once for each row too many
     conflicting: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # images under several labels, with those
-    problems: tuple[tuple[int, str], ...] = ()  # line and message of every row that cannot be used
+    problems: tuple[Problem, ...] = ()  # the rows that cannot be used
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def short_name(self) -> str:
+        """A name of the data set for people and files: that of its folder."""
+        folder = self.image_dir.resolve()
+        return (folder.parent if folder.name == "images" else folder).name
 
     @cached_property
     def files_fingerprint(self) -> str:
@@ -102,6 +122,7 @@ class Legend:
             declared=self.declared[rows] if self.declared is not None else None,
             identities=chosen(self.identities) if self.identities is not None else None,
             votes=self.votes[rows] if self.votes is not None else None,
+            attributes={name: chosen(values) for name, values in self.attributes.items()},
         )
 
     def vote_distribution(self, rows: np.ndarray) -> np.ndarray:

@@ -1,18 +1,19 @@
 """Rows of a legend, each checked against the image folder and the class list, on their way to a Legend."""
 
-import os
 import posixpath
 import sys
-import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PureWindowsPath
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-from fer_lightning.data.legend import SUBSETS, Conflicts, Legend
+from fer_lightning.data.image_names import ImageNames
+from fer_lightning.data.label_words import class_among, class_name, expression_of, numbered_classes
+from fer_lightning.data.legend import SUBSETS, Conflicts, Legend, Problem
 from fer_lightning.data.legend_check import check_class_names
+from fer_lightning.data.part_names import part_of
 from fer_lightning.errors import FERError
 from fer_lightning.names import MOST_CLASSES, complaint, of_cell, one_line, twins
 
@@ -27,20 +28,28 @@ class LegendRows:
         image_dir: The folder that image names are relative to.
         classes: The class list; None takes the labels (or vote columns) that come.
         unit: What the number of a row counts: `line` for files, `entry` for lists.
+        follow_links: Whether links to files outside the folder are taken.
 
     Attributes:
-        problems: Number and message of every row that was refused.
+        problems: The rows that were refused, and why.
         vote_names: The class that each of a row's votes is for; empty without votes.
+        attribute_names: What each of a row's further cells is; empty without any.
     """
 
     def __init__(
-        self, path: Path, image_dir: Path, classes: Sequence[str] | None = None, unit: Literal["line", "entry"] = "line"
+        self,
+        path: Path,
+        image_dir: Path,
+        classes: Sequence[str] | None = None,
+        unit: Literal["line", "entry"] = "line",
+        follow_links: bool = False,
     ) -> None:
         self.path, self.image_dir, self.unit = path, image_dir, unit
         self.classes = normalised_classes(classes) if classes is not None else None
         self.vote_names: tuple[str, ...] = ()
-        self.problems: list[tuple[int, str]] = []
-        self._files = _ImageNames(image_dir)
+        self.attribute_names: tuple[str, ...] = ()
+        self.problems: list[Problem] = []
+        self._files = ImageNames(image_dir, follow_links)
         self._spellings: dict[str, str] = {}  # labels as written, and the classes that they mean
         self._rows: list[_Row] = []
 
@@ -53,17 +62,21 @@ class LegendRows:
         subset: str | None = None,
         identity: str | None = None,
         votes: Sequence[str | float] = (),
+        attributes: Sequence[str] = (),
     ) -> None:
         """Take a row, or note what is wrong with it; `subset` and `identity` are None in every row or in none."""
         try:
             known, relative = self._label(number, label), self._image(image)
-            declared = None if subset is None else _subset(subset)
+            declared = None if subset is None else part_of(subset)
+            if declared is None and subset is not None:
+                raise _RefusedError(f"unknown split '{subset.strip()[:80]}'; expected one of {', '.join(SUBSETS)}")
             given = _votes(votes, len(self.vote_names)) if self.vote_names else None
         except _RefusedError as problem:
-            self.problems.append((number, str(problem)))
+            self.problems.append(Problem(number, str(problem), problem.image))
             return
         who = None if identity is None else sys.intern(identity.strip() or relative)
-        self._rows.append(_Row(number, relative, known, sys.intern(user), declared, who, given))
+        more = tuple(map(sys.intern, map(str.strip, attributes)))
+        self._rows.append(_Row(number, relative, known, sys.intern(user), declared, who, given, more))
 
     def place(self, number: int) -> str:
         """Where a row stands, for messages."""
@@ -76,24 +89,22 @@ class LegendRows:
             FERError: With the first 20 problems and their number, if it is `strict` or no row is good; or if only one
                 class or no row is left.
         """
+        meant = self._numbers()
         class_names = self._class_names()
         places = {name: place for place, name in enumerate(class_names)}
-        labels = np.array([places[row.label] for row in self._rows], np.int64)
+        labels = np.array([places[meant.get(row.label, row.label)] for row in self._rows], np.int64)
         ranks = np.zeros(len(labels), np.int64)
         for label in range(len(class_names)):
             rows = np.flatnonzero(labels == label)
             ranks[rows] = np.arange(len(rows))
         keep, repeated, conflicting = self._unique(labels, class_names, conflicts)
         if self.problems and (strict or not keep.any()):
-            noun = "problem" if len(self.problems) == 1 else "problems"
-            more = f"\n  ... and {len(self.problems) - _SHOWN} more" if len(self.problems) > _SHOWN else ""
-            shown = [f"{self.place(number)}: {one_line(said, 500)}" for number, said in self.problems[:_SHOWN]]
-            raise FERError(f"{len(self.problems)} {noun} in the legend:\n  " + "\n  ".join(shown) + more)
+            raise FERError(listed_problems(self.problems, self.place))
         if not keep.any():
             raise FERError(f"{self.path}: no image is left: every one stands under two labels (see --data.conflicts).")
         if len(class_names) < 2 and not self.problems:
             raise FERError(f"{self.path}: expected two or more classes, found only '{class_names[0]}'.")
-        spellings = tuple(sorted({raw.strip() for raw in self._spellings}))
+        spellings = {raw.strip(): meant.get(name, name) for raw, name in sorted(self._spellings.items())}
         warnings = []
         if repeated:
             warnings.append(f"{len(repeated)} repeated rows were merged (first: {repeated[0]}).")
@@ -102,9 +113,14 @@ class LegendRows:
             done = "left out" if conflicts == "drop" else "kept under each label"
             first = f"first: {next(iter(conflicting))}; see --data.conflicts"
             warnings.append(f"{len(conflicting)} {noun} under two labels, {done} ({first}).")
-        if len(spellings) > len(set(map(class_name, spellings))):
-            warnings.append(f"{len(spellings)} spellings of {len(class_names)} labels were merged.")
-        _, images, _, users, declared, identities, votes = map(list, zip(*self._rows, strict=True))
+        if len(spellings) > len(set(spellings.values())):
+            warnings.append(f"{len(spellings)} spellings of {len(set(spellings.values()))} labels were merged.")
+        matched = sorted({f"{class_name(raw)} is {name}" for raw, name in spellings.items() if class_name(raw) != name})
+        if matched:
+            warnings.append(f"Labels were matched by their meaning: {', '.join(matched)}.")
+        if self._files.linked:
+            warnings.append(f"{self._files.linked:,} files are links to files outside the image folder.")
+        _, images, _, users, declared, identities, votes, more = map(list, zip(*self._rows, strict=True))
         order = [self.vote_names.index(name) for name in class_names] if self.vote_names else []
         whole = Legend(
             path=self.path,
@@ -119,6 +135,7 @@ class LegendRows:
             identities=None if identities[0] is None else identities,
             votes=np.array(votes, np.float32)[:, order] if self.vote_names else None,
             warnings=tuple(warnings),
+            attributes={name: [row[place] for row in more] for place, name in enumerate(self.attribute_names)},
             spellings=spellings,
             repeated=tuple(repeated),
             conflicting=conflicting,
@@ -128,11 +145,17 @@ class LegendRows:
 
     def _label(self, number: int, raw: str) -> str:
         if raw not in self._spellings:
-            name = class_name(raw)
-            if not name:
+            written = class_name(raw)
+            name = class_among(written, self.classes) if self.classes else written
+            if not self.classes and self.unit == "line":  # in lists, they are what the program wants
+                name = expression_of(written)
+            if not written:
                 raise _RefusedError("the label is empty")
-            if self.classes and name not in self.classes:
-                raise _RefusedError(f"unknown label '{raw.strip()[:80]}'; expected one of {', '.join(self.classes)}")
+            if name is None and written.isdecimal() and len(written) < 10:
+                name = written  # what it stands for is known once all are
+            if name is None:
+                expected = ", ".join(self.classes or ())
+                raise _RefusedError(f"unknown label '{raw.strip()[:80]}'; expected one of {expected}")
             if why := complaint(name):
                 raise _RefusedError(f"the label {name[:80]!r} cannot name a folder: {why}")
             self._spellings[raw] = name
@@ -140,6 +163,21 @@ class LegendRows:
                 said = f"more than {MOST_CLASSES} different labels. Expected class names."
                 raise FERError(f"{self.place(number)}: {said}")
         return self._spellings[raw]
+
+    def _numbers(self) -> Mapping[str, str]:
+        """The class that each number among the labels stands for."""
+        names = set(self._spellings.values())
+        numbers = {name for name in names if name.isdecimal() and name not in (self.classes or ())}
+        if numbers and self.classes:
+            return numbered_classes(numbers, self.classes, str(self.path))
+        if numbers and numbers == names and not self.vote_names:
+            shown = sorted(numbers, key=int)[:_SHOWN]
+            raise FERError(
+                f"{self.path}: the labels are numbers, {', '.join(shown)}, and what they mean is not known. Name the "
+                f"classes in that order, as in --data.classes '[anger, disgust, ...]', or as they are, as in "
+                f"--data.classes '[\"{shown[0]}\", ...]'."
+            )
+        return {}
 
     def _image(self, image: str) -> str:
         if "/" in image or "\\" in image or ":" in image or image in (".", ".."):
@@ -150,7 +188,7 @@ class LegendRows:
         if why := self._files.check(image):
             if of_cell(image) != image and not self._files.check(of_cell(image)):  # as `Split.write_csv` writes it
                 return of_cell(image)
-            raise _RefusedError(f"the image '{image}' {why}")
+            raise _RefusedError(f"the image '{image}' {why}", image)
         return image
 
     def _class_names(self) -> tuple[str, ...]:
@@ -181,14 +219,17 @@ class LegendRows:
                 at = [f"{class_names[label]} ({self.unit} {self._rows[row].number})" for label, row in rows.items()]
                 message = f"the image '{image}' stands under two labels: {' and '.join(at)}. Correct the legend, or "
                 number = self._rows[max(rows.values())].number
-                self.problems.append((number, message + "choose --data.conflicts drop or keep"))
+                self.problems.append(Problem(number, message + "choose --data.conflicts drop or keep"))
         named = {image: tuple(class_names[label] for label in rows) for image, rows in conflicting.items()}
         return keep, repeated, named
 
 
-def class_name(raw: str) -> str:
-    """A label as a class name: lower case, no surrounding space, accents in one encoding (Unicode NFC)."""
-    return unicodedata.normalize("NFC", of_cell(raw.strip()).lower())
+def listed_problems(problems: Sequence[Problem], place: Callable[[int], str]) -> str:
+    """The first 20 problems, each with its place, and how many there are."""
+    more = f"\n  ... and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+    shown = [f"{place(number)}: {one_line(said, 500)}" for number, said, _ in problems[:_SHOWN]]
+    noun = "problem" if len(problems) == 1 else "problems"
+    return f"{len(problems)} {noun} in the legend:\n  " + "\n  ".join(shown) + more
 
 
 def normalised_classes(classes: Sequence[str]) -> tuple[str, ...]:
@@ -202,7 +243,11 @@ def normalised_classes(classes: Sequence[str]) -> tuple[str, ...]:
 
 
 class _RefusedError(Exception):
-    """What is wrong with a row."""
+    """What is wrong with a row, and with which image."""
+
+    def __init__(self, message: str, image: str = "") -> None:
+        super().__init__(message)
+        self.image = image
 
 
 class _Row(NamedTuple):
@@ -213,13 +258,7 @@ class _Row(NamedTuple):
     subset: int | None
     identity: str | None
     votes: list[float] | None
-
-
-def _subset(raw: str) -> int:
-    subset = raw.strip().lower()
-    if subset not in SUBSETS:
-        raise _RefusedError(f"unknown split '{subset}'; expected one of {', '.join(SUBSETS)}")
-    return SUBSETS.index(subset)
+    attributes: tuple[str, ...]
 
 
 def _votes(raw: Sequence[str | float], classes: int) -> list[float]:
@@ -235,54 +274,3 @@ def _votes(raw: Sequence[str | float], classes: int) -> list[float]:
         expected = f"{classes} votes must be numbers of 0 or more, not all 0 and none too large"
         raise _RefusedError(f"{expected}; found {found[:200]}") from None
     return votes
-
-
-class _ImageNames:
-    """Answers 'is this name a file inside the image folder?', listing every folder only once."""
-
-    def __init__(self, image_dir: Path) -> None:
-        self._root = image_dir
-        self._real_root = os.path.realpath(image_dir)
-        self._listings: dict[str, tuple[dict[str, str | None], dict[str, str]] | str] = {}
-
-    def check(self, name: str) -> str | None:
-        """The complaint about `name`, or None if it is fine."""
-        folder, _, base = name.rpartition("/")
-        if folder not in self._listings:
-            self._listings[folder] = self._list(folder)
-        listing = self._listings[folder]
-        if isinstance(listing, str):
-            return listing
-        complaints, lowered = listing
-        if base in complaints:
-            return complaints[base]
-        twin = lowered.get(base.lower())
-        hint = f" (there is '{twin}': upper and lower case differ)" if twin else ""
-        return f"is not a file in '{self._root}'{hint}"
-
-    def _list(self, folder: str) -> tuple[dict[str, str | None], dict[str, str]] | str:
-        """The complaint about each file of a folder, and each by its name in lower case; or that about the folder."""
-        if "\0" in folder:
-            return "has a name that no file can have"
-        here = os.path.join(self._root, folder) if folder else os.fspath(self._root)
-        if not self._inside(here):
-            return "lies behind a link that leaves the image folder"
-        listing: dict[str, str | None] = {}
-        try:
-            with os.scandir(here) as entries:
-                for entry in entries:
-                    if not entry.name.isascii() and any("\ud800" <= sign <= "\udfff" for sign in entry.name):
-                        listing[entry.name] = "has a name that is not UTF-8: give the file another one"
-                    elif entry.is_symlink() and not self._inside(entry.path):
-                        listing[entry.name] = "is a link to a file outside the image folder"
-                    elif entry.is_file():
-                        listing[entry.name] = None
-        except (FileNotFoundError, NotADirectoryError):
-            pass
-        except OSError as error:
-            return f"is in a folder that cannot be read: {error.strerror}"
-        return listing, {name.lower(): name for name in listing}
-
-    def _inside(self, path: str) -> bool:
-        real = os.path.realpath(path)
-        return real == self._real_root or real.startswith(self._real_root.rstrip(os.sep) + os.sep)

@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from fer_lightning.data.column_roles import role_of
 from fer_lightning.data.held_out import fold_numbers, hold_out, numbered, reordered
 from fer_lightning.data.identities import IDENTITY_PATTERN, identities_of
 from fer_lightning.data.legend import SUBSETS, Legend
@@ -86,11 +87,14 @@ class Split:
         rows = zip(*texts, strict=True)
         with open(path, "w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
             writer = csv.writer(stream)
+            more = legend.attributes
+            taken = [*_COLUMNS, *more, *filter(role_of, names)]
             voted = names if legend.votes is not None else ()
-            writer.writerow([*_COLUMNS, *(cell(column(name, _COLUMNS)) for name in voted)])
+            writer.writerow([*_COLUMNS, *map(cell, more), *(cell(column(name, taken)) for name in voted)])
             for number, row in enumerate(rows):
                 votes = legend.votes[number] if legend.votes is not None else ()
-                writer.writerow([*row, *(f"{vote:g}" for vote in votes)])
+                further = (cell(values[number]) for values in more.values())
+                writer.writerow([*row, *further, *(f"{vote:g}" for vote in votes)])
 
 
 def make_split(

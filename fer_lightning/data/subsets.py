@@ -72,7 +72,7 @@ class Subsets:
     @property
     def names(self) -> list[str]:
         """What people call the data sets."""
-        return [source.name or _folder_name(legend) for source, legend in zip(self.sources, self.legends, strict=True)]
+        return [source.name or legend.short_name for source, legend in zip(self.sources, self.legends, strict=True)]
 
     @cached_property
     def _whole(self) -> Split:
@@ -122,7 +122,7 @@ class Subsets:
 
     @property
     def _name(self) -> str:
-        name = "-".join(map(_folder_name, self.legends)) or "data"
+        name = "-".join(legend.short_name for legend in self.legends) or "data"
         return name if len(os.fsencode(name)) <= _LONGEST else file_name(name)  # more is no name for a file
 
     def prepare(self, subset: int | None = None) -> None:
@@ -192,8 +192,6 @@ def chosen_sources(
         if legend or images:
             raise FERError("--data.legend and --data.images go with one --data.root, not with a list.")
         return [LegendCsv(one, conflicts=conflicts) for one in roots]  # not each need have all classes
-    return [LegendCsv(roots[0] if roots else ".", legend, images, list(classes) if classes else None, conflicts)]
-
-
-def _folder_name(legend: Legend) -> str:
-    return legend.image_dir.resolve().parent.name
+    return [
+        LegendCsv(roots[0] if roots else ".", legend, images, list(classes) if classes else None, conflicts=conflicts)
+    ]

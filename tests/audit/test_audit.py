@@ -115,11 +115,11 @@ def test_a_check_costs_one_entry(faces, tmp_path, monkeypatch):
 
 
 def test_a_legend_whose_bad_rows_leave_one_class_is_examined_too(make_data, tmp_path):
-    root = make_data([(f"p{number}_1.png", "joy") for number in range(20)])
+    root = make_data([(f"p{number}_1.png", "jolly") for number in range(20)])
     with (root / "legend.csv").open("a") as legend:
-        legend.write("tester,gone.png,joy\n")
+        legend.write("tester,gone.png,jolly\n")
     audit(DataOptions(str(root)), str(tmp_path / "out"))
-    assert "knowing only 'joy', without a mistake, in 100.0%" in findings(tmp_path / "out")["class_counts"]["title"]
+    assert "knowing only 'jolly', without a mistake, in 100.0%" in findings(tmp_path / "out")["class_counts"]["title"]
 
 
 def test_a_picture_of_several_frames_in_a_jpg_is_no_mislabelled_format(faces, tmp_path):
@@ -184,7 +184,7 @@ def test_a_full_disk_leaves_the_earlier_report(faces, tmp_path):
 def test_folders_that_may_not_be_read_are_said(make_data):
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
-        root = make_data([(f"{number}.png", ("joy", "fear")[number % 2]) for number in range(4)], Path(folder, "set"))
+        root = make_data([(f"{number}.png", ("jolly", "fear")[number % 2]) for number in range(4)], Path(folder, "set"))
         legend = read_legend(root / "legend.csv", root / "images")
         (root / "images" / "closed").mkdir(mode=0)
         user = os.geteuid()
@@ -192,7 +192,7 @@ def test_folders_that_may_not_be_read_are_said(make_data):
             os.seteuid(65534 if user == 0 else user)  # root may read everything
             (found,) = files.unlabelled(DataSet(legend, {}, "grouped", [], 8, None))
             with pytest.raises(FERError, match=r"closed/x.png' is in a folder that cannot be read: Permission denied"):
-                make_legend(root / "images", ["closed/x.png", "0.png"], ["joy", "fear"])
+                make_legend(root / "images", ["closed/x.png", "0.png"], ["jolly", "fear"])
         finally:
             os.seteuid(user)
     assert (found.name, found.rows) == ("unreadable_folders", [("closed", "Permission denied")])

@@ -9,7 +9,7 @@ from fer_lightning.data.sources.legend_csv import read_legend
 
 def test_a_shortcut_is_measured_and_noise_is_not_one(make_data):
     rng = np.random.default_rng(0)
-    root = make_data([(f"{number}.png", ("anger", "joy")[number % 2]) for number in range(400)])
+    root = make_data([(f"{number}.png", ("anger", "jolly")[number % 2]) for number in range(400)])
     legend = read_legend(root / "legend.csv", root / "images")
     leak = np.where(rng.random(400) < 0.9, legend.labels, 1 - legend.labels)
     found = {s.name: s for s in shortcuts({"leak": leak, "noise": rng.integers(0, 5, 400)}, legend, legend.images)}

@@ -55,10 +55,10 @@ def test_every_field_may_be_anything(form):
     """Each value is replaced by each bad one: it is taken as it is meant, or there is one message."""
     good = FULL.to_dict()
     if form == 1:
-        data = {"names": ["a"], "licence": "", "training_images": {"calm": 1, "joy": 2}, "split": "grouped"}
+        data = {"names": ["a"], "licence": "", "training_images": {"calm": 1, "jolly": 2}, "split": "grouped"}
         good = {
             "format": 1,
-            "class_names": ["calm", "joy"],
+            "class_names": ["calm", "jolly"],
             "preprocessing": good["input_spec"],
             "data": data,
             "class_shares": [0.5, 0.5],
@@ -280,7 +280,7 @@ def test_what_a_training_may_save_can_be_read(tmp_path):
             check_state(bad, "x.ckpt")
 
 
-@pytest.mark.parametrize("names", [["joy", "Joy"], ["\u00e9", "e\u0301"], ["a", "a\u200b"]])
+@pytest.mark.parametrize("names", [["jolly", "Jolly"], ["\u00e9", "e\u0301"], ["a", "a\u200b"]])
 def test_classes_that_can_be_taken_for_one_are_refused_in_files_too(names):
     with pytest.raises(FERError, match="class_names"):
         CheckpointInfo.from_dict(FULL.to_dict() | {"class_names": names}, "x")

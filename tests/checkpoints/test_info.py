@@ -17,7 +17,7 @@ TRAINED = TrainingData(
     ("here", "there"), "CC0", (3, 4), (0.3, 0.7), (1.0, 2.0), 16, "grouped", "abc", ("0f", "1e"), validates_on_test=True
 )
 FULL = CheckpointInfo(
-    class_names=("calm", "joy"),
+    class_names=("calm", "jolly"),
     input_spec=InputSpec(32, "rgb", "bicubic", (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), "detect", 0.1),
     network={"class_path": "fer_lightning.networks.ExpressionCNN", "init_args": {"hidden": 4}},
     temperature=1.5,

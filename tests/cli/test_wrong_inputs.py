@@ -126,7 +126,7 @@ CASES: dict[str, tuple[Callable[[Path], object] | None, str, list[str]]] = {
         ["train_fraction", "below 1", "1.5"],
     ),
     "no validation images": (
-        legend(HEAD + "u,person_000_00.png,joy\nu,person_001_00.png,joy\nu,person_002_00.png,fear\n"),
+        legend(HEAD + "u,person_000_00.png,jolly\nu,person_001_00.png,jolly\nu,person_002_00.png,fear\n"),
         "fit --data.root faces",
         ["validation subset is empty", "3 images", "set 0"],
     ),
@@ -160,17 +160,17 @@ CASES: dict[str, tuple[Callable[[Path], object] | None, str, list[str]]] = {
     ),
     "empty field": (append("u,person_000_00.png,"), "fit --data.root faces", ["legend.csv:194", "'emotion' is empty"]),
     "conflicting labels": (
-        append("u,person_000_00.png,joy"),
+        append("u,person_000_00.png,jolly"),
         "fit --data.root faces --data.conflicts error",
-        ["legend.csv:194", "anger (line 2) and joy (line 194)", "drop or keep"],
+        ["legend.csv:194", "anger (line 2) and jolly (line 194)", "drop or keep"],
     ),
     "unknown label": (
-        append("u,person_000_00.png,joy"),
+        append("u,person_000_00.png,jolly"),
         "fit --data.root faces --data.classes [anger,contempt,disgust,fear,happiness,neutral,sadness,surprise]",
-        ["legend.csv:194", "unknown label 'joy'"],
+        ["legend.csv:194", "unknown label 'jolly'"],
     ),
     "broken images": (broken_images, "fit --data.root faces", ["3 of 192 images", "person_000_02.png", "truncated"]),
-    "one class": (legend(HEAD + "u,person_000_00.png,joy\n"), "fit --data.root faces", ["classes", "two or more"]),
+    "one class": (legend(HEAD + "u,person_000_00.png,jolly\n"), "fit --data.root faces", ["classes", "two or more"]),
     "tree cannot be built": (
         None,
         "fit --data.root faces --data.prepared_dir faces/legend.csv/x",

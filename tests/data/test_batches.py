@@ -15,7 +15,7 @@ from fer_lightning.errors import FERError
 
 @pytest.fixture
 def folders(tmp_path):
-    for name in ("fear", "joy"):
+    for name in ("fear", "jolly"):
         (tmp_path / name).mkdir()
         Image.new("RGB", (9, 9), "red").save(tmp_path / name / "a.png")
     return tmp_path

@@ -26,7 +26,7 @@ from fer_lightning.data.sources import DataSource
 from fer_lightning.data.splits import TESTING, TRAINING, VALIDATION
 from tests.conftest import PROJECT
 
-LABELS = ("joy", "anger", "Joyful mood", "a-b", "é")
+LABELS = ("jolly", "anger", "Jolly mood", "a-b", "é")
 
 
 class Plain(LightningModule):
@@ -72,7 +72,7 @@ class ByFolder(DataSource):
 
 @pytest.fixture
 def mine(make_data, tmp_path) -> Path:
-    make_data([(f"p{n}-{('joy', 'fear')[n % 2]}.png", "any") for n in range(40)], tmp_path / "mine")
+    make_data([(f"p{n}-{('jolly', 'fear')[n % 2]}.png", "any") for n in range(40)], tmp_path / "mine")
     return tmp_path / "mine" / "images"
 
 
@@ -138,7 +138,7 @@ def test_every_stage_prepares_what_it_needs_and_no_more(drawn, tmp_path, cache):
 
 @pytest.mark.parametrize("cache", [True, False])
 def test_a_broken_image_stops_what_needs_it_before_it_begins(make_data, tmp_path, cache):
-    root = make_data([(f"p{n}.png", ("joy", "fear")[n % 2]) for n in range(60)])
+    root = make_data([(f"p{n}.png", ("jolly", "fear")[n % 2]) for n in range(60)])
 
     def module(**options) -> FERDataModule:
         words = {"split": "stratified", "image_size": 8, "prepared_dir": str(tmp_path / "prepared"), "cache": cache}
@@ -203,18 +203,18 @@ def test_what_it_tells_of_its_data(drawn, tmp_path):
 
 def test_a_source_of_ones_own_in_python(mine, tmp_path):
     data = FERDataModule(source=ByFolder(str(mine)), image_size=8, prepared_dir=str(tmp_path), split="stratified")
-    assert data.class_names == ("fear", "joy")
+    assert data.class_names == ("fear", "jolly")
     assert data.split.counts.sum(0).tolist() == [20, 20]
     assert (data.info.training.names, data.info.training.license) == (("mine",), "CC0")
     images, labels, *_ = data.samples(TESTING).__getitems__([0, 5])
     assert images.shape == (2, 1, 8, 8)
     names = [data.legend.images[row] for row in data.split.rows(TESTING)[[0, 5]]]
     assert [data.class_names[label] in name for label, name in zip(labels, names, strict=True)] == [True, True]
-    longer = FERDataModule(source=ByFolder(str(mine)), classes=["joy", "fear", "disgust"], split="stratified")
+    longer = FERDataModule(source=ByFolder(str(mine)), classes=["jolly", "fear", "disgust"], split="stratified")
     assert longer.split.counts.sum(0).tolist() == [20, 20, 0]
-    assert longer.legend.class_names == longer.class_names == ("joy", "fear", "disgust")
-    with pytest.raises(FERError, match=r"has the labels fear; the class list is joy, disgust"):
-        _ = FERDataModule(source=ByFolder(str(mine)), classes=["joy", "disgust"]).split
+    assert longer.legend.class_names == longer.class_names == ("jolly", "fear", "disgust")
+    with pytest.raises(FERError, match=r"has the labels fear; the class list is jolly, disgust"):
+        _ = FERDataModule(source=ByFolder(str(mine)), classes=["jolly", "disgust"]).split
     with pytest.raises(FERError, match=r"--data.source is the data set"):
         FERDataModule("elsewhere", source=ByFolder(str(mine)))
 
@@ -225,7 +225,7 @@ def test_a_source_by_class_path(mine, tmp_path):
     words = ["--data.source", "tests.data.test_datamodule.ByFolder", "--data.source.root", str(mine)]
     given = parser.parse_args([*words, "--data.split", "stratified", "--data.image_size", "8"])
     data = parser.instantiate_classes(given).data
-    assert data.class_names == ("fear", "joy")
+    assert data.class_names == ("fear", "jolly")
     assert parser.parse_string(parser.dump(given)).data.source.init_args.root == str(mine)
 
 

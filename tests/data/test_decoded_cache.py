@@ -27,7 +27,7 @@ from fer_lightning.data.sources.legend_csv import read_legend
 from fer_lightning.errors import FERError
 from tests.conftest import PROJECT, TINY, run_here
 
-ROWS = [(f"p{person}/{number}.png", ("joy", "fear")[number % 2]) for person in range(8) for number in range(4)]
+ROWS = [(f"p{person}/{number}.png", ("jolly", "fear")[number % 2]) for person in range(8) for number in range(4)]
 SMALL = InputSpec(6, "rgb")
 
 

@@ -48,7 +48,7 @@ def test_a_face_is_found_and_cut_out_wherever_it_is(tmp_path):
 
 
 def test_without_a_face_the_image_is_taken_whole_and_counted(make_data, tmp_path, capsys):
-    root = make_data([(f"p{number}.png", ("joy", "calm")[number % 2]) for number in range(10)])
+    root = make_data([(f"p{number}.png", ("jolly", "calm")[number % 2]) for number in range(10)])
     data = FERDataModule(str(root), faces="detect", image_size=8, prepared_dir=str(tmp_path), split="stratified")
     data.prepare_data()
     batch = next(iter(data.val_dataloader()))

@@ -43,13 +43,13 @@ def test_only_images_outside_the_test_change(split, tmp_path):
 
 def test_lists_of_earlier_versions_are_read(split, tmp_path):
     image = split.legend.images[int((split.subsets == TRAINING).argmax())]
-    (tmp_path / "list.csv").write_text(f"image,label,suggested,suspicion\n{image},joy, A ,0.9\n")
+    (tmp_path / "list.csv").write_text(f"image,label,suggested,suspicion\n{image},jolly, A ,0.9\n")
     assert image not in override_labels(split, tmp_path / "list.csv").legend.images
 
 
 def test_what_is_no_list_is_refused(split, tmp_path):
     with pytest.raises(
-        FERError, match=r"--data.exclude. Cannot read .*none.csv': No such file or directory. Expected CSV in UTF-8"
+        FERError, match=r"--data.exclude. Cannot read .*none.csv': No such file or directory. Expected a CSV file"
     ):
         override_labels(split, tmp_path / "none.csv")
     with pytest.raises(FERError, match=r"list.csv:2: unknown label 'fear'; expected one of a, b"):
@@ -59,6 +59,6 @@ def test_what_is_no_list_is_refused(split, tmp_path):
     (tmp_path / "list.csv").write_text("picture\na.jpg\n")
     with pytest.raises(FERError, match=r"columns image, suggested, as in .* `audit`.* does not have image, suggested"):
         override_labels(split, relabel=tmp_path / "list.csv")
-    (tmp_path / "list.csv").write_bytes(b"image\n\xff\xfe\n")
-    with pytest.raises(FERError, match=r"--data.exclude. Cannot read .*list.csv.* Expected CSV in UTF-8"):
+    (tmp_path / "list.csv").write_bytes(b"image\n\0\n")
+    with pytest.raises(FERError, match=r"--data.exclude. Cannot read .*list.csv.* Expected a CSV file"):
         override_labels(split, tmp_path / "list.csv")

@@ -21,7 +21,7 @@ def test_a_fingerprint_tells_how_many_training_images_are_tested_again():
 
 
 def test_images_are_known_again_in_combined_data_sets(make_data, tmp_path):
-    rows = [(f"p{number}.png", ("joy", "fear")[number % 2]) for number in range(40)]
+    rows = [(f"p{number}.png", ("jolly", "fear")[number % 2]) for number in range(40)]
     roots = [
         str(make_data([(f"{start}{image}", label) for image, label in rows], tmp_path / start)) for start in ("a", "b")
     ]

@@ -18,7 +18,7 @@ from fer_lightning.data.sources.legend_csv import read_legend
 from fer_lightning.data.splits import make_split
 from fer_lightning.errors import FERError
 
-ROWS = [(f"p{number}.png", ("joy", "fear")[number % 2]) for number in range(40)]
+ROWS = [(f"p{number}.png", ("jolly", "fear")[number % 2]) for number in range(40)]
 BAD_NAMES = ["../../../out", "a/b", "a\\b", "..", "a\nb", "nul", "Com1.txt", "a.", "\u200b", "x" * 101, "a\u2028b"]
 
 
@@ -47,7 +47,7 @@ def test_a_class_that_cannot_name_a_folder_is_refused_wherever_it_comes_from(mak
     with pytest.raises(FERError, match="cannot name a folder"):
         make_legend(legend.image_dir, images, [name] + ["fear"] * 39)
     with pytest.raises(FERError, match="class names of Given"):
-        FERDataModule(source=Given(replace(legend, class_names=("joy", name))), prepared_dir=str(tmp_path / "out"))
+        FERDataModule(source=Given(replace(legend, class_names=("jolly", name))), prepared_dir=str(tmp_path / "out"))
     if name.isprintable():
         root = make_data([("x.png", name), *ROWS])
         with pytest.raises(FERError, match="cannot name a folder"):
@@ -89,9 +89,9 @@ def test_accents_in_another_encoding_are_the_same_label(make_data):
         ({"votes": np.full((40, 2), np.nan)}, "votes that are finite"),
         ({"votes": np.full((40, 2), 1e39)}, "votes that are finite"),
         ({"votes": np.full((40, 2), 1e-60)}, "votes that are finite"),
-        ({"class_names": ("joy",)}, "2 to 1,000"),
-        ({"class_names": ("joy", "joy")}, "can be taken for one"),
-        ({"class_names": ("joy", 7)}, "not all are texts"),
+        ({"class_names": ("jolly",)}, "2 to 1,000"),
+        ({"class_names": ("jolly", "jolly")}, "can be taken for one"),
+        ({"class_names": ("jolly", 7)}, "not all are texts"),
         ({"image_dir": Path("/none")}, "an image folder"),
     ],
 )
@@ -104,10 +104,10 @@ def test_a_source_that_gives_no_legend_or_other_classes_than_it_declares(legend)
     with pytest.raises(FERError, match=r"a fer_lightning Legend.*Received: dict"):
         FERDataModule(source=Given({}))
     source = Given(legend)
-    source.class_names = ("fear", "joy", "sadness")
+    source.class_names = ("fear", "jolly", "sadness")
     with pytest.raises(FERError, match="the classes that it declares"):
         _ = FERDataModule(source=source).split
-    source.class_names = ("fear", "../joy")
+    source.class_names = ("fear", "../jolly")
     with pytest.raises(FERError, match="without slashes"):
         FERDataModule(source=source)
 
@@ -121,16 +121,16 @@ def test_a_good_legend_stays_as_it_is(legend):
 @pytest.mark.parametrize("votes", ["1e39,0", "nan,1", "inf,1", "-1,2", "0,0", "1e-60,0", "3e38,3e38", "1e400,0"])
 def test_votes_are_finite_once_they_are_numbers_of_32_bits(make_data, votes):
     root = make_data(ROWS[:2])
-    (root / "legend.csv").write_text(f"user.id,image,emotion,joy,fear\nu,p0.png,joy,{votes}\nu,p1.png,fear,1,2\n")
+    (root / "legend.csv").write_text(f"user.id,image,emotion,jolly,fear\nu,p0.png,jolly,{votes}\nu,p1.png,fear,1,2\n")
     with pytest.raises(FERError, match=r"legend.csv:2: 2 votes must be numbers of 0 or more"):
-        read_legend(root / "legend.csv", root / "images", ["joy", "fear"])
+        read_legend(root / "legend.csv", root / "images", ["jolly", "fear"])
 
 
 @pytest.mark.parametrize("votes", [[[1], [2]], [1, 2], [["a", 1], [1, 1]], [[1, 2, 3], [1, 2, 3]]])
 def test_votes_in_lists_that_do_not_fit(make_data, votes):
     root = make_data(ROWS[:2])
     with pytest.raises(FERError, match="votes must be"):
-        make_legend(root / "images", ["p0.png", "p1.png"], ["joy", "fear"], ["joy", "fear"], votes=votes)
+        make_legend(root / "images", ["p0.png", "p1.png"], ["jolly", "fear"], ["jolly", "fear"], votes=votes)
 
 
 NAMES = ("image", "split", "identity", "user.id", "emotion", "class:image", "=1+1", "-x", "$x^$", "-1", "'=a")
@@ -138,7 +138,7 @@ NAMES = ("image", "split", "identity", "user.id", "emotion", "class:image", "=1+
 
 def test_classes_called_as_columns_or_formulas_come_back_from_split_csv(make_data, tmp_path):
     images = [f"p{number}.png" for number in range(43)] + ["=cmd.png"]
-    root = make_data([(image, "joy") for image in images])
+    root = make_data([(image, "jolly") for image in images])
     labels = [NAMES[number % len(NAMES)] for number in range(44)]
     votes = np.random.default_rng(0).integers(1, 9, (44, len(NAMES)))
     people = [f"@person {number // 4}" for number in range(44)]
@@ -163,14 +163,13 @@ def test_a_legend_that_is_no_small_table_is_refused_at_once(make_data, tmp_path)
     for content, said in (
         (
             b"user.id,image,emotion," + b",".join(b"c%d" % n for n in range(100_000)),
-            "unknown column c0, c1.*99,980 more",
+            "100,003 columns",
         ),
         (b"x" * 3_000_000, "longer than 1,000,000 characters"),
-        (b'user.id,image,emotion\nu,"p0.png,joy\n' + b"u,p1.png,fear\n" * 20_000, "not readable as CSV"),
-        ("user.id,image,emotion\nu,p0.png,joy\n".encode("utf-16"), "expected UTF-8"),
-        (b"user.id,image,emotion\nu,p0.png,j\xf6y\n", "expected UTF-8"),
-        (b"user.id,image,emotion\nu,p\x000.png,joy\n", "is not a file"),
-        (b"user.id,image,emotion\nu,p0.png,jo\x00y\n", "control character"),
+        (b'user.id,image,emotion\nu,"p0.png,jolly\n' + b"u,p1.png,fear\n" * 20_000, "not readable as CSV"),
+        ("user.id,image,emotion\nu,p0.png,jolly\n".encode("utf-16-le"), "it is not a text"),
+        (b"user.id,image,emotion\nu,p\x000.png,jolly\n", "it is not a text"),
+        (b"user.id,image,emotion\nu,p0.png,jo\x00y\n", "it is not a text"),
     ):
         path.write_bytes(content)
         with pytest.raises(FERError, match=said) as refused:

@@ -157,7 +157,7 @@ def test_people_on_both_sides_are_counted(crowd):
 
 
 def test_the_written_split_reads_back_as_a_predefined_one(make_data, tmp_path):
-    root = make_data([(f"p{n // 2}_{n}.png", ("anger", "fear", "joy")[n % 3]) for n in range(60)])
+    root = make_data([(f"p{n // 2}_{n}.png", ("anger", "fear", "jolly")[n % 3]) for n in range(60)])
     split = make_split(read_legend(root / "legend.csv", root / "images"), "grouped", val_fraction=0.2, seed=3)
     split.write_csv(tmp_path / "split.csv")
     again = make_split(read_legend(tmp_path / "split.csv", root / "images"), "predefined")

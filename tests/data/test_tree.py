@@ -20,7 +20,7 @@ from fer_lightning.data.splits import make_split
 from fer_lightning.data.tree import build_tree, is_built
 from tests.conftest import PROJECT
 
-ROWS = [(f"p{number // 2}_{number}.png", ("anger", "fear", "joy")[number % 3]) for number in range(60)]
+ROWS = [(f"p{number // 2}_{number}.png", ("anger", "fear", "jolly")[number % 3]) for number in range(60)]
 
 
 def split_of(root: Path, **options):
@@ -40,7 +40,7 @@ def test_the_tree_is_what_torchvision_reads(make_data, tmp_path):
     tree = build_tree(split, tmp_path / "trees", "set")
     assert files_of(tree) == dict(zip(("training", "validation", "testing"), split.counts.sum(1).tolist(), strict=True))
     plain = ImageFolder(tree / "training")
-    assert plain.classes == ["anger", "fear", "joy"]
+    assert plain.classes == ["anger", "fear", "jolly"]
     assert plain[0][0].size == (12, 12)
     assert os.stat(plain.samples[0][0]).st_ino == os.stat(root / "images" / Path(plain.samples[0][0]).name).st_ino
     manifest = json.loads((tree / "split.json").read_text())
@@ -67,18 +67,18 @@ def test_an_image_that_was_moved_by_hand_is_noticed_and_nothing_is_lost(make_dat
     root = make_data(ROWS)
     split = split_of(root)
     tree = build_tree(split, tmp_path / "trees")
-    moved = next((tree / "testing" / "joy").iterdir())
-    moved.rename(tree / "training" / "joy" / moved.name)
-    (tree / "training" / "joy" / "mine.png").write_bytes(b"mine")
+    moved = next((tree / "testing" / "jolly").iterdir())
+    moved.rename(tree / "training" / "jolly" / moved.name)
+    (tree / "training" / "jolly" / "mine.png").write_bytes(b"mine")
     (tree / "split.csv").unlink()
     assert not is_built(tree, split)
     assert build_tree(split, tmp_path / "trees") == tree
     said = capsys.readouterr().out
-    assert "changed by hand and are built anew: 'training/joy/" in said
+    assert "changed by hand and are built anew: 'training/jolly/" in said
     assert moved.exists()
     assert sum(files_of(tree).values()) == 60
     (kept,) = (tmp_path / "trees").glob("*.changed-*")
-    assert (kept / "training" / "joy" / "mine.png").read_bytes() == b"mine"
+    assert (kept / "training" / "jolly" / "mine.png").read_bytes() == b"mine"
     build_tree(split, tmp_path / "trees")
     assert capsys.readouterr().out == ""
 
@@ -93,9 +93,9 @@ def test_a_damaged_manifest_is_no_tree(make_data, tmp_path, manifest):
 
 
 def test_an_image_under_two_labels_lies_in_both_folders(make_data, tmp_path):
-    root = make_data([*ROWS, ("p0_0.png", "joy")])
+    root = make_data([*ROWS, ("p0_0.png", "jolly")])
     tree = build_tree(split_of(root, rule="sequential", val_fraction=0), tmp_path / "trees")
-    assert sorted(path.parent.name for path in tree.rglob("p0_0.png")) == ["anger", "joy"]
+    assert sorted(path.parent.name for path in tree.rglob("p0_0.png")) == ["anger", "jolly"]
     assert set(files_of(tree)) == {"training", "testing"}
 
 

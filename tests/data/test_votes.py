@@ -12,20 +12,20 @@ from fer_lightning.errors import FERError
 
 
 def voted(make_data, *extra, **votes_of):
-    """A data set with votes for joy and fear."""
-    root = make_data([(f"p{number}.png", ("joy", "fear")[number % 2]) for number in range(20)] + list(extra))
+    """A data set with votes for jolly and fear."""
+    root = make_data([(f"p{number}.png", ("jolly", "fear")[number % 2]) for number in range(20)] + list(extra))
     rows = list(csv.reader((root / "legend.csv").open()))
     with open(root / "legend.csv", "w", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow([*rows[0], "fear", "joy"])
+        writer.writerow([*rows[0], "fear", "jolly"])
         for row in rows[1:]:
-            votes = votes_of.get(row[1][:-4], (2, 6) if row[2] == "joy" else (9, 1))
+            votes = votes_of.get(row[1][:-4], (2, 6) if row[2] == "jolly" else (9, 1))
             writer.writerow([*row, *votes])
     return root
 
 
 def of_votes(root, tmp_path, **options) -> FERDataModule:
-    fixed = {"classes": ["fear", "joy"], "prepared_dir": str(tmp_path), "image_size": 8, "split": "stratified"}
+    fixed = {"classes": ["fear", "jolly"], "prepared_dir": str(tmp_path), "image_size": 8, "split": "stratified"}
     return FERDataModule(str(root), soft_labels=True, **fixed, **options)
 
 
@@ -42,7 +42,7 @@ def test_a_relabelled_image_keeps_its_new_label(make_data, tmp_path):
     root = voted(make_data)
     split = of_votes(root, tmp_path).split
     image = split.legend.images[split.rows(TRAINING)[0]]
-    (tmp_path / "relabel.csv").write_text(f"image,suggested\n{image},joy\n")
+    (tmp_path / "relabel.csv").write_text(f"image,suggested\n{image},jolly\n")
     data = of_votes(root, tmp_path, relabel=str(tmp_path / "relabel.csv"))
     place = [data.split.legend.images[row] for row in data.split.rows(TRAINING)].index(image)
     assert data.samples(TRAINING).__getitems__([place]).targets.tolist() == [[0.0, 1.0]]

@@ -54,7 +54,7 @@ def test_files_of_version_0_1_0_are_read(names, predictions, tmp_path):
     assert same(read_predictions(tmp_path / "old.csv"), called)
 
 
-HEAD = "image,label,predicted,confidence,identity,user.id,seen,joy,fear\n"
+HEAD = "image,label,predicted,confidence,identity,user.id,seen,jolly,fear\n"
 
 
 @pytest.mark.parametrize(
@@ -63,9 +63,9 @@ HEAD = "image,label,predicted,confidence,identity,user.id,seen,joy,fear\n"
         ("a,b\n1,2\n", r"not a predictions\.csv: expected columns image, label"),
         ("", r"not a predictions\.csv"),
         (HEAD, "holds no predictions"),
-        (HEAD + "a.png,joy,joy,0.9,a,me,no,0.9,0.1\na.png,joy\n", "is damaged: .* up to line 3"),
-        (HEAD + "a.png,anger,joy,0.9,a,me,no,0.9,0.1\n", "is damaged: .*anger"),
-        (HEAD + "a.png,joy,joy,0.9,a,me,no,0.9,high\n", "is damaged: .*high"),
+        (HEAD + "a.png,jolly,jolly,0.9,a,me,no,0.9,0.1\na.png,jolly\n", "is damaged: .* up to line 3"),
+        (HEAD + "a.png,anger,jolly,0.9,a,me,no,0.9,0.1\n", "is damaged: .*anger"),
+        (HEAD + "a.png,jolly,jolly,0.9,a,me,no,0.9,high\n", "is damaged: .*high"),
     ],
 )
 def test_what_is_wrong_with_the_file_is_said(text, message, tmp_path):

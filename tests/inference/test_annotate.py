@@ -16,11 +16,13 @@ FILM = Source("film.mp4", "video")
 
 def test_a_timeline_of_a_long_video_takes_no_more_memory(tmp_path):
     """Cells become wider; what is in them stays."""
-    timeline = Timeline(str(tmp_path / "time.png"), ("calm", "joy"))
+    timeline = Timeline(str(tmp_path / "time.png"), ("calm", "jolly"))
     size = timeline._cells.nbytes
     for second in range(4_000):
-        joy = 0.75 if second < 2_000 else 0.25
-        timeline.add(Frame(FILM, second, float(second)), [Expression("joy", joy, {"calm": 1 - joy, "joy": joy}, None)])
+        jolly = 0.75 if second < 2_000 else 0.25
+        timeline.add(
+            Frame(FILM, second, float(second)), [Expression("jolly", jolly, {"calm": 1 - jolly, "jolly": jolly}, None)]
+        )
     timeline.add(Frame(FILM, 4_000, 4_000.0, error="broken"), [])
     assert timeline._cells.nbytes == size
     assert timeline._cells.sum(0).tolist() == pytest.approx([2_000, 2_000, 4_000])

@@ -138,8 +138,8 @@ def test_rows_that_are_no_probabilities_are_refused(row, workdir):
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])
 def test_classes_called_as_columns_are_found_in_their_own(ending, tmp_path):
-    names = ("error", "=1+1", "joy")
-    said = Expression("joy", 0.5, dict(zip(names, (0.2, 0.3, 0.5), strict=True)), None)
+    names = ("error", "=1+1", "jolly")
+    said = Expression("jolly", 0.5, dict(zip(names, (0.2, 0.3, 0.5), strict=True)), None)
     frame = Frame(Source("a.jpg", "image"), faces=[None], numbers=[0])
     with RowWriter(str(tmp_path / f"rows.{ending}"), names, {}) as writer:
         writer.write(rows_of(frame, [said], names))

@@ -16,7 +16,7 @@ from fer_lightning.networks import CompactResNet, ExpressionCNN, TimmModel, Torc
 
 
 class Corner(nn.Module):
-    """Says `joy` by the brightness of the upper left quarter."""
+    """Says `jolly` by the brightness of the upper left quarter."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -25,12 +25,12 @@ class Corner(nn.Module):
 
     def forward(self, images):
         maps = self.same(images)
-        joy = maps[:, :, :4, :4].sum((1, 2, 3))
-        return torch.stack([-joy, joy], 1)
+        jolly = maps[:, :, :4, :4].sum((1, 2, 3))
+        return torch.stack([-jolly, jolly], 1)
 
 
 def model_of(network, size=8):
-    return ExpressionModel(network, ("calm", "joy"), InputSpec(size, "gray")).eval()
+    return ExpressionModel(network, ("calm", "jolly"), InputSpec(size, "gray")).eval()
 
 
 def test_the_map_shows_the_places_that_speak_for_the_class():
@@ -55,8 +55,8 @@ class ChannelsLast(nn.Module):
 
     def forward(self, images):
         maps = self.norm(torch.cat([self.corner.same(images)] * 3, 1).permute(0, 2, 3, 1))
-        joy = maps[:, :4, :4].sum((1, 2, 3))
-        return torch.stack([-joy, joy], 1)
+        jolly = maps[:, :4, :4].sum((1, 2, 3))
+        return torch.stack([-jolly, jolly], 1)
 
 
 def test_a_map_with_channels_last_is_read_as_such():
@@ -120,7 +120,7 @@ def test_convolutional_networks_are_explained(network):
 
 
 def test_class_names_do_not_lead_out_of_the_folder(tmp_path):
-    names = ("x/../../y", "..", "joy")
+    names = ("x/../../y", "..", "jolly")
     network = CompactResNet(widths=[8], blocks=[1], in_channels=1, image_size=16, num_classes=3)
     explained = Explanations(str(tmp_path / "why"), ExpressionModel(network, names, InputSpec(16, "gray")).eval())
     for place, name in enumerate(names):

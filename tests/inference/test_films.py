@@ -95,10 +95,10 @@ def test_a_film_cut_short_says_so_and_one_that_ends_slowly_does_not(tmp_path):
 
 
 def test_a_timeline_has_no_holes_between_frames(tmp_path):
-    timeline = Timeline(str(tmp_path / "time.png"), ("_$x^$", "joy"))
+    timeline = Timeline(str(tmp_path / "time.png"), ("_$x^$", "jolly"))
     film = Source("film.mp4", "video")
     for number in range(8):  # two a second: cells are of a quarter
-        said = Expression("joy", 1.0, {"_$x^$": 0.0, "joy": 1.0}, None)
+        said = Expression("jolly", 1.0, {"_$x^$": 0.0, "jolly": 1.0}, None)
         timeline.add(Frame(film, number, number / 2), [said] if number < 6 else [])
     timeline.close()
     pixels = np.asarray(Image.open(tmp_path / "time.png").convert("RGB")).astype(int)

@@ -14,9 +14,9 @@ from fer_lightning.inference.rows import RowWriter, class_columns, columns, rows
 from fer_lightning.inference.sources import Source
 from fer_lightning.names import cell
 
-NAMES = ("calm", "joy")
-FACE = Expression("joy", 0.75, {"calm": 0.25, "joy": 0.75}, Face(1.23456, 2, 30, 40, 0.9))
-WHOLE = Expression("uncertain", 0.6, {"calm": 0.4, "joy": 0.6}, None)
+NAMES = ("calm", "jolly")
+FACE = Expression("jolly", 0.75, {"calm": 0.25, "jolly": 0.75}, Face(1.23456, 2, 30, 40, 0.9))
+WHOLE = Expression("uncertain", 0.6, {"calm": 0.4, "jolly": 0.6}, None)
 
 
 def frame(name, faces=0, **more):
@@ -36,10 +36,10 @@ def test_a_row_a_face_and_rows_for_what_has_none():
         "width": 30,
         "height": 40,
         "score": 0.9,
-        "label": "joy",
+        "label": "jolly",
         "confidence": 0.75,
         "calm": 0.25,
-        "joy": 0.75,
+        "jolly": 0.75,
         "error": None,
     }
     assert (second["face"], second["left"], second["label"]) == (1, None, "uncertain")
@@ -193,9 +193,9 @@ def test_settings_beside_that_are_not_ours_are_not_replaced(tmp_path):
 
 
 def test_classes_may_have_the_names_of_columns(tmp_path):
-    names = ("source", "face", "class:face", "error", "label", "left", "confidence", "=1+1", "-1", "joy")
+    names = ("source", "face", "class:face", "error", "label", "left", "confidence", "=1+1", "-1", "jolly")
     taken = ["class:source", "class:face", "class:class:face", "class:error", "class:label", "class:left"]
-    assert class_columns(names) == [*taken, "class:confidence", "=1+1", "-1", "joy"]
+    assert class_columns(names) == [*taken, "class:confidence", "=1+1", "-1", "jolly"]
     values = [place / 100 for place in range(len(names))]
     said = Expression("=1+1", 0.09, dict(zip(names, values, strict=True)), None)
     for suffix in (".csv", ".jsonl", ".parquet"):

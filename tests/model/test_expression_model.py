@@ -13,7 +13,7 @@ from fer_lightning.checkpoints.info import CheckpointInfo
 from fer_lightning.model.class_prior import prior_probabilities, prior_ratio
 from fer_lightning.model.expression_model import ExpressionModel
 
-NAMES = ("anger", "fear", "joy")
+NAMES = ("anger", "fear", "jolly")
 
 
 def small(size: int = 24, **settings) -> ExpressionModel:
@@ -36,7 +36,7 @@ def test_forward_normalizes_and_probabilities_are_calibrated(images):
 
 
 def test_a_network_that_does_not_fit_is_refused():
-    expected = r"Expected an output of shape \(1, 3\) for anger, fear, joy. Received: \(1, 8\)"
+    expected = r"Expected an output of shape \(1, 3\) for anger, fear, jolly. Received: \(1, 8\)"
     with pytest.raises(FERError, match=expected):
         ExpressionModel(ExpressionCNN(8, 3, 24), NAMES, InputSpec(24, "rgb"))
     with pytest.raises(FERError, match=r"cannot take a batch of shape \(1, 3, 30, 30\)"):

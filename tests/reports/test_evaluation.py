@@ -24,14 +24,14 @@ def test_the_report_says_what_was_measured(predictions, tmp_path, capsys):
     assert accuracy["low"] < accuracy["value"] < accuracy["high"]
     assert accuracy["baseline"] == pytest.approx(0.5)
     assert content["people"] == 20
-    assert not content["classes"]["joy"]["measurable"]
+    assert not content["classes"]["jolly"]["measurable"]
     assert np.array(content["confusion"]).sum(1).tolist() == [30, 25, 5]
     attributes = {one["attribute"] for one in content["slices"]}
     assert {"user.id", "person seen in training"} <= attributes
     assert sum(one["images"] for one in content["slices"] if one["attribute"] == "user.id") == 60
     said = capsys.readouterr().out
     assert f"accuracy                         {accuracy['value']:.4f}" in said
-    assert "not measurable: joy" in said
+    assert "not measurable: jolly" in said
 
     page = (tmp_path / "out" / "report.html").read_text()
     assert f"{accuracy['value']:.3f}" in page

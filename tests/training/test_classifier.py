@@ -24,7 +24,7 @@ from fer_lightning.checkpoints.reading import load_model
 from fer_lightning.data.data_info import TrainingData
 from fer_lightning.training.losses import CrossEntropy
 
-NAMES = ("anger", "fear", "joy")
+NAMES = ("anger", "fear", "jolly")
 GRAY = InputSpec(24, "gray")
 
 
@@ -86,7 +86,7 @@ def test_what_is_trained_in_python_is_saved_with_all_that_is_needed_to_use_it(da
 
 
 def loader(count: int = 60, dtype: torch.dtype = torch.uint8, batch_size: int = 10) -> DataLoader:
-    """A loader as anybody's: bright images are joy, dark ones anger."""
+    """A loader as anybody's: bright images are jolly, dark ones anger."""
     labels = torch.arange(count) % 3
     generator = torch.Generator().manual_seed(0)
     images = (labels.view(-1, 1, 1, 1) * 80 + torch.rand(count, 1, 24, 24, generator=generator) * 60).to(dtype)

@@ -1,0 +1,63 @@
+"""Words for expressions: what data sets call the eight, matched with the names that are used here."""
+
+import unicodedata
+from collections.abc import Collection, Mapping, Sequence
+
+from fer_lightning.errors import FERError
+from fer_lightning.names import of_cell
+
+_WORDS = {
+    "anger": "angry anger",
+    "contempt": "contemptuous contempt",
+    "disgust": "disgusted disgust",
+    "fear": "fearful scared afraid fear",
+    "happiness": "happy joy joyful happiness",
+    "neutral": "calm neutral neutrality",
+    "sadness": "sad sadness",
+    "surprise": "surprised surprise suprise",
+}
+_EXPRESSION_OF = {word: name for name, words in _WORDS.items() for word in words.split()}
+
+
+def class_name(raw: str) -> str:
+    """A label as a class name: lower case, no surrounding space, accents in one encoding (Unicode NFC)."""
+    return unicodedata.normalize("NFC", of_cell(raw.strip()).lower())
+
+
+def expression_of(name: str) -> str:
+    """The one of the eight expressions that a class name stands for, such as `anger` for `angry`; else the name."""
+    return _EXPRESSION_OF.get(name, name)
+
+
+def class_among(name: str, classes: Collection[str]) -> str | None:
+    """The class that a name stands for: it itself, or the one that means the same expression; None without one."""
+    if name in classes:
+        return name
+    meant = expression_of(name)
+    return next((one for one in classes if expression_of(one) == meant and meant in _WORDS), None)
+
+
+def numbered_classes(numbers: Collection[str], classes: Sequence[str], place: str) -> Mapping[str, str]:
+    """Which class each number among the labels stands for: they count from 0, or from 1 if there is no 0.
+
+    Args:
+        numbers: The labels that are whole numbers.
+        classes: The class list.
+        place: The file, for messages.
+
+    Raises:
+        FERError: If a number is too large, or both readings are possible.
+    """
+    values = {text: int(text) for text in numbers}
+    least, most, count = min(values.values()), max(values.values()), len(classes)
+    if least > 0 and most < count:
+        raise FERError(
+            f"{place}: the labels are numbers from {least} to {most}, which may count the {count} classes from 0 or "
+            f"from 1. Expected a 0 or a {count} among them. Write names instead of numbers."
+        )
+    if most > count - (least == 0):
+        raise FERError(
+            f"{place}: the labels are numbers from {least} to {most}. Expected 0 to {count - 1}, or 1 to {count}, for "
+            f"the {count} classes of --data.classes: {', '.join(classes[:20])}."
+        )
+    return {text: classes[value - (least > 0)] for text, value in values.items()}

@@ -1,0 +1,17 @@
+"""What data sets call the parts of a split."""
+
+import re
+
+from fer_lightning.data.legend import SUBSETS
+
+_PARTS = {
+    "training": "train training trainset trainingset",
+    "validation": "val valid validation dev development valset validationset publictest",
+    "testing": "test testing testset testingset privatetest",
+}
+_PART_OF = {word: SUBSETS.index(name) for name, words in _PARTS.items() for word in words.split()}
+
+
+def part_of(name: str) -> int | None:
+    """The index into `SUBSETS` that a name such as `train`, `Val` or `PublicTest` means; None if it is none of them."""
+    return _PART_OF.get(re.sub(r"[\W_]", "", name.lower()))
