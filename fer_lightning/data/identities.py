@@ -4,13 +4,27 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 
+from fer_lightning.data.label_words import is_expression
 from fer_lightning.errors import FERError
 from fer_lightning.names import printable
 
 IDENTITY_PATTERN = r"^(?:.*/)?(.+)_\d+\.[^.]+$"
 """Takes `George_W_Bush` from `any/folder/George_W_Bush_0012.jpg`; names without a match are their own identity."""
+
+_KNOWN = {r"^(?:.*/)?(S\d{3})_\d{3}_\d{8}\b": "CK+"}
+"""Names of published data sets in which people stand elsewhere, for nearly all images at once."""
+
+_GENERIC = re.compile(
+    "(images?|img|dscn?|dscf|pic|picture|photo|frame|faces?|train|training|test|testing|val|valid|validation|public|private|"
+    "publictest|privatetest|fer|ferplus|affectnet|raf|sample|pxl|mvi|screenshot|crop|cropped|aligned)?"
+)
+"""Words in file names that name no person, as those for expressions do not."""
+
+_HANDFUL, _EACH = 10, 20
+"""No more people than this, with more images each than that, are rather kinds of files than people."""
 
 _SECONDS = 10
 _ALONE = """
@@ -30,6 +44,59 @@ except (re.error, ArithmeticError, MemoryError, RecursionError) as error:
     answer = str(error) or type(error).__name__
 json.dump(answer, sys.stdout)
 """
+
+
+def told_apart(images: Sequence[str], pattern: str = IDENTITY_PATTERN) -> tuple[list[str], str]:
+    """Who is in each image by its name, as far as names can be trusted; and what was not, in one sentence.
+
+    With a pattern of one's own it is `identities_of`. Without one, a word for an expression in the name is no part of
+    the person's, and what names no person (`Training_123`, `img_0001`, `anger_0001`), or hardly any, is left: then each
+    image counts as a person of its own.
+    """
+    if pattern != IDENTITY_PATTERN:
+        return identities_of(images, pattern), ""
+    for known, name in _KNOWN.items():
+        match = re.compile(known).match
+        found = [m.group(1) if (m := match(image)) else image for image in images]
+        if sum(who != image for who, image in zip(found, images, strict=True)) > 0.9 * len(images):
+            return found, f"People are told apart as the names in {name} do."
+    stems = identities_of(images)
+    labelled = sum(any(map(is_expression, _words(stem))) for stem in stems) > 0.5 * len(
+        images
+    )  # else it is a name: Joy
+    known_stem = {stem: _person_in(stem, labelled) for stem in set(stems)}
+    who = [known_stem[stem] if stem is not image else image for stem, image in zip(stems, images, strict=True)]
+    people = Counter(name for name, image in zip(who, images, strict=True) if name and name is not image)
+    generic = sum(not name for name in who)
+    repeated = sum(people.values())
+    few = 0 < len(people) <= _HANDFUL and repeated > max(0.5 * len(images), _EACH * len(people))
+    if few:
+        said = f"'{printable(people.most_common(1)[0][0])}' would be {people.most_common(1)[0][1]:,} images"
+    elif generic:
+        example = next(image for name, image in zip(who, images, strict=True) if not name)
+        said = f"such as '{printable(example)}'"
+    else:
+        return who, ""
+    kept = [image if few or not name else name for name, image in zip(who, images, strict=True)]
+    whole = few or generic == len(images)
+    count = "every image counts as a person of its own" if whole else f"{generic:,} images count as people of their own"
+    return kept, (
+        f"File names do not tell people apart ({said}): {count}. If names do tell, set --data.identity to a pattern "
+        "that fits them."
+    )
+
+
+def _words(stem: str) -> list[str]:
+    return [word for word in re.split(r"[_\W]+", stem.lower()) if word]
+
+
+def _person_in(stem: str, labelled: bool) -> str:
+    """What the start of a file name says of a person, if `labelled` without words for expressions; empty if nothing."""
+    words = _words(stem)
+    kept = [word for word in words if not is_expression(word)]
+    if all(_GENERIC.fullmatch(re.sub(r"\d+", "", word)) for word in kept) and (labelled or kept):
+        return ""
+    return "_".join(kept) if labelled and len(kept) < len(words) else stem
 
 
 def identities_of(images: Sequence[str], pattern: str = IDENTITY_PATTERN) -> list[str]:

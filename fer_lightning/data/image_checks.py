@@ -39,11 +39,16 @@ def check_images(legend: Legend, rows: np.ndarray) -> None:
     Raises:
         FERError: If images are unreadable; all are counted, the first 20 named.
     """
+    check_complaints(complaints_about(legend, rows), legend)
+
+
+def complaints_about(legend: Legend, rows: np.ndarray) -> list[str]:
+    """What is wrong with the images in these rows, in their order; empty where an image can be decoded."""
     images = LegendImages(legend, InputSpec(image_size=1, color="gray", interpolation="nearest"))
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         looked = threads.map(images.__getitem__, rows.tolist())
         bar = tqdm(looked, "Checking images", len(rows), delay=1, leave=False)
-        check_complaints([said for *_, said in bar], legend)
+        return [said for *_, said in bar]
 
 
 def check_complaints(complaints: Sequence[str], legend: Legend) -> None:

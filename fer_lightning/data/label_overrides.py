@@ -42,7 +42,8 @@ def override_labels(
             expected = ", ".join(legend.class_names)
             raise FERError(f"{relabel}:{line}: unknown label '{name}'; expected one of {expected}.")
         suggested[_meant(cells["image"], places)] = legend.class_names.index(name)
-    left_out = _found(excluded, places, "exclude")
+    gone = {problem.image for problem in legend.problems}  # they could not be used anyway
+    left_out = _found(excluded - gone, places, "exclude")
     changed = {image: suggested[name] for image, name in _found(suggested, places, "relabel").items()}
     labels, keep = legend.labels.copy(), np.ones(len(legend), bool)
     seen: set[tuple[str, int]] = set()
@@ -60,7 +61,7 @@ def override_labels(
         "the testing subset."
     )
     listed = (*excluded, *suggested)
-    if unknown := sum(name not in places for name in listed):
+    if unknown := sum(name not in places and name not in gone for name in listed):
         note += f" {unknown} of the {len(listed)} listed are not in the data set."
     return Split(
         replace(legend, labels=labels).take(keep),

@@ -29,6 +29,11 @@ def expression_of(name: str) -> str:
     return _EXPRESSION_OF.get(name, name)
 
 
+def is_expression(word: str) -> bool:
+    """Whether a word, in lower case, is one for an expression."""
+    return word in _EXPRESSION_OF
+
+
 def class_among(name: str, classes: Collection[str]) -> str | None:
     """The class that a name stands for: it itself, or the one that means the same expression; None without one."""
     if name in classes:
@@ -37,17 +42,24 @@ def class_among(name: str, classes: Collection[str]) -> str | None:
     return next((one for one in classes if expression_of(one) == meant and meant in _WORDS), None)
 
 
-def numbered_classes(numbers: Collection[str], classes: Sequence[str], place: str) -> Mapping[str, str]:
+def numbered_classes(numbers: Collection[str], classes: Sequence[str] | None, place: str) -> Mapping[str, str]:
     """Which class each number among the labels stands for: they count from 0, or from 1 if there is no 0.
 
     Args:
         numbers: The labels that are whole numbers.
-        classes: The class list.
-        place: The file, for messages.
+        classes: The class list, if one was given.
+        place: The file or folder, for messages.
 
     Raises:
-        FERError: If a number is too large, or both readings are possible.
+        FERError: If there is no class list, a number is too large, or both readings are possible.
     """
+    if not classes:
+        shown = sorted(numbers, key=int)[:20]
+        raise FERError(
+            f"{place}: the labels are numbers, {', '.join(shown)}, and what they mean is not known. Name the classes "
+            "in that order, as in --data.classes '[anger, disgust, ...]', or as they are, as in "
+            f"--data.classes '[\"{shown[0]}\", ...]'."
+        )
     values = {text: int(text) for text in numbers}
     least, most, count = min(values.values()), max(values.values()), len(classes)
     if least > 0 and most < count:
@@ -61,3 +73,27 @@ def numbered_classes(numbers: Collection[str], classes: Sequence[str], place: st
             f"the {count} classes of --data.classes: {', '.join(classes[:20])}."
         )
     return {text: classes[value - (least > 0)] for text, value in values.items()}
+
+
+def classes_of(labels: Collection[str], classes: Sequence[str] | None, place: str) -> dict[str, str]:
+    """The class that each label, as it is written, stands for; labels of no class are not in it.
+
+    Args:
+        labels: All labels of a data set.
+        classes: The class list; None takes the labels.
+        place: The file or folder, for messages.
+
+    Raises:
+        FERError: If they are numbers and it is not known what they mean.
+    """
+    written = {label: class_name(label) for label in labels}
+    meant = {
+        label: known
+        for label, name in written.items()
+        if (known := class_among(name, classes) if classes else expression_of(name)) is not None
+    }
+    numbers = {name for name in written.values() if name.isdecimal() and name not in (classes or ())}
+    if numbers and (classes or numbers == set(written.values())):
+        by_number = numbered_classes(numbers, classes, place)
+        meant |= {label: by_number[name] for label, name in written.items() if name in numbers}
+    return meant

@@ -168,15 +168,8 @@ class LegendRows:
         """The class that each number among the labels stands for."""
         names = set(self._spellings.values())
         numbers = {name for name in names if name.isdecimal() and name not in (self.classes or ())}
-        if numbers and self.classes:
+        if numbers and (self.classes or (numbers == names and self.unit == "line" and not self.vote_names)):
             return numbered_classes(numbers, self.classes, str(self.path))
-        if numbers and numbers == names and not self.vote_names:
-            shown = sorted(numbers, key=int)[:_SHOWN]
-            raise FERError(
-                f"{self.path}: the labels are numbers, {', '.join(shown)}, and what they mean is not known. Name the "
-                f"classes in that order, as in --data.classes '[anger, disgust, ...]', or as they are, as in "
-                f"--data.classes '[\"{shown[0]}\", ...]'."
-            )
         return {}
 
     def _image(self, image: str) -> str:

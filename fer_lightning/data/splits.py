@@ -13,10 +13,10 @@ import numpy as np
 
 from fer_lightning.data.column_roles import role_of
 from fer_lightning.data.held_out import fold_numbers, hold_out, numbered, reordered
-from fer_lightning.data.identities import IDENTITY_PATTERN, identities_of
+from fer_lightning.data.identities import IDENTITY_PATTERN, told_apart
 from fer_lightning.data.legend import SUBSETS, Legend
 from fer_lightning.errors import FERError, check_range
-from fer_lightning.names import cell, column
+from fer_lightning.names import cell, column, printable
 
 SplitRule = Literal["sequential", "stratified", "grouped", "predefined"]
 
@@ -99,7 +99,7 @@ class Split:
 
 def make_split(
     legend: Legend,
-    rule: SplitRule = "grouped",
+    rule: SplitRule | None = None,
     train_fraction: float = 0.8,
     val_fraction: float = 0.1,
     seed: int = 0,
@@ -115,7 +115,8 @@ def make_split(
         rule: `sequential` takes, per class and in file order, the first `int(train_fraction * rows)` rows for
             training; `stratified` draws per class; `grouped` draws whole identities and keeps class frequencies as
             close as it can; `predefined` follows the legend's `split` column (validation, if the column has none, is
-            drawn from training as in `grouped`).
+            drawn from training as in `grouped`; if it has no testing, what it calls validation is tested). None is
+            `predefined` where the data set says what each image is for, else, and for folds, `grouped`.
         train_fraction: Fraction of the images for training and validation together, between 0 and 1.
         val_fraction: Fraction of the training images that becomes validation, 0 or more and below 1; 0 makes none.
         seed: Draws another split; without effect on `sequential`.
@@ -141,7 +142,9 @@ def make_split(
             "Invalid value for --data.fold. Expected --data.split grouped or stratified, --data.folds of 2 or more and "
             f"--data.fold below it. Received: {rule}, {fold[1]} and {fold[0]}."
         )
-    identities = legend.identities or identities_of(legend.images, identity)
+    identities, said = (legend.identities, "") if legend.identities else told_apart(legend.images, identity)
+    if rule is None:
+        rule = "grouped" if legend.declared is None or fold is not None else "predefined"
     if rule == "predefined" and legend.declared is None:
         raise FERError(
             f"--data.split predefined needs a column 'split' in {legend.path}; there is none. Add it, or choose "
@@ -149,6 +152,12 @@ def make_split(
         )
     declared = legend.declared if rule == "predefined" else None
     subsets = np.full(len(legend), TRAINING, np.int8) if declared is None else declared.copy()
+    notes = [said] if said and rule in ("grouped", "predefined") else []
+    if declared is not None and not (subsets == TESTING).any() and (subsets == VALIDATION).any():
+        subsets[subsets == VALIDATION] = TESTING
+        notes.append(
+            "There is no testing part: what is called validation is tested; validation is drawn from training."
+        )
     if rule == "sequential":
         train_rows = np.floor(train_fraction * legend.class_rows + 1e-9).astype(np.int64)
         seen_rows = np.floor((1 - val_fraction) * train_rows + 1e-9).astype(np.int64)
@@ -174,7 +183,7 @@ def make_split(
     if rule in ("grouped", "predefined"):
         options["identity"] = "column" if legend.identities else identity
     split = Split(legend, subsets, identities, options, ())
-    return replace(split, warnings=tuple(_warnings(split, rule)))
+    return replace(split, warnings=(*notes, *_warnings(split, rule, bool(said))))
 
 
 def _fold_numbers(groups: np.ndarray, keys: np.ndarray, legend: Legend, folds: int) -> np.ndarray:
@@ -190,22 +199,22 @@ def _fold_numbers(groups: np.ndarray, keys: np.ndarray, legend: Legend, folds: i
     return numbers
 
 
-def _warnings(split: Split, rule: str) -> list[str]:
+def _warnings(split: Split, rule: str, distrusted: bool) -> list[str]:
     legend, counts, warnings = split.legend, split.counts, []
     pattern = "set --data.identity to a pattern that fits your file names"
     numbers = Counter(split.identities)
+    name, largest = numbers.most_common(1)[0]
     for subset in (TRAINING, TESTING):
         if counts[subset].sum() == 0:
             raise FERError(
                 f"The {rule} split leaves the {SUBSETS[subset]} subset empty: {len(legend)} images, {len(numbers)} "
-                f"identities in {legend.path}. Expected at least one image in each. If people are not told apart, "
-                f"{pattern}, or choose --data.split stratified."
+                f"identities in {legend.path}; the largest is '{printable(name[:80])}' with {largest}. Expected at "
+                f"least one image in each. If people are not told apart, {pattern}, or choose --data.split stratified."
             )
-    name, largest = numbers.most_common(1)[0]
     if rule == "grouped" and largest > 0.2 * len(legend) and largest > 1:
         said = f"{largest} of {len(legend)} images are taken for one identity, '{name}': if that is not so"
         warnings.append(f"{said}, {pattern}, or choose --data.split stratified.")
-    if rule == "grouped" and len(numbers) == len(legend):
+    if rule == "grouped" and len(numbers) == len(legend) and not distrusted:
         said = "Every image counts as a person of its own, as no identity repeats: if people do repeat"
         warnings.append(f"{said}, {pattern}.")
     for label, name in enumerate(legend.class_names):

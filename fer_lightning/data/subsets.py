@@ -1,6 +1,7 @@
 """The subsets of a data set, from its sources to the samples in them; without Lightning."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -17,15 +18,14 @@ from fer_lightning.data.decoded_cache import decoded
 from fer_lightning.data.image_checks import check_images
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.label_overrides import override_labels
-from fer_lightning.data.legend import Conflicts, Legend
+from fer_lightning.data.legend import Legend, OnError
 from fer_lightning.data.legend_check import check_class_names, check_legend
 from fer_lightning.data.sources import DataSource
-from fer_lightning.data.sources.legend_csv import LegendCsv
-from fer_lightning.data.sources.synthetic import SyntheticFaces
 from fer_lightning.data.splits import TESTING, TRAINING, VALIDATION, Split
 from fer_lightning.data.tree import build_tree, is_built, tree_path
+from fer_lightning.data.usable import usable
 from fer_lightning.errors import FERError
-from fer_lightning.names import file_name
+from fer_lightning.names import file_name, printable
 
 _LONGEST = 100
 
@@ -44,6 +44,7 @@ class Subsets:
     exclude: str | None
     relabel: str | None
     soft_labels: bool
+    on_error: OnError
     input_spec: InputSpec
     folder: str
     cache: bool
@@ -60,6 +61,7 @@ class Subsets:
     def legends(self) -> list[Legend]:
         """The legend of every data set, whoever made it."""
         legends = [check_legend(source.read(), source) for source in self.sources]
+        legends = [usable(legend, self.on_error, self.exclude, self.folder) for legend in legends]
         if len(legends) == 1 and self.classes and self.classes != legends[0].class_names:
             return [legends[0].with_classes(self.classes)]
         return legends
@@ -91,9 +93,12 @@ class Subsets:
             split = override_labels(split, self.exclude, self.relabel)
         fraction = self.split_options["val_fraction"]
         if fraction > 0 and split.counts[VALIDATION].sum() == 0:
+            who, largest = Counter(split.identities).most_common(1)[0]
+            of_one = f", and the largest identity, '{printable(who[:80])}', has {largest}" if largest > 1 else ""
             raise FERError(
                 f"The validation subset is empty: {len(split.legend)} images are too few for --data.val_fraction "
-                f"{fraction}. Raise it, or set 0 to validate on the testing images."
+                f"{fraction}{of_one}. Raise it, set 0 to validate on the testing images, or, if people are not told "
+                "apart, set --data.identity to a pattern that fits your file names, or --data.split stratified."
             )
         return split
 
@@ -166,32 +171,3 @@ class Subsets:
         """The rows in the cache, which has room for all images, also those left out."""
         row_of = {image: row for row, image in enumerate(self.legend.images)}
         return np.array([row_of[self.split.legend.images[row]] for row in rows], np.int64)
-
-
-def chosen_sources(
-    source: DataSource | None,
-    root: str | Sequence[str] | None,
-    legend: str | None,
-    images: str | None,
-    classes: Sequence[str] | None,
-    conflicts: Conflicts,
-) -> list[DataSource]:
-    """What the options for a data set mean; see `FERDataModule`.
-
-    Raises:
-        FERError: If they contradict each other.
-    """
-    if source is not None:
-        if root or legend or images:
-            raise FERError("--data.source is the data set: --data.root, legend and images do not go with it.")
-        return [source]
-    roots = [os.fspath(root)] if isinstance(root, str | os.PathLike) else root or []
-    if not roots and legend is None:
-        return [SyntheticFaces()]
-    if len(roots) > 1:
-        if legend or images:
-            raise FERError("--data.legend and --data.images go with one --data.root, not with a list.")
-        return [LegendCsv(one, conflicts=conflicts) for one in roots]  # not each need have all classes
-    return [
-        LegendCsv(roots[0] if roots else ".", legend, images, list(classes) if classes else None, conflicts=conflicts)
-    ]

@@ -1,0 +1,85 @@
+"""The image files below a folder, and what is not taken of it."""
+
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+
+from fer_lightning.data.image_files import IMAGE_SUFFIXES
+
+_JUNK = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
+"""What systems leave behind in folders; hidden files are left out as well."""
+
+
+@dataclass
+class Listing:
+    """What was found below a folder; folders and files by their names relative to it, with forward slashes."""
+
+    images: dict[str, list[str]] = field(default_factory=dict)  # by folder, the image files in it, sorted
+    links: int = 0  # how many of them are links to files outside
+    refused: list[tuple[str, str]] = field(default_factory=list)  # files that cannot be taken, and why
+    others: Counter[str] = field(default_factory=Counter)  # other files, by ending
+
+    def described_others(self) -> str:
+        """The files that are no images, in words; empty without any."""
+        return ", ".join(f"{count:,} {ending or 'without an ending'}" for ending, count in self.others.most_common(8))
+
+
+def is_junk(name: str) -> bool:
+    """Whether a file or folder is hidden, or was left behind by a system."""
+    return name.startswith(".") or name in _JUNK
+
+
+def list_images(root: str | os.PathLike[str], follow_links: bool = False) -> Listing:
+    """Look through a folder with all that is in it; links to folders are not followed.
+
+    Args:
+        root: The folder.
+        follow_links: Whether links to files outside of it are taken.
+    """
+    listing = Listing()
+    start = os.fspath(root)
+    real_root = os.path.realpath(start).rstrip(os.sep) + os.sep
+    waiting = [""]
+    while waiting:
+        folder = waiting.pop()
+        names: list[str] = []
+        try:
+            with os.scandir(os.path.join(start, folder)) as entries:
+                for entry in entries:
+                    name = entry.name
+                    if is_junk(name):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(f"{folder}/{name}" if folder else name)
+                        continue
+                    dot = name.rfind(".")
+                    ending = name[dot:].lower() if dot > 0 else ""
+                    if ending not in IMAGE_SUFFIXES:
+                        listing.others[ending] += 1
+                        continue
+                    why = "" if name.isascii() else _unspeakable(name)
+                    if entry.is_symlink() and not why:
+                        if not entry.is_file():
+                            why = "is a link to nothing, or to a folder"
+                        elif not os.path.realpath(entry.path).startswith(real_root):
+                            listing.links += follow_links
+                            if not follow_links:
+                                why = "is a link to a file outside the folder; --data.follow_links true takes it"
+                    if why:
+                        listing.refused.append((f"{folder}/{name}" if folder else name, why))
+                    else:
+                        names.append(name)
+        except OSError as error:
+            listing.refused.append((folder or ".", f"cannot be read: {error.strerror}"))
+        if names:
+            names.sort()
+            listing.images[folder] = names
+    return listing
+
+
+def _unspeakable(name: str) -> str:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return "has a name that is not UTF-8: give the file another one"
+    return ""

@@ -1,0 +1,98 @@
+"""Which form a data set is in, and what reads it."""
+
+import inspect
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fer_lightning.data.sources import DataSource
+from fer_lightning.data.sources.image_folder import ImageFolder
+from fer_lightning.data.sources.legend_csv import LegendCsv
+from fer_lightning.data.sources.synthetic import SyntheticFaces
+from fer_lightning.data.sources.table import Table
+from fer_lightning.errors import FERError
+from fer_lightning.files import check_path
+from fer_lightning.names import printable
+
+FORMS: tuple[Any, ...] = (ImageFolder, Table)
+"""What is tried, in this order, where there is no legend.csv: a new form is a class and an entry here."""
+
+
+def chosen_sources(
+    source: DataSource | None, root: str | Sequence[str] | None, legend: str | None, options: Mapping[str, Any]
+) -> list[DataSource]:
+    """What the options for a data set mean; see `FERDataModule`.
+
+    Args:
+        source: An object that reads one, instead of all others.
+        root: A folder or file, or several.
+        legend: The table of one.
+        options: Further arguments of the class that reads it, such as `images`; None is as if not given.
+
+    Raises:
+        FERError: If they contradict each other, or a folder is in no known form.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    roots = [os.fspath(root)] if isinstance(root, str | os.PathLike) else list(root or [])
+    for option, path in (*(("root", one) for one in roots), ("legend", legend), ("images", given.get("images"))):
+        if path is not None:
+            check_path(f"--data.{option}", path, kept=True)
+    if source is not None:
+        if root or legend or "images" in given:
+            raise FERError("--data.source is the data set: --data.root, legend and images do not go with it.")
+        return [source]
+    if not roots and legend is None:
+        if "images" in given:
+            raise FERError(
+                "--data.images says where the images of --data.root or --data.legend are, and there is neither. A "
+                "folder for each class is a --data.root."
+            )
+        return [SyntheticFaces()]
+    if len(roots) > 1:
+        if legend or "images" in given:
+            raise FERError("--data.legend and --data.images go with one --data.root, not with a list.")
+        given.pop("classes", None)  # not each need have all classes
+        return [recognised(one, None, given) for one in roots]
+    return [recognised(roots[0] if roots else None, legend, given)]
+
+
+def recognised(root: str | None, legend: str | None, given: Mapping[str, Any]) -> DataSource:
+    """The source that reads what is at a path; the arguments as of `chosen_sources`."""
+    if legend is not None and root is not None:
+        return _made(LegendCsv, {"root": root, "legend": legend}, given)
+    if legend is not None:
+        return _made(Table, {"root": legend}, given)
+    place = Path(root or ".").expanduser()
+    if any((place / name).is_file() for name in ("legend.csv", "data/legend.csv")):
+        return _made(LegendCsv, {"root": os.fspath(place)}, given)
+    for form in FORMS:
+        if form.fits(place):
+            return _made(form, {"root": os.fspath(place)}, given)
+    raise FERError(_unknown(place))
+
+
+def _made(form: Any, place: Mapping[str, str], given: Mapping[str, Any]) -> DataSource:
+    known = inspect.signature(form).parameters
+    told = {name: value for name, value in given.items() if name in known}
+    if unused := [name for name in ("images", "columns") if name in given and name not in known]:
+        raise FERError(
+            f"--data.{unused[0]} does not go with '{place['root']}', which is read as "
+            f"{form.__doc__.partition('.')[0]}. Leave it away."
+        )
+    made: DataSource = form(**place, **told)
+    return made
+
+
+def _unknown(place: Path) -> str:
+    if not place.exists():
+        return f"Invalid value for --data.root. Expected a data set, found nothing at '{place}'."
+    names = sorted(one.name for one in place.iterdir())[:8] if place.is_dir() else []
+    found = f"a folder with {', '.join(map(printable, names)) or 'nothing'}" if place.is_dir() else "a file"
+    return (
+        f"Invalid value for --data.root. '{place}' is in no known form: {found}. Expected one of\n"
+        "  a folder for each class            angry/ann.jpg, or train/angry/ann.jpg and test/angry/eve.jpg\n"
+        "  a table with images and labels     labels.csv with the columns image and label, and the images beside it\n"
+        "  legend.csv and a folder images/    user.id,image,emotion\n"
+        "or a data set as it is published: FER2013, RAF-DB, AffectNet, ExpW, CK+48, JAFFE, KDEF, RaFD, Parquet."
+    )
