@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -17,9 +17,9 @@ from fer_lightning.audit.writing import MARK, write_findings
 from fer_lightning.data.identities import IDENTITY_PATTERN
 from fer_lightning.data.image_metadata import read_metadata
 from fer_lightning.data.input_spec import LARGEST
-from fer_lightning.data.legend import Legend, locate_legend
-from fer_lightning.data.sources.legend_csv import read_legend
-from fer_lightning.data.sources.synthetic import synthetic_faces
+from fer_lightning.data.legend import Conflicts, Legend
+from fer_lightning.data.legend_rows import normalised_classes
+from fer_lightning.data.sources.recognise import chosen_sources
 from fer_lightning.data.splits import Split, SplitRule, make_split
 from fer_lightning.errors import FERError, check_range
 from fer_lightning.evaluation.predictions import Predictions, joined, read_predictions
@@ -40,6 +40,9 @@ CHECKS: list[Callable[[DataSet], Iterator[Finding]]] = [
 """All checks, in the order in which findings of one severity are shown: a new one is a function and an entry here."""
 
 
+_READING = ("images", "columns", "conflicts", "follow_links", "prepared_dir")
+
+
 class Audit(NamedTuple):
     """What an audit found, and whether that is enough to fail."""
 
@@ -52,10 +55,14 @@ class DataOptions:
     """Where the data set is and how it would be split; the same names as in `fit`.
 
     Args:
-        root: Folder of the data set; without it, the embedded data set of synthetic faces.
-        legend: The legend file, if it is elsewhere.
+        root: The data set, in any form that `fit` takes; without it, the embedded data set of synthetic faces.
+        legend: The table, if it is elsewhere.
         images: The image folder, if it is elsewhere.
-        classes: The class list; without it, the labels found in the legend.
+        columns: Headings by role, where a table has unusual ones.
+        classes: The class list; without it, the labels found.
+        conflicts: An image under two labels is an error, dropped, or kept under each.
+        follow_links: Take links to files outside the image folder.
+        prepared_dir: Where images are kept that are no files of their own, such as those in a table.
         split: The rule that `fit` would use.
         train_fraction: Fraction of the images for training and validation together.
         val_fraction: Fraction of the training subset that is taken for validation.
@@ -67,8 +74,12 @@ class DataOptions:
     root: str | None = None
     legend: str | None = None
     images: str | None = None
+    columns: dict[str, str] | None = None
     classes: list[str] | None = None
-    split: SplitRule = "grouped"
+    conflicts: Conflicts = "drop"
+    follow_links: bool = False
+    prepared_dir: str = "prepared_data"
+    split: SplitRule | None = None
     train_fraction: float = 0.8
     val_fraction: float = 0.1
     split_seed: int = 0
@@ -104,18 +115,23 @@ def audit(
     """
     check_range("--data.image_size", data.image_size, 1, LARGEST)
     started = time.monotonic()
-    root = synthetic_faces() if data.root is None and data.legend is None else Path(data.root or ".")
-    path, image_dir = locate_legend(root, data.legend, data.images)
-    inputs = [path, image_dir, *(predictions or ()), *([] if ckpt_path is None else [ckpt_path])]
-    folder = check_output_folder("--output", output, MARK, inputs, overwrite)
-    legend = read_legend(path, image_dir, data.classes, strict=False)
-    splits = _splits(legend, data)
+    classes = normalised_classes(data.classes) if data.classes is not None else None
+    reading: dict[str, Any] = {name: getattr(data, name) for name in _READING}
+    source = chosen_sources(None, data.root, data.legend, reading | {"classes": classes, "on_error": "drop"})[0]
+    inputs = [data.root, data.legend, data.images, ckpt_path, *(predictions or ())]
+    given = [one for one in inputs if one is not None]
+    folder = check_output_folder("--output", output, MARK, given, overwrite)
+    legend = source.read()
+    check_output_folder("--output", output, MARK, [legend.path, legend.image_dir], overwrite)
+    if classes is not None and classes != legend.class_names:
+        legend = legend.with_classes(classes)
+    splits, rule = _splits(legend, data)
     answers = [read_predictions(file) for file in predictions or ()]
     if ckpt_path is not None:
         answers += _of_checkpoint(ckpt_path, data, network)
     known = _of_legend(answers, legend) if answers else None
-    metadata = read_metadata([image_dir / image for image in legend.images])
-    examined = DataSet(legend, splits, data.split, metadata, data.image_size, known)
+    metadata = read_metadata([legend.image_dir / image for image in legend.images])
+    examined = DataSet(legend, splits, rule, metadata, data.image_size, known)
     findings = [finding for check in CHECKS for finding in check(examined)]
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     write_findings(folder, examined, findings, time.monotonic() - started)
@@ -123,24 +139,24 @@ def audit(
     return Audit(findings, any(finding.severity in grave for finding in findings))
 
 
-def _splits(legend: Legend, data: DataOptions) -> dict[str, Split]:
-    """The split under every rule that this legend allows; the chosen one must be among them."""
+def _splits(legend: Legend, data: DataOptions) -> tuple[dict[str, Split], str]:
+    """The split under every rule that this legend allows, and the one that is chosen."""
     options = (data.train_fraction, data.val_fraction, data.split_seed, data.identity)
     chosen = make_split(legend, data.split, *options)
     splits = {}
     for rule in get_args(SplitRule):
         with contextlib.suppress(FERError):
-            splits[rule] = chosen if rule == data.split else make_split(legend, rule, *options)
-    return splits
+            splits[rule] = chosen if rule == chosen.options["rule"] else make_split(legend, rule, *options)
+    return splits, str(chosen.options["rule"])
 
 
 def _of_checkpoint(ckpt_path: str, data: DataOptions, network: str | None) -> list[Predictions]:
     """What a checkpoint says about the images that it was not trained on."""
     with tempfile.TemporaryDirectory() as folder:
         place = ["--runs_dir", folder, "--name", "audit", *(["--model.network", network] if network else [])]
-        for option in ("root", "legend", "images"):
-            if value := getattr(data, option):
-                place += [f"--data.{option}", value]
+        for option in ("root", "legend", *_READING):
+            if (value := getattr(data, option)) is not None:
+                place += [f"--data.{option}", value if isinstance(value, str) else json.dumps(value)]
         reports = {}
         for verb in ("validate", "test"):
             run_in_process([verb, "--ckpt_path", ckpt_path, *place])

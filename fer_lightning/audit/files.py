@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from fer_lightning.audit.findings import DataSet, Finding, many
-from fer_lightning.data.image_files import IMAGE_SUFFIXES
+from fer_lightning.data.image_listing import list_images
 
 _JPEG = {".jpg", ".jpeg", ".jfif"}
 _SUFFIX_OF = {"JPEG": _JPEG, "MPO": _JPEG | {".mpo"}, "TIFF": {".tif", ".tiff"}, "PPM": {".pgm", ".ppm", ".pnm"}}
@@ -15,22 +15,16 @@ _SUFFIX_OF = {"JPEG": _JPEG, "MPO": _JPEG | {".mpo"}, "TIFF": {".tif", ".tiff"},
 
 def unlabelled(data: DataSet) -> Iterator[Finding]:
     """Findings `unreadable_folders`, `unlabelled_images`."""
-    start = os.fspath(data.legend.image_dir)
-    closed: list[OSError] = []
-    found = {
-        os.path.join(folder, name)[len(start) :].lstrip(os.sep).replace(os.sep, "/")
-        for folder, _, names in os.walk(start, onerror=closed.append)
-        for name in names
-        if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
-    }
-    if closed:
+    listing = list_images(data.legend.image_dir)
+    found = {f"{folder}/{name}" if folder else name for folder, names in listing.images.items() for name in names}
+    if listing.closed:
         yield Finding(
             "unreadable_folders",
             "warning",
-            f"{many(len(closed), 'folder')} among the images cannot be read: what is in there was not examined.",
+            f"{many(len(listing.closed), 'folder')} among the images cannot be read: what is there was not examined.",
             ("folder", "reason"),
-            [(os.path.relpath(error.filename, start), str(error.strerror)) for error in closed],
-            {"folders": len(closed)},
+            listing.closed,
+            {"folders": len(listing.closed)},
         )
     if found := found.difference(data.legend.images, data.legend.conflicting):
         yield Finding(

@@ -67,6 +67,7 @@ def split_and_combine(
             for start, legend in zip(starts, legends, strict=True)
             for number, said, image in legend.problems
         ),
+        notes=tuple(f"{legend.path}: {said}" for legend in legends for said in legend.notes),
         warnings=tuple(f"{legend.path}: {said}" for legend in legends for said in legend.warnings),
     )
     warnings = tuple(dict.fromkeys(chain.from_iterable(split.warnings for split in splits)))

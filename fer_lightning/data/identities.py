@@ -94,7 +94,7 @@ def _person_in(stem: str, labelled: bool) -> str:
     """What the start of a file name says of a person, if `labelled` without words for expressions; empty if nothing."""
     words = _words(stem)
     kept = [word for word in words if not is_expression(word)]
-    if all(_GENERIC.fullmatch(re.sub(r"\d+", "", word)) for word in kept) and (labelled or kept):
+    if all(_GENERIC.fullmatch(re.sub(r"\d+", "", word)) for word in kept):
         return ""
     return "_".join(kept) if labelled and len(kept) < len(words) else stem
 

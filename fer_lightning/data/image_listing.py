@@ -17,6 +17,7 @@ class Listing:
     images: dict[str, list[str]] = field(default_factory=dict)  # by folder, the image files in it, sorted
     links: int = 0  # how many of them are links to files outside
     refused: list[tuple[str, str]] = field(default_factory=list)  # files that cannot be taken, and why
+    closed: list[tuple[str, str]] = field(default_factory=list)  # folders that cannot be read, and why
     others: Counter[str] = field(default_factory=Counter)  # other files, by ending
 
     def described_others(self) -> str:
@@ -70,7 +71,7 @@ def list_images(root: str | os.PathLike[str], follow_links: bool = False) -> Lis
                     else:
                         names.append(name)
         except OSError as error:
-            listing.refused.append((folder or ".", f"cannot be read: {error.strerror}"))
+            listing.closed.append((folder or ".", str(error.strerror)))
         if names:
             names.sort()
             listing.images[folder] = names

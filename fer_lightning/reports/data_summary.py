@@ -14,6 +14,7 @@ def describe(data: FERDataModule) -> str:
         "data.txt",
         data=data,
         synthetic=isinstance(data.subsets.sources[0], SyntheticFaces),
+        forms=list(dict.fromkeys(legend.format for legend in data.subsets.legends)),
         people=len(set(split.identities)),
         shown=[(name, counts) for name, counts in zip(SUBSETS, split.counts, strict=True) if counts.any()],
         megabytes=size_of(data.legend, data.input_spec) / 1e6,

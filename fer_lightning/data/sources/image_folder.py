@@ -71,6 +71,7 @@ class ImageFolder(DataSource):
         meant = classes_of(written, self.class_names, str(root))
         names = self.class_names or tuple(sorted(set(meant.values())))
         problems = [Problem(0, f"'{name}' {why}", name) for name, why in listing.refused]
+        problems += [Problem(0, f"the folder '{name}' cannot be read: {why}") for name, why in listing.closed]
         problems += [
             Problem(0, f"the folder '{label}' is none of the classes {', '.join(names)}")
             for label in written

@@ -127,7 +127,7 @@ def read_table(
 
 def _header(reader: Any, path: str | os.PathLike[str]) -> tuple[list[str], int]:
     header = next((row for row in reader if any(cell.strip() for cell in row)), None)
-    if header is not None and len(header) == 1 and header[0].strip().lower().startswith("sep="):  # as Excel writes
+    if header is not None and len(header) <= 2 and header[0].strip().lower() in ("sep=", "sep=,"):  # as Excel writes
         header = next(reader, None)
     if header is None:
         raise FERError(f"{path}: the file is empty. Expected a header line such as image,emotion.")
