@@ -11,6 +11,7 @@ from fer_lightning.data.image_listing import list_images
 
 _JPEG = {".jpg", ".jpeg", ".jfif"}
 _SUFFIX_OF = {"JPEG": _JPEG, "MPO": _JPEG | {".mpo"}, "TIFF": {".tif", ".tiff"}, "PPM": {".pgm", ".ppm", ".pnm"}}
+_SUFFIX_OF |= {"HEIF": {".heic", ".heif"}, "JPEG2000": {".jp2", ".j2k", ".jpx"}}
 
 
 def unlabelled(data: DataSet) -> Iterator[Finding]:

@@ -3,16 +3,20 @@
 import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 
 from tqdm import tqdm
 
 from fer_lightning.audit.findings import SEVERITIES, DataSet, Finding
 from fer_lightning.audit.label_issues import listed
+from fer_lightning.audit.overview import examples, overview
 from fer_lightning.data.image_metadata import ImageMetadata
+from fer_lightning.data.legend import SUBSETS
 from fer_lightning.files import replace_text, replacing, replacing_all
 from fer_lightning.names import cell
 from fer_lightning.reports.page import filled, json_text, thumbnail, without_nan
+from fer_lightning.reports.plots import class_counts
 
 MARK = "findings.json"
 """What is in a folder that an audit has written."""
@@ -31,15 +35,24 @@ def write_findings(folder: Path, data: DataSet, findings: Sequence[Finding], sec
         "images": len(legend),
         "classes": list(legend.class_names),
         "seconds": round(seconds, 1),
+        "overview": overview(data),
+        "counts": dict(zip(SUBSETS, data.split.counts.tolist(), strict=True)),
         "findings": [asdict(finding) for finding in findings],
     }
-    shown = sorted({image for finding in findings for exhibit in finding.exhibits for image in exhibit.images})
+    some = examples(data)
+    exhibited = (exhibit.images for finding in findings for exhibit in finding.exhibits)
+    shown = sorted({*chain.from_iterable(exhibited), *chain.from_iterable(images for _, images in some)})
     bar = tqdm(shown, "Drawing the report", delay=1, leave=False)
     thumbnails = {image: thumbnail(legend.image_dir / image) for image in bar}
     with replacing_all(folder, MARK) as aside:
         _write_tables(aside, data, findings)
         replace_text(aside / MARK, json_text(without_nan(content)))
-        replace_text(aside / "report.html", filled("audit.html", content=content, thumbnails=thumbnails, shown=_SHOWN))
+        looks = {
+            "thumbnails": thumbnails,
+            "examples": some,
+            "chart": class_counts(data.split.counts, legend.class_names),
+        }
+        replace_text(aside / "report.html", filled("audit.html", content=content, shown=_SHOWN, **looks))
     page = folder / "report.html"
     said = filled("audit.txt", content=content, legend=legend.path, severities=SEVERITIES, path=page)
     print(said, end="", flush=True)

@@ -31,7 +31,12 @@ from PIL import (
 from fer_lightning.errors import FERError
 from fer_lightning.names import printable
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm"})
+_HEIF_SUFFIXES = frozenset({".heic", ".heif"})
+IMAGE_SUFFIXES = (
+    frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm"})
+    | {".avif", ".jp2", ".j2k", ".jpx"}
+    | _HEIF_SUFFIXES
+)
 """Endings of the files that are taken from a folder of images, lower case."""
 
 _PLUGINS = (
@@ -50,7 +55,15 @@ _PLUGINS = (
     PcxImagePlugin,
     TgaImagePlugin,
 )
-_FORMATS = tuple(name for name, (opens, _) in Image.OPEN.items() if opens.__module__ in {p.__name__ for p in _PLUGINS})
+with contextlib.suppress(ImportError):  # the photographs of telephones, with the extra `heif`
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+_FORMATS = tuple(
+    name
+    for name, (opens, _) in Image.OPEN.items()
+    if opens.__module__ in {p.__name__ for p in _PLUGINS} or name == "HEIF"
+)
 """The formats that are opened, whatever a file is called; above all not EPS, which starts another program."""
 
 _TURNS = {
@@ -93,7 +106,10 @@ def decoding(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # decoders raise what they like: no list of it was ever complete
-        raise UnreadableImageError(_reason(error), path) from None
+        why = _reason(error)
+        if os.path.splitext(path)[1].lower() in _HEIF_SUFFIXES and "HEIF" not in _FORMATS:
+            why = "HEIC needs one more package: pip install 'fer_lightning[heif]'"
+        raise UnreadableImageError(why, path) from None
 
 
 def open_image(path: str | os.PathLike[str]) -> Image.Image:

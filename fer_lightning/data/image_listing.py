@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from fer_lightning.data.image_files import IMAGE_SUFFIXES
+from fer_lightning.names import printable
 
 _JUNK = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
 """What systems leave behind in folders; hidden files are left out as well."""
@@ -20,9 +21,11 @@ class Listing:
     closed: list[tuple[str, str]] = field(default_factory=list)  # folders that cannot be read, and why
     others: Counter[str] = field(default_factory=Counter)  # other files, by ending
 
-    def described_others(self) -> str:
-        """The files that are no images, in words; empty without any."""
-        return ", ".join(f"{count:,} {ending or 'without an ending'}" for ending, count in self.others.most_common(8))
+
+def by_ending(files: Counter[str]) -> str:
+    """How many files there are of each ending, in words; the eight most frequent."""
+    shown = (f"{count:,} {printable(ending[:20]) or 'without an ending'}" for ending, count in files.most_common(8))
+    return ", ".join(shown)
 
 
 def is_junk(name: str) -> bool:

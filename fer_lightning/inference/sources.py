@@ -4,6 +4,7 @@ import glob
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Literal
 
 from fer_lightning import names
 from fer_lightning.data.image_files import IMAGE_SUFFIXES
+from fer_lightning.data.image_listing import by_ending, is_junk
 from fer_lightning.errors import FERError
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts"})
@@ -46,17 +48,21 @@ class Source:
 def list_sources(inputs: Sequence[str | os.PathLike[str]]) -> list[Source]:
     """Turn what the user wrote into sources, each once, in order.
 
-    Folders are searched with all that is in them for known endings, and sorted by name, but for links to folders and
-    for what `predict` has written, which is said on standard error. `-` stands for paths on standard input, one a line.
+    Folders are searched with all that is in them for known endings, and sorted by name, but for links to folders, for
+    what `predict` has written and for what is no image or video, which is said on standard error, and for hidden files
+    and what systems leave behind. `-` stands for paths on standard input, one a line.
     A file named by itself is an image unless its ending is a video's.
     """
     left_out: list[str] = []
-    sources = list(dict.fromkeys(source for given in inputs for source in _find(os.fspath(given), left_out)))
+    others: Counter[str] = Counter()
+    sources = list(dict.fromkeys(source for given in inputs for source in _find(os.fspath(given), left_out, others)))
     if left_out:
         shown = names.printable(left_out[0]).replace("\n", "\\n")
         more = f" and {len(left_out) - 1:,} more" if len(left_out) > 1 else ""
         why = "Not searched, as it is a link or was written by predict"
         print(f"Note   {why}: '{shown}'{more}. To look at it, name it as --input.", file=sys.stderr)
+    if others:
+        print(f"Note   Not looked at, as they are no images or videos: {by_ending(others)}.", file=sys.stderr)
     if not any(not source.error for source in sources):
         endings = ", ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
         why = f" {sources[0].error}: '{sources[0].name}'." if sources else ""
@@ -64,12 +70,12 @@ def list_sources(inputs: Sequence[str | os.PathLike[str]]) -> list[Source]:
     return sources
 
 
-def _find(given: str, left_out: list[str]) -> Iterator[Source]:
+def _find(given: str, left_out: list[str], others: Counter[str]) -> Iterator[Source]:
     path = given if os.path.exists(given) else os.path.expanduser(given)
     if given == "-":
         yield from map(_of_file, _listed())
     elif os.path.isdir(path):
-        yield from sorted(_in_folder(path, left_out), key=lambda source: source.name)
+        yield from sorted(_in_folder(path, left_out, others), key=lambda source: source.name)
     elif os.path.exists(path):
         yield _of_file(path)
     elif re.fullmatch("[0-9]{1,4}", given):
@@ -95,7 +101,7 @@ def _listed() -> Iterator[str]:
             yield name
 
 
-def _in_folder(top: str, left_out: list[str]) -> Iterator[Source]:
+def _in_folder(top: str, left_out: list[str], others: Counter[str]) -> Iterator[Source]:
     """The files below a folder, and folders that cannot be read, with the reason."""
     waiting = [top]
     while waiting:
@@ -110,12 +116,16 @@ def _in_folder(top: str, left_out: list[str]) -> Iterator[Source]:
             left_out.append(place)
             continue
         for entry in entries:
+            if is_junk(entry.name):
+                continue
             if entry.is_dir(follow_symlinks=False):
                 waiting.append(entry.path)
             elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
                 yield _of_file(entry.path)
             elif entry.is_symlink() and os.path.isdir(entry.path):
                 left_out.append(entry.path)
+            else:
+                others[os.path.splitext(entry.name)[1].lower()] += 1
 
 
 def _matching(pattern: str) -> Iterator[str]:

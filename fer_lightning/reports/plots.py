@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fer_lightning.data.legend import SUBSETS
 from fer_lightning.evaluation.measures import ECE_BINS, Measures
 from fer_lightning.model.calibration import risk_coverage
 from fer_lightning.reports.page import data_uri
@@ -102,4 +103,21 @@ def learning_curves(rows: Sequence[dict[str, str]]) -> str:
         panel.set(xlabel="epoch", ylabel={"loss": "loss", "acc": "accuracy"}[measure])
         panel.xaxis.get_major_locator().set_params(integer=True)
         panel.legend(frameon=False)
+    return _uri(figure)
+
+
+def class_counts(counts: np.ndarray, names: Sequence[str]) -> str:
+    """How many images each class has, int `(3, c)`, training to the left; up to 40 classes, the largest."""
+    order = np.argsort(counts.sum(0), kind="stable")[-_NAMED:]
+    figure, axes = _figure(7.2, 0.9 + 0.28 * len(order))
+    left = np.zeros(len(order))
+    for row, subset, color in zip(counts[:, order], SUBSETS, (BLUE, GRAY, ORANGE), strict=True):
+        if row.any():
+            axes.barh(range(len(order)), row, left=left, color=color, label=subset)
+        left += row
+    for place, total in enumerate(left.astype(int).tolist()):
+        axes.text(total, place, f" {total:,}", va="center", fontsize=8)
+    axes.set_yticks(range(len(order)), [names[label] for label in order])
+    axes.set(xlabel="images", xlim=(0, 1.12 * max(left.max(), 1)))
+    axes.legend(frameon=False, loc="lower right")
     return _uri(figure)

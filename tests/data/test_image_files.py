@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -128,3 +130,30 @@ def test_damaged_files_are_read_or_an_error_and_nothing_is_said(ending, tmp_path
                 assert "Cannot read the image" in str(error)  # noqa: PT017 (both are right)
             read_metadata([path])
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", ["a.heic", "a.avif", "a.jp2", "a.jpx", "a.webp"])
+def test_photographs_of_telephones_and_other_formats_are_read(name, tmp_path):
+    pixels = np.full((16, 24, 3), (200, 60, 30), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / name, "JPEG2000" if name.startswith("a.jp") else None)
+    read = read_image(tmp_path / name)
+    assert read.size == (24, 16)
+    np.testing.assert_allclose(np.asarray(read.convert("RGB")), pixels, atol=8)
+
+
+def test_without_the_package_for_it_a_heic_file_says_what_to_install(tmp_path):
+    Image.new("RGB", (16, 16)).save(tmp_path / "a.heic")
+    code = """
+import sys
+sys.modules["pillow_heif"] = None
+from fer_lightning.data.image_files import UnreadableImageError, read_image
+try:
+    read_image(sys.argv[1])
+except UnreadableImageError as error:
+    print(error)
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "a.heic")]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said == (
+        f"Cannot read the image '{tmp_path}/a.heic': HEIC needs one more package: pip install 'fer_lightning[heif]'.\n"
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fer_lightning.data.image_files import IMAGE_SUFFIXES
-from fer_lightning.data.image_listing import Listing, is_junk, list_images
+from fer_lightning.data.image_listing import Listing, by_ending, is_junk, list_images
 from fer_lightning.data.label_words import class_name, classes_of
 from fer_lightning.data.legend import Legend, OnError, Problem
 from fer_lightning.data.legend_rows import listed_problems, normalised_classes
@@ -153,7 +153,7 @@ def _notes(listing: Listing, layout: _Layout) -> list[str]:
     if outside := sum(len(listing.images[folder]) for folder in layout.outside):
         notes.append(f"{outside:,} images outside of the folders of classes are left out.")
     if listing.others:
-        notes.append(f"Files that are not images are left out: {listing.described_others()}.")
+        notes.append(f"Files that are not images are left out: {by_ending(listing.others)}.")
     if listing.links:
         notes.append(f"{listing.links:,} files are links to files outside the folder.")
     return notes
