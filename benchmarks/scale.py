@@ -1,10 +1,10 @@
 """What a data set's size costs: `python benchmarks/scale.py [10000 100000 1000000]`.
 
-Three tables. Set-up: reading the legend, splitting (grouped), and building the image folders the first time and finding
-them the second, in a process of its own for each size, with its peak memory; the images are hard links to one file.
-Decoding: the cache against a plain loop over the files, in images a second and core. Training on a cache larger than
-memory: the process's own memory (not the pages of the file, which the system may drop) is limited to far less than
-the cache.
+Four tables. Set-up: reading the legend, splitting (grouped), and building the image folders the first time and
+finding them the second, in a process of its own for each size, with its peak memory; the images are hard links to one
+file. A folder for each class: walking it, splitting it, and both as `fit` does. Decoding: the cache against a plain
+loop over the files, in images a second and core. Training on a cache larger than memory: the process's own memory
+(not the pages of the file, which the system may drop) is limited to far less than the cache.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from fer_lightning.cores import available_cpus
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.legend import EXPRESSIONS
+from fer_lightning.data.splits import make_split
 
 HERE = Path(__file__).resolve()
 
@@ -90,6 +91,52 @@ def set_up_table(sizes: list[int]) -> None:
             f"{once:>8.2f}s{once / count * 1e6:>10.1f}{found['peak']:>9.0f}   ({found['before']:.0f} MB before)",
             flush=True,
         )
+
+
+def tree_table(sizes: list[int]) -> None:
+    """Print what reading and splitting a folder for each class takes, against a plain walk and the split alone."""
+    print(f"\n{'files':>10}{'walk':>9}{'split':>9}{'ready':>9}{'ratio':>8}{'peak MB':>9}   (seconds of one processor)")
+    for count in sizes:
+        with tempfile.TemporaryDirectory() as place:
+            first: Path | None = None
+            for number in range(count):
+                folder = Path(place, "set", "test" if number % 5 == 0 else "train", EXPRESSIONS[number % 8])
+                path = folder / f"Person_{number // 3:06d}_{number:07d}.jpg"
+                if number < 100:
+                    folder.mkdir(parents=True, exist_ok=True)
+                if first is None or number % 50_000 == 0:
+                    Image.new("L", (48, 48), number % 256).save(path)
+                    first = path
+                else:
+                    os.link(first, path)
+            command = [sys.executable, str(HERE), "--tree", f"{place}/set"]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            found = json.loads(done.stdout.splitlines()[-1])
+        steps = "".join(f"{found[name]:>9.2f}" for name in ("walk", "split", "ready"))
+        ratio = found["ready"] / (found["walk"] + found["split"])
+        print(f"{count:>10,}{steps}{ratio:>8.2f}{found['peak']:>9.0f}   ({found['before']:.0f} MB before)", flush=True)
+
+
+def tree_ready(root: str) -> None:
+    """Time them for one size; run in a process of its own."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    figures = {}
+    for _ in range(2):  # the second time, what is on the disk is in memory
+        begun, waiting = time.process_time(), [root]
+        while waiting:
+            with os.scandir(waiting.pop()) as entries:
+                waiting += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+        figures["walk"] = time.process_time() - begun
+    begun = time.process_time()
+    data = FERDataModule(root, split="grouped")
+    legend = data.legend
+    _ = data.split
+    figures["ready"] = time.process_time() - begun
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    begun = time.process_time()
+    make_split(legend, "grouped")
+    figures["split"] = time.process_time() - begun
+    print(json.dumps(figures | {"before": before, "peak": peak}))
 
 
 def decoding_table(count: int = 6000) -> None:
@@ -169,10 +216,14 @@ def limited(limit: int, words: list[str]) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--set-up"]:
         set_up(*sys.argv[2:])
+    elif sys.argv[1:2] == ["--tree"]:
+        tree_ready(sys.argv[2])
     elif sys.argv[1:2] == ["--limited"]:
         limited(int(sys.argv[2]), sys.argv[3:])
     else:
         print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-        set_up_table([int(word) for word in sys.argv[1:]] or [10_000, 100_000, 1_000_000])
+        sizes = [int(word) for word in sys.argv[1:]] or [10_000, 100_000, 1_000_000]
+        set_up_table(sizes)
+        tree_table(sizes)
         decoding_table()
         large_cache()

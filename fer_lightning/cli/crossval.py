@@ -33,6 +33,9 @@ from fer_lightning.values import (
     texts_of,
 )
 
+_MOST_SEEDS = 1000
+"""More would be trainings of years, which nobody means."""
+
 
 def crossval(
     options: Sequence[str],
@@ -65,7 +68,7 @@ def crossval(
         FERError: If a fold fails or the options differ from those of the folds that are done.
     """
     check_range("--folds", folds, 2)
-    check_range("--seeds", seeds, 1)
+    check_range("--seeds", seeds, 1, _MOST_SEEDS)
     check_path("--runs_dir", runs_dir)
     folder = check_output_folder("--name", Path(runs_dir) / check_name(name, "--name"), "options.json")
     settings = json.dumps([layer.settings for layer in layers(options, lambda line: None)[0]], default=str)

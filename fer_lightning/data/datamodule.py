@@ -225,6 +225,10 @@ class FERDataModule(LightningDataModule):
         for subset in needed.get(stage, (TESTING,)):
             self.samples(subset)
 
+    def teardown(self, stage: str | None = None) -> None:
+        """Wait for the image folders, if they are still being built."""
+        self.subsets.finish()
+
     def samples(self, subset: int) -> FaceSamples:
         """One subset as a data set of whole batches: 0 training, 1 validation, 2 testing; see `Subsets.samples`."""
         return self.subsets.samples(subset)

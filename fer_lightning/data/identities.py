@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 
-from fer_lightning.data.label_words import is_expression
+from fer_lightning.data.label_words import EXPRESSION_WORDS
 from fer_lightning.errors import FERError
 from fer_lightning.names import printable
 
@@ -17,11 +17,14 @@ IDENTITY_PATTERN = r"^(?:.*/)?(.+)_\d+\.[^.]+$"
 _KNOWN = {r"^(?:.*/)?(S\d{3})_\d{3}_\d{8}\b": "CK+"}
 """Names of published data sets in which people stand elsewhere, for nearly all images at once."""
 
-_GENERIC = re.compile(
-    "(images?|img|dscn?|dscf|pic|picture|photo|frame|faces?|train|training|test|testing|val|valid|validation|public|private|"
-    "publictest|privatetest|fer|ferplus|affectnet|raf|sample|pxl|mvi|screenshot|crop|cropped|aligned)?"
-)
-"""Words in file names that name no person, as those for expressions do not."""
+_GENERIC = (
+    "images? img dscn? dscf pic picture photo frame faces? train training test testing val valid validation public "
+    "private publictest privatetest fer ferplus affectnet raf sample pxl mvi screenshot crop cropped aligned"
+).replace(" ", "|")
+_ENDS = r"(?<![^\W_]){}(?![^\W_])"
+_EXPRESSION = re.compile(_ENDS.format(rf"(?:{'|'.join(EXPRESSION_WORDS)})"), re.IGNORECASE)
+_NOBODY = re.compile(rf"(?:(?:{_GENERIC})?\d*(?:[\W_]+|$))*", re.IGNORECASE)
+"""Words in file names that name no person, as those for expressions do not, with numbers and signs."""
 
 _HANDFUL, _EACH = 10, 20
 """No more people than this, with more images each than that, are rather kinds of files than people."""
@@ -61,11 +64,14 @@ def told_apart(images: Sequence[str], pattern: str = IDENTITY_PATTERN) -> tuple[
         if sum(who != image for who, image in zip(found, images, strict=True)) > 0.9 * len(images):
             return found, f"People are told apart as the names in {name} do."
     stems = identities_of(images)
-    labelled = sum(any(map(is_expression, _words(stem))) for stem in stems) > 0.5 * len(
-        images
-    )  # else it is a name: Joy
-    known_stem = {stem: _person_in(stem, labelled) for stem in set(stems)}
-    who = [known_stem[stem] if stem is not image else image for stem, image in zip(stems, images, strict=True)]
+    images_of = Counter(stems)
+    told = {stem for stem in images_of if _EXPRESSION.search(stem)}
+    if sum(images_of[stem] for stem in told) <= 0.5 * len(images):  # Joy is a name then
+        told = {stem for stem in told if _EXPRESSION.fullmatch(stem)}
+    person = {stem: stem for stem in images_of}
+    person |= {stem: re.sub(r"^[\W_]+|[\W_]+$", "", _EXPRESSION.sub("", stem)) for stem in told}
+    person |= {stem: "" for stem, name in person.items() if _NOBODY.fullmatch(name)}
+    who = [image if stem is image else person[stem] for stem, image in zip(stems, images, strict=True)]
     people = Counter(name for name, image in zip(who, images, strict=True) if name and name is not image)
     generic = sum(not name for name in who)
     repeated = sum(people.values())
@@ -84,19 +90,6 @@ def told_apart(images: Sequence[str], pattern: str = IDENTITY_PATTERN) -> tuple[
         f"File names do not tell people apart ({said}): {count}. If names do tell, set --data.identity to a pattern "
         "that fits them."
     )
-
-
-def _words(stem: str) -> list[str]:
-    return [word for word in re.split(r"[_\W]+", stem.lower()) if word]
-
-
-def _person_in(stem: str, labelled: bool) -> str:
-    """What the start of a file name says of a person, if `labelled` without words for expressions; empty if nothing."""
-    words = _words(stem)
-    kept = [word for word in words if not is_expression(word)]
-    if all(_GENERIC.fullmatch(re.sub(r"\d+", "", word)) for word in kept):
-        return ""
-    return "_".join(kept) if labelled and len(kept) < len(words) else stem
 
 
 def identities_of(images: Sequence[str], pattern: str = IDENTITY_PATTERN) -> list[str]:

@@ -17,6 +17,8 @@ _WORDS = {
     "surprise": "surprised surprise suprise",
 }
 _EXPRESSION_OF = {word: name for name, words in _WORDS.items() for word in words.split()}
+EXPRESSION_WORDS = tuple(_EXPRESSION_OF)
+"""All words for the eight expressions, in lower case."""
 
 
 def class_name(raw: str) -> str:
@@ -27,11 +29,6 @@ def class_name(raw: str) -> str:
 def expression_of(name: str) -> str:
     """The one of the eight expressions that a class name stands for, such as `anger` for `angry`; else the name."""
     return _EXPRESSION_OF.get(name, name)
-
-
-def is_expression(word: str) -> bool:
-    """Whether a word, in lower case, is one for an expression."""
-    return word in _EXPRESSION_OF
 
 
 def class_among(name: str, classes: Collection[str]) -> str | None:

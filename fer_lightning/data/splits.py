@@ -137,14 +137,14 @@ def make_split(
                 f"Invalid value for --data.{name}. Expected a number {least} and below 1. Received: {value}."
             )
     check_range("--data.split_seed", seed, -(2**63), 2**63)
+    if rule is None:
+        rule = "grouped" if legend.declared is None or fold is not None else "predefined"
     if fold is not None and (rule not in ("stratified", "grouped") or not 0 <= fold[0] < fold[1] or fold[1] < 2):
         raise FERError(
             "Invalid value for --data.fold. Expected --data.split grouped or stratified, --data.folds of 2 or more and "
             f"--data.fold below it. Received: {rule}, {fold[1]} and {fold[0]}."
         )
     identities, said = (legend.identities, "") if legend.identities else told_apart(legend.images, identity)
-    if rule is None:
-        rule = "grouped" if legend.declared is None or fold is not None else "predefined"
     if rule == "predefined" and legend.declared is None:
         raise FERError(
             f"--data.split predefined needs a column 'split' in {legend.path}; there is none. Add it, or choose "

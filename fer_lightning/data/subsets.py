@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ from fer_lightning.errors import FERError
 from fer_lightning.names import file_name, printable
 
 _LONGEST = 100
+_AT_ONCE = 100_000
+"""Images for which the tree is built before anything else goes on: a few seconds."""
 
 
 @dataclass
@@ -49,6 +52,8 @@ class Subsets:
     folder: str
     cache: bool
     _prepared: dict[int | None, Path | None] = field(default_factory=dict)  # the cache that each subset is in
+    _tree: Thread | None = None
+    _failed: FERError | None = None
     _samples: dict[int, FaceSamples] = field(default_factory=dict)
 
     @cached_property
@@ -143,8 +148,38 @@ class Subsets:
         if not self.cache and not is_built(self.tree_path, self.split):
             check_images(self.split.legend, rows)
         if subset is None:
-            build_tree(self.split, self.folder, self._name)
+            self._build_tree()
         self._prepared[subset] = cache
+
+    def _build_tree(self) -> None:
+        """Build the tree; a large one beside what goes on, as nothing of ours reads it."""
+        if len(self.split.legend) <= _AT_ONCE or is_built(self.tree_path, self.split):
+            build_tree(self.split, self.folder, self._name)
+            return
+        print(f"Note   The image folders are built beside the training, in '{self.tree_path}'.", flush=True)
+
+        def build() -> None:
+            try:
+                build_tree(self.split, self.folder, self._name, quiet=True)
+            except FERError as error:
+                self._failed = error
+
+        self._tree = Thread(target=build, daemon=True)  # what ends the process ends it; the next one begins anew
+        self._tree.start()
+
+    def finish(self) -> None:
+        """Wait for what is still being prepared.
+
+        Raises:
+            FERError: If the disk is full or the folder cannot be written.
+        """
+        if self._tree is not None:
+            if self._tree.is_alive():
+                print("Note   The image folders are not finished yet: waiting for them.", flush=True)
+            self._tree.join()
+            self._tree = None
+        if self._failed:
+            raise self._failed
 
     def samples(self, subset: int) -> FaceSamples:
         """A subset as a data set of whole batches, in the order of `Split.rows`; images are decoded if need be."""

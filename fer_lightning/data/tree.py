@@ -56,11 +56,11 @@ def _expected(split: Split) -> set[str]:
     return files if os.sep == "/" else {file.replace("/", os.sep) for file in files}
 
 
-def build_tree(split: Split, folder: str | os.PathLike[str], name: str = "tree") -> Path:
+def build_tree(split: Split, folder: str | os.PathLike[str], name: str = "tree", quiet: bool = False) -> Path:
     """Build the tree of a split, or find the one that is there; see `tree_path`.
 
     Images are hard links where the file system allows it, else copies. Nothing of ours reads it: it is for people, and
-    for torchvision's ImageFolder.
+    for torchvision's ImageFolder. With `quiet`, no progress is shown.
 
     Returns:
         The tree: one folder for each subset that has images, `split.csv` (see `Split.write_csv`) and `split.json`.
@@ -83,7 +83,7 @@ def build_tree(split: Split, folder: str | os.PathLike[str], name: str = "tree")
                 _put_away(tree, split)
             aside = tree.with_name(f"{tree.name}.building-{os.getpid()}")
             try:
-                _build(split, aside)
+                _build(split, aside, quiet)
                 aside.rename(tree)
             finally:
                 shutil.rmtree(aside, ignore_errors=True)
@@ -102,14 +102,16 @@ def _put_away(tree: Path, split: Split) -> None:
     print(f"Note   The image folders in '{tree}' were changed by hand and are built anew: {said}.", flush=True)
 
 
-def _build(split: Split, aside: Path) -> None:
+def _build(split: Split, aside: Path, quiet: bool) -> None:
     aside.mkdir()
     legend = split.legend
     place: Callable[[str, str], object] = _link
     source_dir = os.path.realpath(legend.image_dir)
     made: set[str] = set()
     entries = zip(legend.images, split.subsets.tolist(), legend.labels.tolist(), strict=True)
-    for image, subset, label in tqdm(entries, "Building the image folders", len(legend), delay=1, leave=False):
+    for image, subset, label in tqdm(
+        entries, "Building the image folders", len(legend), delay=1, leave=False, disable=quiet
+    ):
         source = os.path.join(source_dir, image)
         destination = os.path.join(aside, SUBSETS[subset], legend.class_names[label], image)
         if (parent := os.path.dirname(destination)) not in made:

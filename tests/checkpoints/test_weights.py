@@ -51,14 +51,14 @@ def test_it_tests_like_the_checkpoint_it_came_from(exported, drawn):
 
 
 def test_fit_starts_a_new_run_from_it_with_other_classes(exported, make_data, tmp_path, capsys):
-    root = make_data([(f"p{number}.png", ("jolly", "calm")[number % 2]) for number in range(40)])
+    root = make_data([(f"p{number}.png", ("jolly", "cool")[number % 2]) for number in range(40)])
     words = ["fit", "--name", "tuned", "--data.root", root, "--data.split", "stratified", "--data.num_workers", "0"]
     run_here(*words, "--ckpt_path", exported / "small.safetensors", "--trainer.max_epochs", "1", cwd=tmp_path)
     said = capsys.readouterr().out
     assert "Weights 8 of 10 tensors" in said
     assert "left as they start: classifier.3.weight, classifier.3.bias" in said
     saved = torch.load(tmp_path / "runs/tuned/checkpoints/best.ckpt", weights_only=True)["fer_lightning"]
-    assert saved["class_names"] == ["calm", "jolly"]
+    assert saved["class_names"] == ["cool", "jolly"]
     assert saved["input_spec"]["image_size"] == 32
     run_here("validate", "--name", "tuned", "--ckpt_path", "best", cwd=tmp_path)
 

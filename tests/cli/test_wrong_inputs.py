@@ -142,7 +142,7 @@ CASES: dict[str, tuple[Callable[[Path], object] | None, str, list[str]]] = {
     "no legend": (
         lambda data: (data / "legend.csv").unlink(),
         "fit --data.root faces",
-        ["legend.csv", "--data.legend"],
+        ["legend.csv", "in no known form", "a table elsewhere"],
     ),
     "no image folder": (
         lambda data: shutil.rmtree(data / "images"),
@@ -151,7 +151,7 @@ CASES: dict[str, tuple[Callable[[Path], object] | None, str, list[str]]] = {
     ),
     "empty legend": (legend(""), "fit --data.root faces", ["legend.csv", "empty"]),
     "legend without rows": (legend(HEAD), "fit --data.root faces", ["no rows"]),
-    "semicolons": (legend("user.id;image;emotion\n1;a;b\n"), "fit --data.root faces", ["missing column", "commas"]),
+    "columns nobody knows": (legend("a;b\n1;2\n"), "fit --data.root faces", ["legend.csv:1", "--data.columns", "a, b"]),
     "missing image": (append("u,gone.png,fear"), "fit --data.root faces", ["legend.csv:194", "gone.png"]),
     "image outside": (
         append("u,../x.png,fear"),

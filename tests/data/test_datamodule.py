@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,12 +19,14 @@ from torch import nn
 from torchvision.datasets import ImageFolder
 
 from fer_lightning import FERDataModule, FERError
+from fer_lightning.data import subsets
 from fer_lightning.data.augmentation import Augmentation
 from fer_lightning.data.decoded_cache import open_decoded
 from fer_lightning.data.legend import SUBSETS, Legend
 from fer_lightning.data.legend_lists import make_legend
 from fer_lightning.data.sources import DataSource
 from fer_lightning.data.splits import TESTING, TRAINING, VALIDATION
+from fer_lightning.data.tree import is_built
 from tests.conftest import PROJECT
 
 LABELS = ("jolly", "anger", "Jolly mood", "a-b", "é")
@@ -291,3 +294,25 @@ def test_small_images_come_first_whether_epochs_or_steps_end_the_training(drawn,
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "limit_val_batches": 0}
     Trainer(accelerator="cpu", enable_model_summary=False, **quiet, **limits).fit(module, data)
     assert module.sides == expected
+
+
+def test_a_large_tree_is_built_beside_the_training(make_data, workdir, monkeypatch, capsys):
+    root = make_data([(f"p{number}_1.png", ("fear", "sadness")[number % 2]) for number in range(40)])
+    monkeypatch.setattr(subsets, "_AT_ONCE", 10)
+    data = FERDataModule(str(root), image_size=8, num_workers=0)
+    begin = threading.Event()
+    build = subsets.build_tree
+    monkeypatch.setattr(subsets, "build_tree", lambda *words, **more: begin.wait() and build(*words, **more))
+    data.prepare("fit")
+    assert not data.subsets.tree_path.exists()
+    assert len(next(iter(data.train_dataloader())).images) == 28
+    begin.set()
+    data.teardown("fit")
+    assert is_built(data.subsets.tree_path, data.split)
+    assert "The image folders are built beside the training" in capsys.readouterr().out
+    (workdir / "closed").write_text("no folder")
+    data.subsets.folder = "closed"
+    monkeypatch.setattr(subsets, "build_tree", build)
+    data.subsets._build_tree()
+    with pytest.raises(FERError, match="Cannot write to"):
+        data.teardown("fit")

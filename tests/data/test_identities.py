@@ -59,7 +59,7 @@ def test_a_handful_of_people_with_many_images_each_is_no_answer():
 
 
 def test_words_for_expressions_are_no_part_of_a_name_but_joy_may_be_one():
-    assert told_apart(["S1_anger_01.jpg", "S1_happy_02.jpg", "sad_S2_1.jpg"]) == (["s1", "s1", "s2"], "")
+    assert told_apart(["S1_anger_01.jpg", "S1_happy_02.jpg", "sad_S2_1.jpg"]) == (["S1", "S1", "S2"], "")
     assert told_apart(["Joy_Lee_01.jpg", "Ann_Lee_02.jpg", "Bo_1.jpg"]) == (["Joy_Lee", "Ann_Lee", "Bo"], "")
 
 

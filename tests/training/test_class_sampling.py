@@ -42,7 +42,7 @@ def test_balanced_draws_change_what_is_seen(make_data, tmp_path):
 def test_a_run_with_balanced_draws_resumes_exactly(make_data, tmp_path):
     jolly = [(f"p{number}.png", "jolly") for number in range(30)]
     root = make_data(
-        [*jolly, *((f"q{number}.png", "calm") for number in range(4)), ("r.png", "fear"), ("s.png", "fear")]
+        [*jolly, *((f"q{number}.png", "cool") for number in range(4)), ("r.png", "fear"), ("s.png", "fear")]
     )
     words = ["fit", "--data.root", root, *TINY, "--data.split", "stratified", "--data.sampling.strength", "1"]
     words += ["--data.val_fraction", "0", "--data.train_fraction", "0.5", "--data.augmentation.rotation", "20"]
@@ -58,7 +58,7 @@ def test_a_run_with_balanced_draws_resumes_exactly(make_data, tmp_path):
 
 def test_answers_are_for_the_class_frequencies_as_they_are_however_often_classes_are_drawn(make_data, tmp_path):
     same = np.full((8, 8, 3), 120, np.uint8)  # one image under two labels: only their frequency can be learned
-    root = make_data([(f"a{n}.png", "calm") for n in range(90)] + [(f"b{n}.png", "jolly") for n in range(10)])
+    root = make_data([(f"a{n}.png", "cool") for n in range(90)] + [(f"b{n}.png", "jolly") for n in range(10)])
     for path in (root / "images").iterdir():
         Image.fromarray(same).save(path)
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))

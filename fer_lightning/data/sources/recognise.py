@@ -94,5 +94,6 @@ def _unknown(place: Path) -> str:
         "  a folder for each class            angry/ann.jpg, or train/angry/ann.jpg and test/angry/eve.jpg\n"
         "  a table with images and labels     labels.csv with the columns image and label, and the images beside it\n"
         "  legend.csv and a folder images/    user.id,image,emotion\n"
-        "or a data set as it is published: FER2013, RAF-DB, AffectNet, ExpW, CK+48, JAFFE, KDEF, RaFD, Parquet."
+        "a table elsewhere (--data.legend FILE), or a data set as it is published: FER2013, RAF-DB, AffectNet, ExpW, "
+        "CK+48, JAFFE, KDEF, RaFD, Parquet."
     )
