@@ -18,6 +18,7 @@ from fer_lightning.errors import FERError
 from fer_lightning.names import MOST_CLASSES, complaint, of_cell, one_line, twins
 
 _SHOWN = 20
+_REMEDY = "\nCorrect them, or leave them out with --data.on_error drop."
 
 
 class LegendRows:
@@ -99,7 +100,7 @@ class LegendRows:
             ranks[rows] = np.arange(len(rows))
         keep, repeated, conflicting = self._unique(labels, class_names, conflicts)
         if self.problems and (strict or not keep.any()):
-            raise FERError(listed_problems(self.problems, self.place))
+            raise FERError(listed_problems(self.problems, self.place).removesuffix(_REMEDY * (self.unit == "entry")))
         if not keep.any():
             raise FERError(f"{self.path}: no image is left: every one stands under two labels (see --data.conflicts).")
         if len(class_names) < 2 and not self.problems:
@@ -222,7 +223,7 @@ def listed_problems(problems: Sequence[Problem], place: Callable[[int], str]) ->
     more = f"\n  ... and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
     shown = [f"{place(number)}: {one_line(said, 500)}" for number, said, _ in problems[:_SHOWN]]
     noun = "problem" if len(problems) == 1 else "problems"
-    return f"{len(problems)} {noun} in the legend:\n  " + "\n  ".join(shown) + more
+    return f"{len(problems)} {noun} in the legend:\n  " + "\n  ".join(shown) + more + _REMEDY
 
 
 def normalised_classes(classes: Sequence[str]) -> tuple[str, ...]:

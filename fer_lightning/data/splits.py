@@ -220,7 +220,7 @@ def _warnings(split: Split, rule: str, distrusted: bool) -> list[str]:
     for label, name in enumerate(legend.class_names):
         row = counts[:, label]
         if row.sum() == 0:
-            warnings.append(f"'{name}' has no image.")
+            warnings.append(f"'{name}' has no image: where a network answers with it, that counts as wrong.")
         elif row[TRAINING] == 0:
             warnings.append(f"'{name}' has no training image: it cannot be learned.")
         elif row[TESTING] < MEASURABLE:

@@ -73,8 +73,9 @@ def test_only_the_first_twenty_problems_are_shown(legend, images):
         read_legend(legend(HEAD + "1,none.jpg,anger\n" * 50), images)
     lines = str(error.value).splitlines()
     assert lines[0].startswith("50 problems")
-    assert len(lines) == 22
-    assert lines[-1].strip() == "... and 30 more"
+    assert len(lines) == 23
+    assert lines[-2].strip() == "... and 30 more"
+    assert lines[-1] == "Correct them, or leave them out with --data.on_error drop."
 
 
 @pytest.mark.parametrize(
