@@ -138,7 +138,7 @@ def _answer(verb: str, error: BaseException, stop: Stopping) -> tuple[str, int]:
     if isinstance(error, FERError):
         return f"error: {error}{notes}", 2
     if isinstance(error, BrokenPipeError):  # nobody reads any more, as with `| head`
-        return "", 128 + signal.SIGPIPE
+        return "", 128 + getattr(signal, "SIGPIPE", 13)  # Windows has no such signal
     if isinstance(error, MemoryError):
         return f"error: There is not enough memory for this.{notes}", 2
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
