@@ -6,9 +6,12 @@ import hashlib
 import os
 import platform
 import shutil
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
+
+from filelock import FileLock, Timeout
 
 from fer_lightning.errors import FERError
 
@@ -17,6 +20,12 @@ _MACHINE = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
 
 _ASIDE = f".writing-{_MACHINE}-"
 """How the name of a folder begins in which files are written before they take their places."""
+
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
+"""What file systems without locks answer, as some that are reached over a network."""
+
+_PATIENCE = 3.0
+"""Seconds of waiting for another process after which that is said."""
 
 
 @contextlib.contextmanager
@@ -129,6 +138,42 @@ def _is_running(process: int) -> bool:
     except (OSError, OverflowError):
         pass
     return True
+
+
+def alone(lock: str | os.PathLike[str], taken: str = "", removed: bool = False) -> contextlib.ExitStack:
+    """Hold a lock file, which one process can, until what this returns is closed or its `with` block ends.
+
+    Where the file system cannot lock, nothing is held, which is said: a lock guards against a second process, and that
+    there could be one is no reason to refuse the first.
+
+    Args:
+        lock: The file, in a folder that is there.
+        taken: What to say where another process holds it at this moment; without it, that one is waited for.
+        removed: Whether to remove the file at the end. Its name has to be one that nobody else gives to a file.
+
+    Raises:
+        FERError: With `taken`.
+    """
+    one, held = FileLock(lock), contextlib.ExitStack()
+    try:
+        one.acquire(timeout=0 if taken else _PATIENCE)
+    except Timeout:
+        if taken:
+            raise FERError(taken) from None
+        print(f"Note   Waiting for another process that prepares the same data ('{lock}').", flush=True)
+        one.acquire()
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
+            raise
+        print(
+            f"Note   The file system at '{lock}' cannot lock files: do not start this a second time meanwhile.",
+            file=sys.stderr,
+            flush=True,
+        )
+    held.callback(one.release)
+    if removed:
+        held.callback(Path(lock).unlink, missing_ok=True)
+    return held
 
 
 def check_path(option: str, path: str | os.PathLike[str], kept: bool = False) -> None:

@@ -5,11 +5,11 @@ import signal
 import sys
 import threading
 from collections.abc import Collection, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
-from filelock import FileLock
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Trainer
@@ -56,7 +56,7 @@ class _Parser(OneMessage, LightningArgumentParser):
 class FERCommandLine(LightningCLI):
     """LightningCLI with the project's defaults, run folders and checkpoints that bring their settings along."""
 
-    _lock: FileLock | None = None
+    _held: ExitStack | None = None
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run's name, the callbacks that are always there, and what the model takes from the data."""
@@ -206,7 +206,7 @@ class FERCommandLine(LightningCLI):
         self._prepare()
         if self.trainer.is_global_zero and not self._get(self.config, "trainer").fast_dev_run:
             within = path is not None and is_within(path, self.run_dir)
-            self._lock = take_folder(self.run_dir, resume=within)
+            self._held = take_folder(self.run_dir, resume=within)
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Run the verb; the run's folder and the signals are let go however it ends."""
@@ -230,8 +230,8 @@ class FERCommandLine(LightningCLI):
             for number, handler in before.items():
                 if handler is not None and threading.current_thread() is threading.main_thread():
                     signal.signal(number, handler)
-            if self._lock:
-                self._lock.release()
+            if self._held:
+                self._held.close()
 
     def before_validate(self) -> None:
         """Prepare the data."""

@@ -23,10 +23,10 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from fer_lightning.cores import available_cpus
-from fer_lightning.data.image_checks import LegendImages, alone, check_complaints, explained
+from fer_lightning.data.image_checks import LegendImages, check_complaints, explained
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.legend import Legend
-from fer_lightning.files import replacing
+from fer_lightning.files import alone, replacing
 from fer_lightning.processes import start_worker
 
 _LAYOUT = 2

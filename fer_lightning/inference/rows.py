@@ -6,14 +6,12 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Self, TextIO, cast
 
-from filelock import FileLock, Timeout
-
 from fer_lightning.errors import FERError
-from fer_lightning.files import check_output, replace_text, replacing_path
+from fer_lightning.files import alone, check_output, replace_text, replacing_path
 from fer_lightning.inference.begun_rows import escaped, rows_done
 from fer_lightning.inference.frames import Frame
 from fer_lightning.inference.recognizer import Expression
@@ -129,7 +127,11 @@ class RowWriter:
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as opened:
             if self.path != Path("-"):
-                opened.enter_context(_alone(self.path))
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                taken = (
+                    f"Another process is writing to '{self.path}'. Wait until it has ended, or choose another --output."
+                )
+                opened.enter_context(alone(self.path.with_name(f".{self.path.name}.fer-lock"), taken, removed=True))
                 self.check()
             self._open(opened)
             self._opened = opened.pop_all()
@@ -195,29 +197,6 @@ class RowWriter:
 
     def __exit__(self, *error: Any) -> None:
         self._opened.__exit__(*error)
-
-
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Keep other processes from writing to the same file.
-
-    Raises:
-        FERError: If one does at this moment.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise FERError(
-            f"Another process is writing to '{path}'. Wait until it has ended, or choose another --output."
-        ) from None
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(lock.lock_file)
-        lock.release()
 
 
 def _pyarrow() -> Any:

@@ -7,20 +7,17 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from filelock import FileLock
 from PIL import Image
 
 from fer_lightning.data import decoded_cache
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.decoded_cache import decoded, open_decoded
-from fer_lightning.data.image_checks import alone
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.legend import Legend
 from fer_lightning.data.sources.legend_csv import read_legend
@@ -261,16 +258,3 @@ def test_three_at_once_agree(legend, tmp_path):
     expected = torch.stack([SMALL.load(legend.image_dir / image) for image in legend.images]).numpy()
     assert np.array_equal(open_decoded(path), expected)
     assert sorted(file.suffix for file in tmp_path.glob("set-*")) == [".lock", ".npy", ".stamps"]
-
-
-def test_who_waits_for_another_process_says_so(tmp_path, capsys):
-    def other() -> None:
-        with FileLock(tmp_path / "x.lock"):
-            held.set()
-            time.sleep(0.5)
-
-    held = threading.Event()
-    threading.Thread(target=other).start()
-    held.wait()
-    with alone(tmp_path / "x.lock", seconds=0.1):
-        assert "Waiting for another process that prepares the same data" in capsys.readouterr().out
