@@ -43,14 +43,11 @@ def explained() -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, ArithmeticError, AssertionError, LookupError, RuntimeError) as error:
-        own: BaseException | None = error
-        while own and not isinstance(own, FERError):
-            own = own.__cause__ or own.__context__
-        if own:
-            raise own from None
-        cause: BaseException = error
-        while cause.__cause__:
+        cause: BaseException = error  # not the context: that may be what a caller of ours was at
+        while cause.__cause__ and not isinstance(cause, FERError):
             cause = cause.__cause__
+        if isinstance(cause, FERError):
+            raise cause from None
         frames = [frame for frame, _ in traceback.walk_tb(cause.__traceback__)]
         last = frames[-1].f_code
         if last.co_filename.startswith(_PACKAGE) and last.co_name != "__init__":  # a mistake of ours
@@ -75,7 +72,7 @@ class OneMessage(ArgumentParser):
             if isinstance(cause, ImportError) and (cause.name or "").partition(".")[0] == "timm":
                 asked = "This needs timm, for its optimizer or its network"
                 raise FERError(f"{asked}: pip install timm, or '.[timm]' with the rest.") from ex
-            cause = cause.__cause__ or cause.__context__
+            cause = cause.__cause__
         raise UsageError(message) from ex
 
     def add_class_arguments(self, class_type: type, nested_key: str | None = None, *args: Any, **kwargs: Any) -> Any:

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from fer_lightning.cli.main import main
+from fer_lightning.errors import FERError
 
 HEAD = "user.id,image,emotion\n"
 
@@ -255,3 +256,21 @@ def test_a_recipe_without_the_package_it_needs(data, monkeypatch, capsys):
         with pytest.raises(SystemExit, match="2"):
             main(["fit", "--data.root", str(data), *words])
         assert "error: This needs timm, for its optimizer or its network: pip install timm" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--model.network.dropout", "2", "ExpressionCNN does not take these values: dropout probability has to be"),
+        ("--trainer.max_epochs", "many", 'Parser key "trainer.max_epochs"'),
+    ],
+)
+def test_what_a_caller_was_at_is_no_cause(workdir, capsys, option, value, message):
+    try:
+        raise FERError("something else")
+    except FERError:
+        with pytest.raises(SystemExit, match="2"):
+            main(["fit", option, value])
+    said = capsys.readouterr().err
+    assert message in said
+    assert "something else" not in said
