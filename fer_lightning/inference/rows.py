@@ -94,7 +94,7 @@ class RowWriter:
         """Whether all rows of a source were in the file already."""
         return escaped(source) in self.done
 
-    def check(self) -> None:
+    def _check(self) -> None:
         """Find out whether what is there can be gone on with, or replaced.
 
         Raises:
@@ -105,24 +105,26 @@ class RowWriter:
                 check_output("--output", self.beside, overwrite=self._overwrite)
         elif self.resumable:
             known = self.beside.is_file()
-            self._check_settings(self.beside.read_text(encoding="utf-8", errors="replace") if known else "")
+            ended = self._check_settings(self.beside.read_text(encoding="utf-8", errors="replace") if known else "")
             headings = [*map(cell, self.columns)] if self.suffix == ".csv" else self.columns
-            self.done, self._end = rows_done(self.path, headings, self._sources, self._ended)
+            self.done, self._end = rows_done(self.path, headings, self._sources, ended)
         else:
             self._check_settings(_parquet_settings(self.path))
 
-    def _check_settings(self, text: str) -> None:
+    def _check_settings(self, text: str) -> bool:
+        """Whether the run with these settings came to its end; an FERError if they differ from those of now."""
         try:
             before = dict(json.loads(text))
         except (ValueError, TypeError, RecursionError):
             before = {}
-        self._ended, now = bool(before.pop("ended", False)), self._settings
+        ended, now = bool(before.pop("ended", False)), self._settings
         if before != now:
             differing = [name for name in now if before.get(name) != now[name]] if before else ["not known"]
             raise FERError(
                 f"'{self.path}' is there already, made with other settings ({', '.join(differing)}). Choose another "
                 "--output, or replace it with --overwrite."
             )
+        return ended
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as opened:
@@ -132,7 +134,7 @@ class RowWriter:
                     f"Another process is writing to '{self.path}'. Wait until it has ended, or choose another --output."
                 )
                 opened.enter_context(alone(self.path.with_name(f".{self.path.name}.fer-lock"), taken, removed=True))
-                self.check()
+                self._check()
             self._open(opened)
             self._opened = opened.pop_all()
         return self
