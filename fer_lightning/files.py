@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 import shutil
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -174,6 +175,18 @@ def alone(lock: str | os.PathLike[str], taken: str = "", removed: bool = False) 
     if removed:
         held.callback(Path(lock).unlink, missing_ok=True)
     return held
+
+
+def no_file(path: str | os.PathLike[str]) -> str:
+    """Why what is there is no file to read; empty if it is one. To read a device or a pipe may have no end.
+
+    Raises:
+        OSError: If nothing is there; a ValueError if nothing of such a name can be.
+    """
+    kind = os.stat(path).st_mode
+    if stat.S_ISREG(kind):
+        return ""
+    return "it is a folder" if stat.S_ISDIR(kind) else "it is a device or a pipe, not a file"
 
 
 def check_path(option: str, path: str | os.PathLike[str], kept: bool = False) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import stat
 from collections.abc import Iterator, Mapping
 from math import isfinite
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from fer_lightning.files import no_file
 from fer_lightning.names import printable
 
 _LARGEST = 2**20
@@ -38,9 +38,8 @@ def read_text(path: str | os.PathLike[str]) -> str:
         ValuesError: If it is no file, as a device or a pipe, too large, or not UTF-8.
         OSError: If it cannot be opened.
     """
-    kind = os.stat(path).st_mode
-    if not stat.S_ISREG(kind):
-        raise ValuesError("it is a folder" if stat.S_ISDIR(kind) else "it is a device or a pipe, not a file")
+    if why := no_file(path):
+        raise ValuesError(why)
     if (size := os.stat(path).st_size) > _MOST_BYTES:
         raise ValuesError(f"it has {size:,} bytes, more than the {_MOST_BYTES:,} that are read")
     try:
@@ -50,12 +49,11 @@ def read_text(path: str | os.PathLike[str]) -> str:
 
 
 def is_no_file(path: str) -> bool:
-    """Whether something is there that is neither a file nor a folder: reading a device or a pipe may never end."""
+    """Whether something is there that is neither a file nor a folder."""
     try:
-        kind = os.stat(path).st_mode
+        return bool(no_file(path)) and not os.path.isdir(path)
     except (OSError, ValueError):
         return False
-    return not (stat.S_ISREG(kind) or stat.S_ISDIR(kind))
 
 
 def read_json(text: str | bytes) -> Any:

@@ -14,8 +14,20 @@ import pytest
 from filelock import FileLock
 
 from fer_lightning import files
+from fer_lightning.checkpoints.archive import check_file
+from fer_lightning.data.csv_columns import open_table
+from fer_lightning.data.image_files import check_regular
 from fer_lightning.errors import FERError
-from fer_lightning.files import alone, check_output, check_output_folder, replace_text, replacing, replacing_path
+from fer_lightning.files import (
+    alone,
+    check_output,
+    check_output_folder,
+    no_file,
+    replace_text,
+    replacing,
+    replacing_path,
+)
+from fer_lightning.values import ValuesError, read_text
 
 
 def test_what_is_written_takes_the_place_of_what_was_there(tmp_path):
@@ -138,3 +150,16 @@ def test_a_file_system_that_cannot_lock_is_no_obstacle(tmp_path, capsys, monkeyp
 def test_a_lock_that_may_not_be_made_is_an_error(tmp_path):
     with pytest.raises(IsADirectoryError):
         alone(tmp_path)
+
+
+def test_folders_pipes_and_devices_are_no_files_wherever_they_are_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    special = "it is a device or a pipe, not a file"
+    for path, why in ((tmp_path, "it is a folder"), (tmp_path / "pipe", special), (Path("/dev/zero"), special)):
+        assert no_file(path) == why
+        for read in (read_text, check_file, check_regular, lambda path: open_table(path, "--rows").__enter__()):
+            with pytest.raises((FERError, ValuesError), match=why):
+                read(path)
+    assert no_file(__file__) == ""
+    with pytest.raises(FileNotFoundError):
+        no_file(tmp_path / "nothing")

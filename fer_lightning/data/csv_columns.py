@@ -3,11 +3,11 @@
 import contextlib
 import csv
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
 from fer_lightning.errors import FERError
+from fer_lightning.files import no_file
 from fer_lightning.names import printable
 
 _LONGEST_LINE = 1_000_000
@@ -24,8 +24,8 @@ def open_table(path: str | os.PathLike[str], option: str) -> Iterator[Any]:
     """
     start = f"Invalid value for {option}. Cannot read '{printable(os.fspath(path))}'"
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise FERError(f"{start}: it is a folder, a pipe or a device. Expected CSV in UTF-8.")
+        if why := no_file(path):
+            raise FERError(f"{start}: {why}. Expected CSV in UTF-8.")
         stream = open(path, newline="", encoding="utf-8-sig")  # noqa: SIM115 (closed below)
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
         raise FERError(f"{start}: {getattr(error, 'strerror', None) or error}. Expected CSV in UTF-8.") from None

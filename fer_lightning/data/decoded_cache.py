@@ -11,7 +11,6 @@ import json
 import math
 import os
 import shutil
-import stat
 import time
 import zlib
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from fer_lightning.cores import available_cpus
 from fer_lightning.data.image_checks import LegendImages, check_complaints, explained
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.legend import Legend
-from fer_lightning.files import alone, replacing
+from fer_lightning.files import alone, no_file, replacing
 from fer_lightning.processes import start_worker
 
 _LAYOUT = 2
@@ -165,8 +164,7 @@ def _is_array(path: Path, shape: tuple[int, ...], kind: type[np.generic]) -> boo
     start = heading.getvalue()
     size = len(start) + math.prod(shape) * np.dtype(kind).itemsize
     try:
-        found = os.stat(path)
-        if not stat.S_ISREG(found.st_mode) or found.st_size != size:
+        if no_file(path) or os.path.getsize(path) != size:
             return False
         with open(path, "rb") as stream:
             return stream.read(len(start)) == start
