@@ -7,12 +7,9 @@ import os
 import platform
 import shutil
 import stat
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
-
-from filelock import FileLock, Timeout
 
 from fer_lightning.errors import FERError
 
@@ -21,12 +18,6 @@ _MACHINE = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
 
 _ASIDE = f".writing-{_MACHINE}-"
 """How the name of a folder begins in which files are written before they take their places."""
-
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
-"""What file systems without locks answer, as some that are reached over a network."""
-
-_PATIENCE = 3.0
-"""Seconds of waiting for another process after which that is said."""
 
 
 @contextlib.contextmanager
@@ -141,42 +132,6 @@ def _is_running(process: int) -> bool:
     return True
 
 
-def alone(lock: str | os.PathLike[str], taken: str = "", removed: bool = False) -> contextlib.ExitStack:
-    """Hold a lock file, which one process can, until what this returns is closed or its `with` block ends.
-
-    Where the file system cannot lock, nothing is held, which is said: a lock guards against a second process, and that
-    there could be one is no reason to refuse the first.
-
-    Args:
-        lock: The file, in a folder that is there.
-        taken: What to say where another process holds it at this moment; without it, that one is waited for.
-        removed: Whether to remove the file at the end. Its name has to be one that nobody else gives to a file.
-
-    Raises:
-        FERError: With `taken`.
-    """
-    one, held = FileLock(lock), contextlib.ExitStack()
-    try:
-        one.acquire(timeout=0 if taken else _PATIENCE)
-    except Timeout:
-        if taken:
-            raise FERError(taken) from None
-        print(f"Note   Waiting for another process that prepares the same data ('{lock}').", flush=True)
-        one.acquire()
-    except (OSError, NotImplementedError) as error:
-        if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
-            raise
-        print(
-            f"Note   The file system at '{lock}' cannot lock files: do not start this a second time meanwhile.",
-            file=sys.stderr,
-            flush=True,
-        )
-    held.callback(one.release)
-    if removed:
-        held.callback(Path(lock).unlink, missing_ok=True)
-    return held
-
-
 def no_file(path: str | os.PathLike[str]) -> str:
     """Why what is there is no file to read; empty if it is one. To read a device or a pipe may have no end.
 
@@ -226,12 +181,13 @@ def check_output(
     """
     check_path(option, path)
     target = Path(path).expanduser()
-    real = os.path.realpath(target)
-    for one in inputs:
-        if os.path.realpath(one) == real or (target.exists() and os.path.exists(one) and os.path.samefile(one, target)):
-            raise FERError(
-                f"Invalid value for {option}. '{path}' is what is read: it would be lost. Choose another place."
-            )
+    for one in inputs if target.exists() else ():
+        with contextlib.suppress(OSError, ValueError):
+            if os.path.samefile(one, target):
+                raise FERError(
+                    f"Invalid value for {option}. '{path}' is what is read ('{one}'): it would be lost. Choose "
+                    "another place."
+                )
     if target.is_dir():
         raise FERError(f"Invalid value for {option}. Expected a file. '{path}' is a folder.")
     if target.exists() and not overwrite:
@@ -269,11 +225,11 @@ def check_output_folder(
     there = next(place for place in (target, *target.absolute().parents) if place.exists())
     if not os.access(there, os.W_OK):
         raise FERError(f"Invalid value for {option}. '{there}' may not be written. Choose another folder.")
-    for one in inputs:
-        if os.path.realpath(one) == real or os.path.realpath(one).startswith(real.rstrip(os.sep) + os.sep):
+    for place, one in _places(inputs).items():
+        if is_within(place, real):
             raise FERError(
-                f"Invalid value for {option}. '{path}' holds what is read ('{one}'): it might be lost. Choose another "
-                "folder."
+                f"Invalid value for {option}. '{path}' holds what is read ('{one}'): it might be lost. "
+                "Choose another folder."
             )
     there_already = target.iterdir() if target.is_dir() and not overwrite and not (target / mark).exists() else ()
     if any(not path.name.startswith(_ASIDE) for path in there_already):
@@ -282,6 +238,21 @@ def check_output_folder(
             "into this one with --overwrite."
         )
     return target
+
+
+def is_within(path: str, folder: str) -> bool:
+    """Whether a real path is that of a folder, or of something in it."""
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def _places(inputs: Iterable[str | os.PathLike[str]]) -> dict[str, str]:
+    """The real paths of the folders that inputs are, or are in, each with one input; of links, those of both ends."""
+    found: dict[str, str] = {}
+    for one in map(str, inputs):
+        found.setdefault(os.path.dirname(one) or ".", one)
+        if os.path.islink(one) or os.path.isdir(one):
+            found.setdefault(one, one)
+    return {os.path.realpath(place): one for place, one in found.items() if "\0" not in place}
 
 
 def replace_text(path: str | os.PathLike[str], text: str) -> None:

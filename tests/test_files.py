@@ -1,17 +1,13 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import resource
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from fer_lightning import files
 from fer_lightning.checkpoints.archive import check_file
@@ -19,7 +15,6 @@ from fer_lightning.data.csv_columns import open_table
 from fer_lightning.data.image_files import check_regular
 from fer_lightning.errors import FERError
 from fer_lightning.files import (
-    alone,
     check_output,
     check_output_folder,
     no_file,
@@ -93,6 +88,13 @@ def test_a_folder_to_write_into_holds_no_input_and_nothing_of_others(workdir: Pa
     for folder in (".", "photos", workdir):
         with pytest.raises(FERError, match="holds what is read"):
             check_output_folder("--annotate", folder, "mark", ["photos/a.jpg"], overwrite=True)
+    (workdir / "links").mkdir()
+    (workdir / "links" / "b.jpg").symlink_to("../photos/a.jpg")
+    for folder in ("links", "photos"):  # at both of its ends
+        with pytest.raises(FERError, match=r"holds what is read \('links/b.jpg'\)"):
+            check_output_folder("--annotate", folder, "mark", ["links/b.jpg"], overwrite=True)
+    with pytest.raises(FERError, match="holds what is read"):
+        check_output_folder("--output", ".", "mark", ["photos"], overwrite=True)
     with pytest.raises(FERError, match="not ours"):
         check_output_folder("--annotate", "photos", "mark")
     check_output_folder("--annotate", "photos", "mark", overwrite=True)
@@ -115,41 +117,6 @@ def test_what_a_killed_process_left_half_written_is_gone_after_the_next_one(tmp_
     (tmp_path / ".x.writing-mine.txt").touch()
     replace_text(tmp_path / "x.txt", "whole")
     assert len(os.listdir(tmp_path)) == 4
-
-
-def test_who_waits_for_another_process_says_so(tmp_path, capsys, monkeypatch):
-    def other() -> None:
-        with FileLock(tmp_path / "x.lock"):
-            held.set()
-            time.sleep(0.5)
-
-    monkeypatch.setattr(files, "_PATIENCE", 0.1)
-    held = threading.Event()
-    threading.Thread(target=other).start()
-    held.wait()
-    with pytest.raises(FERError, match="Somebody else"):
-        alone(tmp_path / "x.lock", "Somebody else is at it.")
-    with alone(tmp_path / "x.lock"):
-        assert "Waiting for another process that prepares the same data" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL])
-@pytest.mark.parametrize("taken", ["", "Somebody else is at it."])
-def test_a_file_system_that_cannot_lock_is_no_obstacle(tmp_path, capsys, monkeypatch, number, taken):
-    def flock(*_: object) -> None:
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(fcntl, "flock", flock)
-    with alone(tmp_path / "x.lock", taken, removed=True):
-        (tmp_path / "rows").touch()
-    assert os.listdir(tmp_path) == ["rows"]
-    if number != errno.ENOSYS:  # for that, later versions of filelock find a way of their own
-        assert f"'{tmp_path / 'x.lock'}' cannot lock files: do not start this a second" in capsys.readouterr().err
-
-
-def test_a_lock_that_may_not_be_made_is_an_error(tmp_path):
-    with pytest.raises(IsADirectoryError):
-        alone(tmp_path)
 
 
 def test_folders_pipes_and_devices_are_no_files_wherever_they_are_read(tmp_path):

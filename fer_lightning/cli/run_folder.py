@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from fer_lightning.errors import FERError
-from fer_lightning.files import alone
+from fer_lightning.locks import alone
 
 _SIGNS = {
     "checkpoints/*.ckpt": b"fer_lightning",

@@ -25,7 +25,8 @@ from fer_lightning.cores import available_cpus
 from fer_lightning.data.image_checks import LegendImages, check_complaints, explained
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.legend import Legend
-from fer_lightning.files import alone, no_file, replacing
+from fer_lightning.files import no_file, replacing
+from fer_lightning.locks import alone
 from fer_lightning.processes import start_worker
 
 _LAYOUT = 2

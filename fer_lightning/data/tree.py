@@ -19,7 +19,7 @@ from tqdm import tqdm
 from fer_lightning.data.image_checks import explained
 from fer_lightning.data.legend import SUBSETS
 from fer_lightning.data.splits import Split
-from fer_lightning.files import alone
+from fer_lightning.locks import alone
 from fer_lightning.names import printable
 
 _LAYOUT = 1

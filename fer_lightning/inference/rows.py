@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, Self, TextIO, cast
 
 from fer_lightning.errors import FERError
-from fer_lightning.files import alone, check_output, replace_text, replacing_path
+from fer_lightning.files import check_output, replace_text, replacing_path
 from fer_lightning.inference.begun_rows import escaped, rows_done
 from fer_lightning.inference.frames import Frame
 from fer_lightning.inference.recognizer import Expression
+from fer_lightning.locks import alone
 from fer_lightning.names import cell, column
 
 BOX = ("left", "top", "width", "height", "score")

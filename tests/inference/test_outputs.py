@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 from PIL import Image
@@ -75,6 +77,16 @@ def test_what_would_be_lost_is_refused_and_nothing_has_changed(words, message, p
     assert message in said
     assert "Traceback" not in said
     assert listing(place) == before
+
+
+def test_a_list_that_comes_in_is_read_as_well(place):
+    (place / "list.csv").write_text("in/a.jpg\n")
+    command = [sys.executable, "-m", "fer_lightning", *PREDICT, "--input", "-", "--output", "list.csv", "--overwrite"]
+    with open(place / "list.csv") as listed:
+        done = subprocess.run(command, cwd=place, stdin=listed, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "--output. 'list.csv' is what is read ('/dev/stdin')" in done.stderr
+    assert (place / "list.csv").read_text() == "in/a.jpg\n"
 
 
 def test_with_overwrite_it_is_replaced_and_what_is_ours_without(place, capsys):

@@ -16,7 +16,7 @@ from fer_lightning.data.legend import EXPRESSIONS, Legend
 from fer_lightning.data.sources import DataSource
 from fer_lightning.data.sources.legend_csv import LegendCsv
 from fer_lightning.data.sources.synthetic_face import draw_face
-from fer_lightning.files import alone
+from fer_lightning.locks import alone
 
 _VERSION = 3
 _CHECKSUM = "checksum.txt"
