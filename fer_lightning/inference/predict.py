@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import io
 import os
 import sys
 from collections import Counter
@@ -28,6 +27,7 @@ from fer_lightning.inference.sources import list_sources
 from fer_lightning.inference.timeline import Timeline
 from fer_lightning.inference.tracks import Tracks
 from fer_lightning.names import check_name, printable
+from fer_lightning.program import print_any_name
 from fer_lightning.version import __version__
 
 
@@ -98,9 +98,7 @@ def predict(
         check_range("--fps", fps, 0.001)
     if workers is not None:
         check_range("--workers", workers, 0, 256)
-    for stream in (sys.stdout, sys.stderr):  # a terminal may have fewer letters than names do
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    print_any_name()
     sources = list_sources(input)
     videos = [source for source in sources if source.kind != "image"]
     if timeline and len(videos) > 1:

@@ -161,8 +161,6 @@ class RowWriter:
             mode = "a" if begun else "w"
             stream = self.path.open(mode, encoding="utf-8", newline="", errors="backslashreplace")
             self._stream = opened.enter_context(cast(TextIO, stream))
-        elif hasattr(self._stream, "reconfigure"):
-            self._stream.reconfigure(errors="backslashreplace")
         self._csv = csv.DictWriter(self._stream, self.columns)
         if self.suffix == ".csv" and not (begun and self._stream.tell()):
             self._csv.writerow({name: cell(name) for name in self.columns})
