@@ -72,7 +72,6 @@ def check_start(
     trainer: Trainer,
     classifier: ExpressionClassifier,
     datamodule: Any,
-    config: str,
     run_dir: Path,
 ) -> None:
     """Make sure that a training can go on with its checkpoint, or that Lightning takes up none where none was named.
@@ -80,9 +79,8 @@ def check_start(
     Args:
         path: The checkpoint, or None for a training from the start.
         trainer: The Trainer that is about to fit.
-        classifier: What is trained; it is not changed.
+        classifier: What is trained, and its configuration; it is not changed.
         datamodule: What it is trained with.
-        config: The configuration of the training in YAML.
         run_dir: The folder of the run.
 
     Raises:
@@ -118,7 +116,7 @@ def check_start(
             here = datamodule.here(trainer.world_size)
             images = sum(classifier.data_info.training.class_counts) // trainer.world_size
             place.go_on(here, images, trainer.accumulate_grad_batches, trainer.limit_train_batches)
-        changed_options(checkpoint, config)
+        changed_options(checkpoint, classifier.run_config)
         network = classifier.trained_network
         rehearse(checkpoint, lambda: classifier.make_optimizers(copy.deepcopy(network)))
         return

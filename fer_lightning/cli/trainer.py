@@ -201,8 +201,8 @@ class FERCommandLine(LightningCLI):
             self.datamodule.subsets.check_folds()
         check_epoch(self.trainer, self.model)
         path = self._get(self.config, "ckpt_path")
-        config = config_text(self._parser("fit"), self.config["fit"])
-        check_start(path, self.trainer, self.model, self.datamodule, config, self.run_dir)
+        self.model.run_config = config_text(self._parser("fit"), self.config["fit"])
+        check_start(path, self.trainer, self.model, self.datamodule, self.run_dir)
         self._prepare()
         if self.trainer.is_global_zero and not self._get(self.config, "trainer").fast_dev_run:
             within = path is not None and is_within(path, self.run_dir)
