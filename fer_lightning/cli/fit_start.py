@@ -1,6 +1,7 @@
 """What is checked of data, network and checkpoint before a training moves or writes anything."""
 
 import copy
+import os
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,25 @@ def _takes_one_image(classifier: ExpressionClassifier) -> bool:
     except ValueError as error:
         return "more than 1 value per channel" not in str(error)
     return True
+
+
+def check_origin(named: str | None, before: str | None, path: Path) -> None:
+    """Make sure that a resumed training is not told to start from other weights than it did: it goes on with its own.
+
+    Args:
+        named: The weights that the user names now.
+        before: Those that its training started from.
+        path: Its checkpoint.
+
+    Raises:
+        FERError: If it is.
+    """
+    if named and os.path.realpath(named) != os.path.realpath(before or ""):
+        origin = f"'{before}'" if before else "none"
+        raise FERError(
+            f"--model.fine_tuning.weights {named}: the training of '{path}' started from {origin}, and goes on with "
+            "weights of its own. Leave the option away, or leave --ckpt_path away and start a new training from these."
+        )
 
 
 def check_start(

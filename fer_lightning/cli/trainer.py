@@ -27,7 +27,7 @@ from fer_lightning.cli.commands import VERBS, take
 from fer_lightning.cli.configs import DEFAULT, layers, named_classes
 from fer_lightning.cli.data_module import own_data_module
 from fer_lightning.cli.fit_options import check_options
-from fer_lightning.cli.fit_start import check_epoch, check_start
+from fer_lightning.cli.fit_start import check_epoch, check_origin, check_start
 from fer_lightning.cli.parser import OneMessage, explained
 from fer_lightning.cli.run_folder import check_report, is_within, run_of, take_folder
 from fer_lightning.data.datamodule import FERDataModule
@@ -57,6 +57,7 @@ class FERCommandLine(LightningCLI):
     """LightningCLI with the project's defaults, run folders and checkpoints that bring their settings along."""
 
     _held: ExitStack | None = None
+    _origin: str | None = None
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run's name, the callbacks that are always there, and what the model takes from the data."""
@@ -123,8 +124,10 @@ class FERCommandLine(LightningCLI):
             )
         self.config = parser.parse_args([verb, *(f"--config={text}" for text in texts), *options])
         self.config[verb]["ckpt_path"] = None if finetune or path is None else str(path)
-        if verb == "fit" and path is not None and not finetune:  # a recipe's weights are not where this starts from
-            self.config[verb]["model"]["fine_tuning"]["weights"] = None
+        if verb == "fit" and path is not None and not finetune:
+            tuning = self.config[verb]["model"]["fine_tuning"]
+            check_origin(tuning["weights"], saved["model"]["fine_tuning"]["weights"], path)
+            self._origin, tuning["weights"] = tuning["weights"], None  # a checkpoint has its own
         check_options(self.config[verb], verb == "fit")
         if finetune:  # also where a recipe names other weights
             self.config[verb]["model"]["fine_tuning"]["weights"] = str(path)
@@ -201,6 +204,8 @@ class FERCommandLine(LightningCLI):
             self.datamodule.subsets.check_folds()
         check_epoch(self.trainer, self.model)
         path = self._get(self.config, "ckpt_path")
+        tuning = self.config["fit"]["model"]["fine_tuning"]
+        tuning["weights"] = tuning["weights"] or self._origin  # repeated, the run starts from these again
         self.model.run_config = config_text(self._parser("fit"), self.config["fit"])
         check_start(path, self.trainer, self.model, self.datamodule, self.run_dir)
         self._prepare()
