@@ -34,6 +34,7 @@ from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.errors import FERError
 from fer_lightning.files import check_path
 from fer_lightning.names import check_name, file_name
+from fer_lightning.networks.class_paths import full_path
 from fer_lightning.networks.rebuilding import LINKED
 from fer_lightning.program import program
 from fer_lightning.reports.data_summary import describe
@@ -95,6 +96,10 @@ class FERCommandLine(LightningCLI):
             parser.parse_args([verb, "--help"])
         given, options = layers(words, rank_zero_only(lambda line: print(line, file=sys.stderr, flush=True)))
         known = cast(OneMessage, self._parser(verb))
+        trusted: set[str] = set()
+        if verb != "fit":
+            taken, options = take(options, "--network")
+            trusted.update(map(full_path, taken.get("network", ())))
         known.check_options(options, VERBS[verb].options)
         for layer in given:
             known.check_settings(layer.settings, layer.name)
@@ -115,7 +120,7 @@ class FERCommandLine(LightningCLI):
             path = find_checkpoint(str(place["ckpt_path"]), Path(place["runs_dir"]) / str(place["name"]))
             finetune = verb == "fit" and path.suffix == SUFFIX
             folder = Path(place["runs_dir"]) / str(place["name"]) if {"name", "runs_dir"} & named else None
-            saved = self._settings(verb, path, finetune, named_classes(given, options), folder)
+            saved = self._settings(verb, path, finetune, trusted | named_classes(given, options), folder)
             texts.insert(0, yaml.safe_dump(saved))
         elif verb != "fit" and not any(word.partition("=")[0] == "--print_config" for word in options):
             raise FERError(

@@ -50,7 +50,7 @@ def predict(
     device: str = "auto",
     name: str = "default",
     runs_dir: str = "runs",
-    network: str | None = None,
+    network: list[str] | None = None,
     overwrite: bool = False,
 ) -> None:
     """Name the expressions in images and video.
@@ -81,7 +81,8 @@ def predict(
         device: Where the network runs: auto, or a device as torch names it.
         name: Name of the run that best and last are of.
         runs_dir: Folder that holds the runs.
-        network: Class path of the network, where the checkpoint names one of another package and you trust it.
+        network: Class paths of the network and of the classes in it, where the checkpoint names some of another package
+            and you trust them.
         overwrite: Replace what is there already, and begin rows anew instead of going on with them. Without it, no file
             is replaced that predict has not written, and nothing that is read ever is.
 
@@ -109,7 +110,7 @@ def predict(
     read = [path, *([detector] if detector else []), *(source.name for source in sources)]
     _check_places(output, annotate, timeline, explain, read, overwrite)
     recognizer = ExpressionRecognizer(
-        path, faces, class_prior, target_risk, detector, batch_size, workers, device, [network] if network else []
+        path, faces, class_prior, target_risk, detector, batch_size, workers, device, network or ()
     )
     spec, names = recognizer.input_spec, recognizer.model.class_names
     video_spec = replace(spec, faces="detect") if videos and faces == "auto" else spec
