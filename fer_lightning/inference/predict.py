@@ -137,9 +137,9 @@ def predict(
     if workers is None:  # finding faces is the work; without it, the network is
         workers = max(available_cpus(keep=0 if "detect" in (spec.faces, video_spec.faces) else 1), 1)
     with _disk_full_explained(writer), contextlib.ExitStack() as opened:
-        extras += [opened.enter_context(Annotations(annotate, names, rate))] if annotate else []
+        extras += [opened.enter_context(Annotations(annotate, names, rate, overwrite))] if annotate else []
         extras += [Timeline(timeline, names)] if timeline else []
-        extras += [Explanations(explain, recognizer.model)] if explain else []
+        extras += [Explanations(explain, recognizer.model, overwrite)] if explain else []
         opened.enter_context(writer)
         for folder in _folders(annotate, explain).values():
             mark_folder(folder)
