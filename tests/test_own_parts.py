@@ -147,6 +147,60 @@ def test_crossval_names_them_all_to_its_tests(nested, drawn, monkeypatch):
     assert (nested / "runs/crossval/test/metrics.json").is_file()
 
 
+BROKEN = """
+import torch
+from my_parts import Blobs
+from torch.utils.data import DataLoader, TensorDataset
+
+class Raising(torch.optim.SGD):
+    def __init__(self, params, lr: float = 0.01) -> None:
+        super().__init__(params, lr)
+        self.missing["own"]
+
+class Stuck(torch.optim.lr_scheduler.StepLR):
+    def __init__(self, optimizer: torch.optim.Optimizer, gamma: float = 0.1) -> None:
+        raise RuntimeError("never")
+
+class OneTooMany(Blobs):
+    def train_dataloader(self):
+        images, labels = super().train_dataloader().dataset.tensors
+        return DataLoader(TensorDataset(images, labels + 1), batch_size=10)
+    test_dataloader = train_dataloader
+
+class Negative(Blobs):
+    def val_dataloader(self):
+        images, labels = self.train_dataloader().dataset.tensors
+        return DataLoader(TensorDataset(images, labels - 2), batch_size=10)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            "--model.optimizer broken_parts.Raising",
+            "--model.optimizer: Raising does not take these values: 'Raising' object has no attribute 'missing' "
+            "(AttributeError in broken_parts.py, line 9).",
+        ),
+        (
+            "--model.lr_scheduler broken_parts.Stuck",
+            "Stuck does not take these values: never (RuntimeError in broken_",
+        ),
+        ("--model.optimizer.lr -1", "Adam does not take these values: Invalid learning rate: -1.0 (ValueError in adam"),
+        ("--data_module broken_parts.OneTooMany", "0 to 1, as `info` of the data says that there are 2 classes. Rec"),
+        ("--data_module broken_parts.Negative", "there are 2 classes. Received: -2."),
+    ],
+)
+def test_what_is_wrong_with_a_part_of_ones_own_is_one_message(place, drawn, capsys, words, message):
+    (place / "broken_parts.py").write_text(BROKEN, encoding="utf-8")
+    data = [] if "module" in words else ["--data.root", drawn, *TINY]
+    with pytest.raises(SystemExit, match="2"):
+        run_here("fit", "--name", "broken", *BRIEFLY, *words.split(), *data, cwd=place)
+    said = capsys.readouterr().err
+    assert message in said
+    assert "Traceback" not in said
+
+
 def test_fit_has_no_option_to_trust_a_network(workdir, capsys):
     with pytest.raises(SystemExit, match="2"):
         run_here("fit", "--network", "my_parts.TinyNet", cwd=workdir)

@@ -28,10 +28,10 @@ from fer_lightning.cli.configs import DEFAULT, layers, named_classes
 from fer_lightning.cli.data_module import own_data_module
 from fer_lightning.cli.fit_options import check_options
 from fer_lightning.cli.fit_start import check_epoch, check_origin, check_start
-from fer_lightning.cli.parser import OneMessage, explained
+from fer_lightning.cli.parser import OneMessage
 from fer_lightning.cli.run_folder import check_report, is_within, run_of, take_folder
 from fer_lightning.data.datamodule import FERDataModule
-from fer_lightning.errors import FERError
+from fer_lightning.errors import FERError, constructing
 from fer_lightning.files import check_path
 from fer_lightning.names import check_name, file_name
 from fer_lightning.networks.class_paths import full_path
@@ -168,7 +168,7 @@ class FERCommandLine(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Make data, model and Trainer; what they do not take is one message."""
-        with explained():
+        with constructing():
             super().instantiate_classes()
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Any]) -> Trainer:

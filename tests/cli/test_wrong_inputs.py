@@ -200,7 +200,7 @@ CASES: dict[str, tuple[Callable[[Path], object] | None, str, list[str]]] = {
     "an impossible rate": (
         None,
         "fit --data.root faces --model.optimizer.lr -1 --data.image_size 32",
-        ["--model.optimizer does not work", "learning rate: -1"],
+        ["--model.optimizer: Adam does not take these values", "learning rate: -1"],
     ),
     "unknown measure": (None, "fit --data.root faces --early_stopping.monitor val_f1", ["val_f1", "val_macro_f1"]),
     "no list to leave out": (None, "fit --data.root faces --data.exclude none.csv", ["--data.exclude", "none.csv"]),
