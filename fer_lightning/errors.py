@@ -1,6 +1,12 @@
 """The one exception for mistakes that a user can make and mend."""
 
+import os
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import inf
+
+_PACKAGE = os.path.dirname(__file__) + os.sep
 
 
 class FERError(Exception):
@@ -17,3 +23,32 @@ def check_range(option: str, value: float, least: float, most: float = inf) -> N
         low, high = (f"{bound:,}" if isinstance(bound, int) else f"{bound:g}" for bound in (least, most))
         expected = f"{low} or more" if most == inf else f"{low} to {high}"
         raise FERError(f"Invalid value for {option}. Expected {expected}. Received: {value}.")
+
+
+@contextmanager
+def constructing(option: str = "") -> Iterator[None]:
+    """Turn what classes raise against the values of options, which parsers wrap, into one message.
+
+    Args:
+        option: The option that is for the class, where it is one.
+
+    Raises:
+        FERError: That of the class itself, or one that names it and where that happened.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, ArithmeticError, AssertionError, LookupError, RuntimeError, AttributeError) as error:
+        cause: BaseException = error  # not the context: that may be what a caller of ours was at
+        while cause.__cause__ and not isinstance(cause, FERError):
+            cause = cause.__cause__
+        if isinstance(cause, FERError):
+            raise cause from None
+        frames = [frame for frame, _ in traceback.walk_tb(cause.__traceback__)]
+        last = frames[-1].f_code
+        if last.co_filename.startswith(_PACKAGE) and last.co_name != "__init__":  # a mistake of ours
+            raise
+        made = [frame for frame in frames if frame.f_code.co_name == "__init__" and "self" in frame.f_locals]
+        name = type(made[0].f_locals["self"]).__name__ if made else "A class"
+        place = f"{os.path.basename(last.co_filename)}, line {frames[-1].f_lineno}"
+        whose = f"{option}: {name}" if option else name
+        raise FERError(f"{whose} does not take these values: {cause} ({type(cause).__name__} in {place}).") from error

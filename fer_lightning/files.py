@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -131,6 +132,18 @@ def _is_running(process: int) -> bool:
     return True
 
 
+def no_file(path: str | os.PathLike[str]) -> str:
+    """Why what is there is no file to read; empty if it is one. To read a device or a pipe may have no end.
+
+    Raises:
+        OSError: If nothing is there; a ValueError if nothing of such a name can be.
+    """
+    kind = os.stat(path).st_mode
+    if stat.S_ISREG(kind):
+        return ""
+    return "it is a folder" if stat.S_ISDIR(kind) else "it is a device or a pipe, not a file"
+
+
 def check_path(option: str, path: str | os.PathLike[str], kept: bool = False) -> None:
     """Make sure that a file can have such a path.
 
@@ -168,12 +181,13 @@ def check_output(
     """
     check_path(option, path)
     target = Path(path).expanduser()
-    real = os.path.realpath(target)
-    for one in inputs:
-        if os.path.realpath(one) == real or (target.exists() and os.path.exists(one) and os.path.samefile(one, target)):
-            raise FERError(
-                f"Invalid value for {option}. '{path}' is what is read: it would be lost. Choose another place."
-            )
+    for one in inputs if target.exists() else ():
+        with contextlib.suppress(OSError, ValueError):
+            if os.path.samefile(one, target):
+                raise FERError(
+                    f"Invalid value for {option}. '{path}' is what is read ('{one}'): it would be lost. Choose "
+                    "another place."
+                )
     if target.is_dir():
         raise FERError(f"Invalid value for {option}. Expected a file. '{path}' is a folder.")
     if target.exists() and not overwrite:
@@ -211,11 +225,11 @@ def check_output_folder(
     there = next(place for place in (target, *target.absolute().parents) if place.exists())
     if not os.access(there, os.W_OK):
         raise FERError(f"Invalid value for {option}. '{there}' may not be written. Choose another folder.")
-    for one in inputs:
-        if os.path.realpath(one) == real or os.path.realpath(one).startswith(real.rstrip(os.sep) + os.sep):
+    for place, one in _places(inputs).items():
+        if is_within(place, real):
             raise FERError(
-                f"Invalid value for {option}. '{path}' holds what is read ('{one}'): it might be lost. Choose another "
-                "folder."
+                f"Invalid value for {option}. '{path}' holds what is read ('{one}'): it might be lost. "
+                "Choose another folder."
             )
     there_already = target.iterdir() if target.is_dir() and not overwrite and not (target / mark).exists() else ()
     if any(not path.name.startswith(_ASIDE) for path in there_already):
@@ -224,6 +238,21 @@ def check_output_folder(
             "into this one with --overwrite."
         )
     return target
+
+
+def is_within(path: str, folder: str) -> bool:
+    """Whether a real path is that of a folder, or of something in it."""
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def _places(inputs: Iterable[str | os.PathLike[str]]) -> dict[str, str]:
+    """The real paths of the folders that inputs are, or are in, each with one input; of links, those of both ends."""
+    found: dict[str, str] = {}
+    for one in map(str, inputs):
+        found.setdefault(os.path.dirname(one) or ".", one)
+        if os.path.islink(one) or os.path.isdir(one):
+            found.setdefault(one, one)
+    return {os.path.realpath(place): one for place, one in found.items() if "\0" not in place}
 
 
 def replace_text(path: str | os.PathLike[str], text: str) -> None:

@@ -1,6 +1,7 @@
 """The program from within: what it was called as, how it calls itself."""
 
 import contextlib
+import io
 import os
 import shlex
 import signal
@@ -31,6 +32,13 @@ def program() -> str:
     if path.removesuffix(".exe").removesuffix("-script.py") == "fer":
         return "fer"
     return "python train.py" if path == "train.py" else "python -m fer_lightning"
+
+
+def print_any_name() -> None:
+    """Let names be printed that are in no encoding, or have letters that a terminal lacks: these are escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def run_in_process(words: Sequence[str]) -> None:

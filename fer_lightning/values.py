@@ -2,7 +2,6 @@
 
 import json
 import os
-import stat
 from collections.abc import Iterator, Mapping
 from math import isfinite
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from fer_lightning.files import no_file
 from fer_lightning.names import printable
 
 _LARGEST = 2**20
@@ -20,23 +20,28 @@ _MOST_VALUES = 50_000
 
 _DEEPEST = 50
 
+_MOST_BYTES = 2**26
+"""A larger file is not read."""
+
+_LONGEST = 1000
+"""Characters of a text or a name."""
+
 
 class ValuesError(ValueError):
     """A value that is not what it has to be: where it is, what was expected, what was found."""
 
 
-def read_text(path: str | os.PathLike[str], largest: int = 2**26) -> str:
+def read_text(path: str | os.PathLike[str]) -> str:
     """The text of a file in UTF-8.
 
     Raises:
         ValuesError: If it is no file, as a device or a pipe, too large, or not UTF-8.
         OSError: If it cannot be opened.
     """
-    kind = os.stat(path).st_mode
-    if not stat.S_ISREG(kind):
-        raise ValuesError("it is a folder" if stat.S_ISDIR(kind) else "it is a device or a pipe, not a file")
-    if (size := os.stat(path).st_size) > largest:
-        raise ValuesError(f"it has {size:,} bytes, more than the {largest:,} that are read")
+    if why := no_file(path):
+        raise ValuesError(why)
+    if (size := os.stat(path).st_size) > _MOST_BYTES:
+        raise ValuesError(f"it has {size:,} bytes, more than the {_MOST_BYTES:,} that are read")
     try:
         return Path(path).read_text(encoding="utf-8")
     except UnicodeDecodeError:
@@ -44,12 +49,11 @@ def read_text(path: str | os.PathLike[str], largest: int = 2**26) -> str:
 
 
 def is_no_file(path: str) -> bool:
-    """Whether something is there that is neither a file nor a folder: reading a device or a pipe may never end."""
+    """Whether something is there that is neither a file nor a folder."""
     try:
-        kind = os.stat(path).st_mode
+        return bool(no_file(path)) and not os.path.isdir(path)
     except (OSError, ValueError):
         return False
-    return not (stat.S_ISREG(kind) or stat.S_ISDIR(kind))
 
 
 def read_json(text: str | bytes) -> Any:
@@ -141,7 +145,7 @@ def wrong(name: str, expected: str, value: Any) -> ValuesError:
     return ValuesError(f"{name} has to be {expected}, and is {shown(value)}")
 
 
-def text_of(values: Mapping[str, Any], name: str, default: str = "", longest: int = 1000) -> str:
+def text_of(values: Mapping[str, Any], name: str, default: str = "", longest: int = _LONGEST) -> str:
     """A text under a name."""
     value = values.get(name, default)
     if not isinstance(value, str) or len(value) > longest:
@@ -149,9 +153,9 @@ def text_of(values: Mapping[str, Any], name: str, default: str = "", longest: in
     return value
 
 
-def flag_of(values: Mapping[str, Any], name: str, default: bool = False) -> bool:
-    """A yes or no under a name."""
-    value = values.get(name, default)
+def flag_of(values: Mapping[str, Any], name: str) -> bool:
+    """A yes or no under a name; no where it is not there."""
+    value = values.get(name, False)
     if not isinstance(value, bool):
         raise wrong(name, "true or false", value)
     return value
@@ -184,12 +188,12 @@ def numbers_of(values: Mapping[str, Any], name: str, least: float, most: float) 
     return tuple(number(one, f"{name}[{place}]", least, most) for place, one in enumerate(list_of(values, name)))
 
 
-def texts_of(values: Mapping[str, Any], name: str, longest: int = 1000) -> tuple[str, ...]:
+def texts_of(values: Mapping[str, Any], name: str) -> tuple[str, ...]:
     """A list of texts under a name; empty where it is not there."""
     found = list_of(values, name)
     for place, one in enumerate(found):
-        if not isinstance(one, str) or len(one) > longest:
-            raise wrong(f"{name}[{place}]", f"a text of at most {longest:,} characters", one)
+        if not isinstance(one, str) or len(one) > _LONGEST:
+            raise wrong(f"{name}[{place}]", f"a text of at most {_LONGEST:,} characters", one)
     return tuple(found)
 
 
@@ -207,7 +211,7 @@ def _check_plain(value: Any, name: str, left: list[int], finite: bool, depth: in
         raise ValuesError(f"{name} has more values than a file of ours")
     if isinstance(value, dict):
         for key, inner in value.items():
-            if not isinstance(key, str) or len(key) > 1000:
+            if not isinstance(key, str) or len(key) > _LONGEST:
                 raise wrong(f"a name in {name}", "a text", key)
             _check_plain(inner, name, left, finite, depth + 1)
     elif isinstance(value, list | tuple):

@@ -10,8 +10,19 @@ from pathlib import Path
 import pytest
 
 from fer_lightning import files
+from fer_lightning.checkpoints.archive import check_file
+from fer_lightning.data.csv_columns import open_table
+from fer_lightning.data.image_files import check_regular
 from fer_lightning.errors import FERError
-from fer_lightning.files import check_output, check_output_folder, replace_text, replacing, replacing_path
+from fer_lightning.files import (
+    check_output,
+    check_output_folder,
+    no_file,
+    replace_text,
+    replacing,
+    replacing_path,
+)
+from fer_lightning.values import ValuesError, read_text
 
 
 def test_what_is_written_takes_the_place_of_what_was_there(tmp_path):
@@ -77,6 +88,13 @@ def test_a_folder_to_write_into_holds_no_input_and_nothing_of_others(workdir: Pa
     for folder in (".", "photos", workdir):
         with pytest.raises(FERError, match="holds what is read"):
             check_output_folder("--annotate", folder, "mark", ["photos/a.jpg"], overwrite=True)
+    (workdir / "links").mkdir()
+    (workdir / "links" / "b.jpg").symlink_to("../photos/a.jpg")
+    for folder in ("links", "photos"):  # at both of its ends
+        with pytest.raises(FERError, match=r"holds what is read \('links/b.jpg'\)"):
+            check_output_folder("--annotate", folder, "mark", ["links/b.jpg"], overwrite=True)
+    with pytest.raises(FERError, match="holds what is read"):
+        check_output_folder("--output", ".", "mark", ["photos"], overwrite=True)
     with pytest.raises(FERError, match="not ours"):
         check_output_folder("--annotate", "photos", "mark")
     check_output_folder("--annotate", "photos", "mark", overwrite=True)
@@ -99,3 +117,16 @@ def test_what_a_killed_process_left_half_written_is_gone_after_the_next_one(tmp_
     (tmp_path / ".x.writing-mine.txt").touch()
     replace_text(tmp_path / "x.txt", "whole")
     assert len(os.listdir(tmp_path)) == 4
+
+
+def test_folders_pipes_and_devices_are_no_files_wherever_they_are_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    special = "it is a device or a pipe, not a file"
+    for path, why in ((tmp_path, "it is a folder"), (tmp_path / "pipe", special), (Path("/dev/zero"), special)):
+        assert no_file(path) == why
+        for read in (read_text, check_file, check_regular, lambda path: open_table(path, "--rows").__enter__()):
+            with pytest.raises((FERError, ValuesError), match=why):
+                read(path)
+    assert no_file(__file__) == ""
+    with pytest.raises(FileNotFoundError):
+        no_file(tmp_path / "nothing")

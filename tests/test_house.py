@@ -15,7 +15,7 @@ FLOORS = (
     ("model",),
     ("data", "networks"),
     ("values",),
-    ("files", "names", "cores", "processes", "seeding", "program"),
+    ("files", "locks", "names", "cores", "processes", "seeding", "program"),
     ("errors", "version"),
 )
 """From the top down; a room uses only what is on floors below."""

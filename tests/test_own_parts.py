@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import shlex
@@ -14,7 +15,7 @@ import pytest
 import torch
 
 from fer_lightning import FERError, load_model
-from tests.conftest import PROJECT, run_here
+from tests.conftest import PROJECT, TINY, run_here
 
 TEXT = (PROJECT / "docs" / "own_parts.md").read_text(encoding="utf-8")
 PARTS, PYTHON = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
@@ -77,6 +78,133 @@ def test_a_network_that_is_not_named_again_is_not_imported(place, capsys):
     with pytest.raises(SystemExit, match="2"):
         run_here("test", "--name", "net", "--ckpt_path", "best", cwd=place)
     assert "--model.network my_parts.TinyNet" in capsys.readouterr().err
+
+
+NESTED = """
+from torch import nn
+
+class Body(nn.Module):
+    def __init__(self, width: int = 4) -> None:
+        super().__init__()
+        self.width, self.layer = width, nn.Conv2d(1, width, 3, 4)
+    def forward(self, images):
+        return self.layer(images).relu().mean((2, 3))
+
+class Outer(nn.Module):
+    def __init__(self, num_classes: int, bodies: list[nn.Module]) -> None:
+        super().__init__()
+        self.bodies = nn.ModuleList(bodies)
+        self.head = nn.LazyLinear(num_classes)
+        self.head.initialize_parameters(self.features(__import__("torch").zeros(1, 1, 32, 32)))
+    def features(self, images):
+        return __import__("torch").cat([body(images) for body in self.bodies], 1)
+    def forward(self, images):
+        return self.head(self.features(images))
+"""
+BODIES = "[{class_path: nested_parts.Body, init_args: {width: 3}}, {class_path: nested_parts.Body}]"
+NET = ["--model.network", "nested_parts.Outer", "--model.network.bodies", BODIES]
+
+
+@pytest.fixture(scope="module")
+def nested(drawn, tmp_path_factory):
+    """A run of a network with other classes of the user's in it."""
+    folder = tmp_path_factory.mktemp("nested")
+    (folder / "nested_parts.py").write_text(NESTED, encoding="utf-8")
+    sys.path.insert(0, str(folder))
+    run_here("fit", "--data.root", drawn, *TINY, *BRIEFLY, *NET, cwd=folder)
+    yield folder
+    sys.path.remove(str(folder))
+    sys.modules.pop("nested_parts", None)
+
+
+def test_a_network_with_other_classes_in_it_is_opened_if_all_are_named(nested, drawn, capsys):
+    words = {
+        "predict": ["--input", drawn / "images", "--output", "rows.csv", "--workers", "0"],
+        "export": ["--output", "net.safetensors"],
+        "test": TINY[:2],
+    }
+    names = ["nested_parts.Outer", "nested_parts.Body"]
+    for verb, more in words.items():
+        for known in range(3):
+            given = [word for name in names[:known] for word in ("--network", name)]
+            if known == 2:
+                run_here(verb, "--ckpt_path", "best", *more, *given, cwd=nested)
+                continue
+            with pytest.raises(SystemExit, match="2"):
+                run_here(verb, "--ckpt_path", "best", *more, *given, cwd=nested)
+            assert f"name it yourself: --network {names[known]} (" in capsys.readouterr().err
+    report = json.loads((nested / "runs/default/test/metrics.json").read_text())
+    assert report["metrics"]["accuracy"]["value"] >= 0
+    assert len(list(csv.DictReader((nested / "rows.csv").open()))) == 192
+    network = load_model(nested / "net.safetensors", trusted=names).network
+    assert [body.width for body in network.bodies] == [3, 4]
+
+
+@pytest.mark.slow
+def test_crossval_names_them_all_to_its_tests(nested, drawn, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", f"{PROJECT}{os.pathsep}{nested}")
+    run_here("crossval", "--folds", "2", "--data.root", drawn, *TINY, *BRIEFLY, *NET, cwd=nested)
+    assert (nested / "runs/crossval/test/metrics.json").is_file()
+
+
+BROKEN = """
+import torch
+from my_parts import Blobs
+from torch.utils.data import DataLoader, TensorDataset
+
+class Raising(torch.optim.SGD):
+    def __init__(self, params, lr: float = 0.01) -> None:
+        super().__init__(params, lr)
+        self.missing["own"]
+
+class Stuck(torch.optim.lr_scheduler.StepLR):
+    def __init__(self, optimizer: torch.optim.Optimizer, gamma: float = 0.1) -> None:
+        raise RuntimeError("never")
+
+class OneTooMany(Blobs):
+    def train_dataloader(self):
+        images, labels = super().train_dataloader().dataset.tensors
+        return DataLoader(TensorDataset(images, labels + 1), batch_size=10)
+    test_dataloader = train_dataloader
+
+class Negative(Blobs):
+    def val_dataloader(self):
+        images, labels = self.train_dataloader().dataset.tensors
+        return DataLoader(TensorDataset(images, labels - 2), batch_size=10)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            "--model.optimizer broken_parts.Raising",
+            "--model.optimizer: Raising does not take these values: 'Raising' object has no attribute 'missing' "
+            "(AttributeError in broken_parts.py, line 9).",
+        ),
+        (
+            "--model.lr_scheduler broken_parts.Stuck",
+            "Stuck does not take these values: never (RuntimeError in broken_",
+        ),
+        ("--model.optimizer.lr -1", "Adam does not take these values: Invalid learning rate: -1.0 (ValueError in adam"),
+        ("--data_module broken_parts.OneTooMany", "0 to 1, as `info` of the data says that there are 2 classes. Rec"),
+        ("--data_module broken_parts.Negative", "there are 2 classes. Received: -2."),
+    ],
+)
+def test_what_is_wrong_with_a_part_of_ones_own_is_one_message(place, drawn, capsys, words, message):
+    (place / "broken_parts.py").write_text(BROKEN, encoding="utf-8")
+    data = [] if "module" in words else ["--data.root", drawn, *TINY]
+    with pytest.raises(SystemExit, match="2"):
+        run_here("fit", "--name", "broken", *BRIEFLY, *words.split(), *data, cwd=place)
+    said = capsys.readouterr().err
+    assert message in said
+    assert "Traceback" not in said
+
+
+def test_fit_has_no_option_to_trust_a_network(workdir, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        run_here("fit", "--network", "my_parts.TinyNet", cwd=workdir)
+    assert "no option --network. Did you mean --model.network?" in capsys.readouterr().err
 
 
 def test_the_python_example(place):

@@ -94,7 +94,7 @@ def audit(
     ckpt_path: str | None = None,
     fail_on: Literal["serious", "warning", "never"] = "serious",
     overwrite: bool = False,
-    network: str | None = None,
+    network: list[str] | None = None,
 ) -> Audit:
     """Examine a data set before training: what is in it, what is wrong, what to do about it.
 
@@ -107,7 +107,8 @@ def audit(
             it was not trained on (testing and validation).
         fail_on: End with exit status 1 if something this grave or graver was found.
         overwrite: Write into the folder though it has files that are not an audit's.
-        network: Class path of the network, where the checkpoint names one of another package and you trust it.
+        network: Class paths of the network and of the classes in it, where the checkpoint names some of another package
+            and you trust them.
 
     Raises:
         FERError: If there is no legend that can be read at all, the predictions are of other images or classes, or
@@ -128,7 +129,7 @@ def audit(
     splits, rule = _splits(legend, data)
     answers = [read_predictions(file) for file in predictions or ()]
     if ckpt_path is not None:
-        answers += _of_checkpoint(ckpt_path, data, network)
+        answers += _of_checkpoint(ckpt_path, data, network or ())
     known = _of_legend(answers, legend) if answers else None
     metadata = read_metadata([legend.image_dir / image for image in legend.images])
     examined = DataSet(legend, splits, rule, metadata, data.image_size, known)
@@ -150,10 +151,10 @@ def _splits(legend: Legend, data: DataOptions) -> tuple[dict[str, Split], str]:
     return splits, str(chosen.options["rule"])
 
 
-def _of_checkpoint(ckpt_path: str, data: DataOptions, network: str | None) -> list[Predictions]:
+def _of_checkpoint(ckpt_path: str, data: DataOptions, network: Sequence[str]) -> list[Predictions]:
     """What a checkpoint says about the images that it was not trained on."""
     with tempfile.TemporaryDirectory() as folder:
-        place = ["--runs_dir", folder, "--name", "audit", *(["--model.network", network] if network else [])]
+        place = ["--runs_dir", folder, "--name", "audit", *(word for one in network for word in ("--network", one))]
         for option in ("root", "legend", *_READING):
             if (value := getattr(data, option)) is not None:
                 place += [f"--data.{option}", value if isinstance(value, str) else json.dumps(value)]

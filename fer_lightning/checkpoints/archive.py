@@ -1,7 +1,6 @@
 """Files that torch writes (zip archives), looked at before torch reads them."""
 
 import os
-import stat
 import warnings
 import zipfile
 from pathlib import Path
@@ -10,21 +9,21 @@ from typing import Any
 import torch
 
 from fer_lightning.errors import FERError
+from fer_lightning.files import no_file
 from fer_lightning.names import printable
 
 
 def check_file(path: str | os.PathLike[str]) -> None:
     """An FERError if a path is no file that can be read: nothing there, a folder, a device, a pipe, or empty."""
     try:
-        found = os.stat(path)
-        with open(path, "rb") if stat.S_ISREG(found.st_mode) else open(os.devnull, "rb"):
-            pass
+        why = no_file(path)
+        with open(os.devnull if why else path, "rb") as stream:
+            empty = not stream.read(1)
     except (OSError, ValueError) as error:
         raise FERError(f"Cannot read '{path}': {getattr(error, 'strerror', None) or error}.") from None
-    if not stat.S_ISREG(found.st_mode):
-        kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a device or a pipe"
-        raise FERError(f"Cannot read '{path}': expected a file, and it is {kind}.")
-    if not found.st_size:
+    if why:
+        raise FERError(f"Cannot read '{path}': {why}.")
+    if empty:
         raise FERError(f"Cannot read '{path}': it is damaged or was never written: it is empty.")
 
 

@@ -63,8 +63,9 @@ def saved_settings(
     model, data = saved["model"], saved["data"]
     prior = info.class_prior
     model.update(class_prior=list(prior) if isinstance(prior, tuple) else prior, tta_flip=info.tta_flip)
-    tuning = model.get("fine_tuning")
-    model["fine_tuning"] = {**(tuning if isinstance(tuning, dict) else {}), "weights": None}  # gone by now, perhaps
+    tuning = model["fine_tuning"] = dict(given) if isinstance(given := model.get("fine_tuning"), dict) else {}
+    origin = tuning.get("weights") if isinstance(tuning.get("weights"), str) else info.started_from or None
+    tuning["weights"] = origin if everything else None  # gone by now, perhaps
     if info.network:
         network = model["network"] = dict(info.network)
         if "weights" in (given := network.get("init_args") or {}):  # what its network started from

@@ -20,7 +20,7 @@ class Command:
     summary: str
     help: str
     entry: str = ""
-    several: str = ""
+    several: Sequence[str] = ()
     rest: str = ""
     renamed: Mapping[str, str] = field(default_factory=dict)
     gone: Mapping[str, str] = field(default_factory=dict)

@@ -11,8 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fer_lightning.cli.commands import take
-from fer_lightning.cli.configs import layers
+from fer_lightning.cli.configs import layers, named_classes
 from fer_lightning.errors import FERError, check_range
 from fer_lightning.evaluation.measures import MEASURES
 from fer_lightning.evaluation.predictions import joined, read_predictions
@@ -28,7 +27,6 @@ from fer_lightning.values import (
     read_json,
     read_settings,
     read_text,
-    read_yaml,
     text_of,
     texts_of,
 )
@@ -131,7 +129,7 @@ def _one_fold(folder: Path, options: list[str], seed: int, fold: int, folds: int
             resume = ["--ckpt_path", "last"] if (run / "checkpoints" / "last.ckpt").is_file() else []
             chosen = ["--data.fold", str(fold), "--data.folds", str(folds), "--seed_everything", str(seed)]
             run_in_process(["fit", *options, *chosen, *place, *resume])
-        run_in_process([verb, *place, "--ckpt_path", "best", *_named_parts(options)])
+        run_in_process([verb, *place, "--ckpt_path", "best", *_named_classes(options)])
     return _figures_of(report)
 
 
@@ -153,20 +151,9 @@ def _figures_of(report: Path) -> dict[str, Any]:
     return content
 
 
-def _named_parts(options: list[str]) -> list[str]:
+def _named_classes(options: list[str]) -> list[str]:
     """What a test needs of the user's own classes: a checkpoint may name them where the user has named them."""
-    given, words = layers(options, lambda line: None)
-    named: dict[str, str] = {}
-    for option in ("model.network", "data.source"):
-        section, name = option.split(".")
-        parts = [layer.settings.get(section) for layer in given]
-        values = [part.get(name) for part in parts if isinstance(part, dict)]
-        forms = take(words, f"--{option}", f"--{option}.class_path")[0]
-        values += [read_yaml(value) for value in forms.get(option, [])] + forms.get(f"{option}.class_path", [])
-        for value in values:
-            path = value.get("class_path") if isinstance(value, dict) else value
-            named[option] = path if isinstance(path, str) else ""
-    return [word for option, path in named.items() if "." in path for word in (f"--{option}", path)]
+    return [word for path in sorted(named_classes(*layers(options, lambda line: None))) for word in ("--network", path)]
 
 
 def _spread(values: list[float | None]) -> dict[str, float | None]:

@@ -1,6 +1,7 @@
 """What is checked of data, network and checkpoint before a training moves or writes anything."""
 
 import copy
+import os
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +68,30 @@ def _takes_one_image(classifier: ExpressionClassifier) -> bool:
     return True
 
 
+def check_origin(named: str | None, before: str | None, path: Path) -> None:
+    """Make sure that a resumed training is not told to start from other weights than it did: it goes on with its own.
+
+    Args:
+        named: The weights that the user names now.
+        before: Those that its training started from.
+        path: Its checkpoint.
+
+    Raises:
+        FERError: If it is.
+    """
+    if named and os.path.realpath(named) != os.path.realpath(before or ""):
+        origin = f"'{before}'" if before else "none"
+        raise FERError(
+            f"--model.fine_tuning.weights {named}: the training of '{path}' started from {origin}, and goes on with "
+            "weights of its own. Leave the option away, or leave --ckpt_path away and start a new training from these."
+        )
+
+
 def check_start(
     path: str | None,
     trainer: Trainer,
     classifier: ExpressionClassifier,
     datamodule: Any,
-    config: str,
     run_dir: Path,
 ) -> None:
     """Make sure that a training can go on with its checkpoint, or that Lightning takes up none where none was named.
@@ -80,9 +99,8 @@ def check_start(
     Args:
         path: The checkpoint, or None for a training from the start.
         trainer: The Trainer that is about to fit.
-        classifier: What is trained; it is not changed.
+        classifier: What is trained, and its configuration; it is not changed.
         datamodule: What it is trained with.
-        config: The configuration of the training in YAML.
         run_dir: The folder of the run.
 
     Raises:
@@ -118,7 +136,7 @@ def check_start(
             here = datamodule.here(trainer.world_size)
             images = sum(classifier.data_info.training.class_counts) // trainer.world_size
             place.go_on(here, images, trainer.accumulate_grad_batches, trainer.limit_train_batches)
-        changed_options(checkpoint, config)
+        changed_options(checkpoint, classifier.run_config)
         network = classifier.trained_network
         rehearse(checkpoint, lambda: classifier.make_optimizers(copy.deepcopy(network)))
         return

@@ -45,8 +45,7 @@ def parser_of(command: Command) -> tuple[OneMessage, Callable[..., Any]]:
     function: Callable[..., Any] = getattr(import_module(module), name)
     about = inspect.cleandoc(function.__doc__ or "").partition("\nArgs:")[0]
     parser = OneMessage(usage=f"{program()} {command.name} [options]", description=about)
-    parser.add_function_arguments(function, skip={command.several.removeprefix("--"), command.rest})
-    if command.several:
-        says = command.options[command.several]
-        parser.add_argument(command.several, nargs="+", action="extend", type=str, help=says)
+    parser.add_function_arguments(function, skip={command.rest, *(name.removeprefix("--") for name in command.several)})
+    for name in command.several:
+        parser.add_argument(name, nargs="+", action="extend", type=str, help=command.options[name])
     return parser, function

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import io
 import logging
 import os
 import signal
@@ -16,7 +15,7 @@ from fer_lightning.cli.commands import OLD_VERBS, VERBS, UsageError, nearest
 from fer_lightning.cli.stopping import Stopping, stopping
 from fer_lightning.errors import FERError
 from fer_lightning.names import printable
-from fer_lightning.program import end_with_caller, program
+from fer_lightning.program import end_with_caller, print_any_name, program
 from fer_lightning.version import __version__
 
 _WARNINGS = (
@@ -51,9 +50,7 @@ def main(args: Sequence[str] | None = None) -> None:
         SystemExit: With a message on standard error: status 2 after a user's mistake, 130 after Ctrl-C, 143 after
             SIGTERM, 129 after SIGHUP.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # names of files may be in no encoding, terminals in ASCII
-            stream.reconfigure(errors="backslashreplace")
+    print_any_name()
     words = list(sys.argv[1:] if args is None else args)
     if words in ([], ["--help"], ["-h"]):
         print(_overview(), end="")
@@ -138,7 +135,7 @@ def _answer(verb: str, error: BaseException, stop: Stopping) -> tuple[str, int]:
     if isinstance(error, FERError):
         return f"error: {error}{notes}", 2
     if isinstance(error, BrokenPipeError):  # nobody reads any more, as with `| head`
-        return "", 128 + signal.SIGPIPE
+        return "", 128 + getattr(signal, "SIGPIPE", 13)  # Windows has no such signal
     if isinstance(error, MemoryError):
         return f"error: There is not enough memory for this.{notes}", 2
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

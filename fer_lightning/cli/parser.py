@@ -1,18 +1,14 @@
 """Parsers that answer a mistake with one message, and with the nearest option that there is."""
 
-import os
-import traceback
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
 from jsonargparse import ArgumentParser, Namespace, get_loader, set_loader
 
 from fer_lightning.cli.commands import UsageError, nearest
-from fer_lightning.errors import FERError
+from fer_lightning.errors import FERError, constructing
 from fer_lightning.values import ValuesError, check_yaml, is_no_file
 
 _READ = ("--config", "--model", "--data", "--trainer", "--early_stopping", "--checkpoint_", "--rows")
@@ -30,37 +26,6 @@ def _load_within_bounds(text: str) -> Any:
 set_loader("yaml", _load_within_bounds, (yaml.YAMLError, ValuesError))
 
 
-_PACKAGE = os.fspath(Path(__file__).parents[1]) + os.sep
-
-
-@contextmanager
-def explained() -> Iterator[None]:
-    """Turn what the classes of options raise against their values, which jsonargparse wraps, into one message.
-
-    Raises:
-        FERError: That of the class itself, or one that names it.
-    """
-    try:
-        yield
-    except (ValueError, TypeError, ArithmeticError, AssertionError, LookupError, RuntimeError) as error:
-        own: BaseException | None = error
-        while own and not isinstance(own, FERError):
-            own = own.__cause__ or own.__context__
-        if own:
-            raise own from None
-        cause: BaseException = error
-        while cause.__cause__:
-            cause = cause.__cause__
-        frames = [frame for frame, _ in traceback.walk_tb(cause.__traceback__)]
-        last = frames[-1].f_code
-        if last.co_filename.startswith(_PACKAGE) and last.co_name != "__init__":  # a mistake of ours
-            raise
-        made = [frame for frame in frames if frame.f_code.co_name == "__init__" and "self" in frame.f_locals]
-        name = type(made[0].f_locals["self"]).__name__ if made else "An option"
-        place = f"{os.path.basename(frames[-1].f_code.co_filename)}, line {frames[-1].f_lineno}"
-        raise FERError(f"{name} does not take these values: {cause} ({type(cause).__name__} in {place}).") from error
-
-
 class OneMessage(ArgumentParser):
     """Raises mistakes as the project's own errors; the usage of all options would push them off the screen."""
 
@@ -75,7 +40,7 @@ class OneMessage(ArgumentParser):
             if isinstance(cause, ImportError) and (cause.name or "").partition(".")[0] == "timm":
                 asked = "This needs timm, for its optimizer or its network"
                 raise FERError(f"{asked}: pip install timm, or '.[timm]' with the rest.") from ex
-            cause = cause.__cause__ or cause.__context__
+            cause = cause.__cause__
         raise UsageError(message) from ex
 
     def add_class_arguments(self, class_type: type, nested_key: str | None = None, *args: Any, **kwargs: Any) -> Any:
@@ -94,7 +59,7 @@ class OneMessage(ArgumentParser):
 
     def instantiate(self, *args: Any, **kwargs: Any) -> Namespace:
         """Make the objects as always; what a class does not take is one message."""
-        with explained():
+        with constructing():
             made: Namespace = super().instantiate(*args, **kwargs)
         return made
 

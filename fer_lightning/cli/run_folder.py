@@ -2,11 +2,11 @@
 
 import os
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from fer_lightning.errors import FERError
+from fer_lightning.locks import alone
 
 _SIGNS = {
     "checkpoints/*.ckpt": b"fer_lightning",
@@ -66,8 +66,8 @@ def _says(path: Path, sign: bytes) -> bool:
         return False
 
 
-def take_folder(path: Path, resume: bool) -> FileLock:
-    """Hold a run's folder for this process alone, until the lock is released, or refuse.
+def take_folder(path: Path, resume: bool) -> ExitStack:
+    """Hold a run's folder for this process alone, until what this returns is closed, or refuse.
 
     Unless this resumes, an earlier run is kept under another name.
 
@@ -79,10 +79,8 @@ def take_folder(path: Path, resume: bool) -> FileLock:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         place = Path(os.path.realpath(path))  # a link to a run is that run
-        lock = FileLock(place.parent / f".{place.name}.lock")
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise FERError(f"Another fit is writing to '{path}'. Choose another --name.") from None
+        taken = f"Another fit is writing to '{path}'. Choose another --name."
+        held = alone(place.parent / f".{place.name}.lock", taken)
     except OSError as error:
         raise FERError(
             f"Cannot make the folder '{path.parent}' for runs ({error.strerror}). Choose another place with "
@@ -92,9 +90,9 @@ def take_folder(path: Path, resume: bool) -> FileLock:
         if not resume:
             _keep_earlier(path)
     except BaseException:
-        lock.release()
+        held.close()
         raise
-    return lock
+    return held
 
 
 def _check_earlier(path: Path) -> None:

@@ -5,11 +5,11 @@ import signal
 import sys
 import threading
 from collections.abc import Collection, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
-from filelock import FileLock
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Trainer
@@ -27,13 +27,14 @@ from fer_lightning.cli.commands import VERBS, take
 from fer_lightning.cli.configs import DEFAULT, layers, named_classes
 from fer_lightning.cli.data_module import own_data_module
 from fer_lightning.cli.fit_options import check_options
-from fer_lightning.cli.fit_start import check_epoch, check_start
-from fer_lightning.cli.parser import OneMessage, explained
+from fer_lightning.cli.fit_start import check_epoch, check_origin, check_start
+from fer_lightning.cli.parser import OneMessage
 from fer_lightning.cli.run_folder import check_report, is_within, run_of, take_folder
 from fer_lightning.data.datamodule import FERDataModule
-from fer_lightning.errors import FERError
+from fer_lightning.errors import FERError, constructing
 from fer_lightning.files import check_path
 from fer_lightning.names import check_name, file_name
+from fer_lightning.networks.class_paths import full_path
 from fer_lightning.networks.rebuilding import LINKED
 from fer_lightning.program import program
 from fer_lightning.reports.data_summary import describe
@@ -56,7 +57,8 @@ class _Parser(OneMessage, LightningArgumentParser):
 class FERCommandLine(LightningCLI):
     """LightningCLI with the project's defaults, run folders and checkpoints that bring their settings along."""
 
-    _lock: FileLock | None = None
+    _held: ExitStack | None = None
+    _origin: str | None = None
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run's name, the callbacks that are always there, and what the model takes from the data."""
@@ -94,6 +96,10 @@ class FERCommandLine(LightningCLI):
             parser.parse_args([verb, "--help"])
         given, options = layers(words, rank_zero_only(lambda line: print(line, file=sys.stderr, flush=True)))
         known = cast(OneMessage, self._parser(verb))
+        trusted: set[str] = set()
+        if verb != "fit":
+            taken, options = take(options, "--network")
+            trusted.update(map(full_path, taken.get("network", ())))
         known.check_options(options, VERBS[verb].options)
         for layer in given:
             known.check_settings(layer.settings, layer.name)
@@ -114,7 +120,7 @@ class FERCommandLine(LightningCLI):
             path = find_checkpoint(str(place["ckpt_path"]), Path(place["runs_dir"]) / str(place["name"]))
             finetune = verb == "fit" and path.suffix == SUFFIX
             folder = Path(place["runs_dir"]) / str(place["name"]) if {"name", "runs_dir"} & named else None
-            saved = self._settings(verb, path, finetune, named_classes(given, options), folder)
+            saved = self._settings(verb, path, finetune, trusted | named_classes(given, options), folder)
             texts.insert(0, yaml.safe_dump(saved))
         elif verb != "fit" and not any(word.partition("=")[0] == "--print_config" for word in options):
             raise FERError(
@@ -123,8 +129,10 @@ class FERCommandLine(LightningCLI):
             )
         self.config = parser.parse_args([verb, *(f"--config={text}" for text in texts), *options])
         self.config[verb]["ckpt_path"] = None if finetune or path is None else str(path)
-        if verb == "fit" and path is not None and not finetune:  # a recipe's weights are not where this starts from
-            self.config[verb]["model"]["fine_tuning"]["weights"] = None
+        if verb == "fit" and path is not None and not finetune:
+            tuning = self.config[verb]["model"]["fine_tuning"]
+            check_origin(tuning["weights"], saved["model"]["fine_tuning"]["weights"], path)
+            self._origin, tuning["weights"] = tuning["weights"], None  # a checkpoint has its own
         check_options(self.config[verb], verb == "fit")
         if finetune:  # also where a recipe names other weights
             self.config[verb]["model"]["fine_tuning"]["weights"] = str(path)
@@ -160,7 +168,7 @@ class FERCommandLine(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Make data, model and Trainer; what they do not take is one message."""
-        with explained():
+        with constructing():
             super().instantiate_classes()
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Any]) -> Trainer:
@@ -201,12 +209,14 @@ class FERCommandLine(LightningCLI):
             self.datamodule.subsets.check_folds()
         check_epoch(self.trainer, self.model)
         path = self._get(self.config, "ckpt_path")
-        config = config_text(self._parser("fit"), self.config["fit"])
-        check_start(path, self.trainer, self.model, self.datamodule, config, self.run_dir)
+        tuning = self.config["fit"]["model"]["fine_tuning"]
+        tuning["weights"] = tuning["weights"] or self._origin  # repeated, the run starts from these again
+        self.model.run_config = config_text(self._parser("fit"), self.config["fit"])
+        check_start(path, self.trainer, self.model, self.datamodule, self.run_dir)
         self._prepare()
         if self.trainer.is_global_zero and not self._get(self.config, "trainer").fast_dev_run:
             within = path is not None and is_within(path, self.run_dir)
-            self._lock = take_folder(self.run_dir, resume=within)
+            self._held = take_folder(self.run_dir, resume=within)
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Run the verb; the run's folder and the signals are let go however it ends."""
@@ -230,8 +240,8 @@ class FERCommandLine(LightningCLI):
             for number, handler in before.items():
                 if handler is not None and threading.current_thread() is threading.main_thread():
                     signal.signal(number, handler)
-            if self._lock:
-                self._lock.release()
+            if self._held:
+                self._held.close()
 
     def before_validate(self) -> None:
         """Prepare the data."""

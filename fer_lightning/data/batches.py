@@ -61,15 +61,22 @@ def as_batch(batch: Any) -> Batch:
     return Batch(images, labels.long() if labels is not None else None)
 
 
-def labeled(batch: Any) -> tuple[Tensor, Tensor, Tensor | None]:
+def labeled(batch: Any, classes: int) -> tuple[Tensor, Tensor, Tensor | None]:
     """Images, labels and targets (if there are any) of a batch of any loader, as `as_batch` takes it.
 
     Raises:
-        FERError: If it has no labels.
+        FERError: If it has no labels, or one that is no class.
     """
     images, labels, _, targets = as_batch(batch)
     if labels is None:
         raise FERError("Expected a batch of (images, labels). Received: images alone, which can only be predicted.")
+    if not isinstance(batch, Batch) or labels.device.type == "cpu":  # ours are right; to look at a GPU's means to wait
+        odd = labels[((labels < 0) & (labels != IGNORE_INDEX)) | (labels >= classes)]
+        if len(odd):
+            raise FERError(
+                f"Expected the numbers of the classes as labels, 0 to {classes - 1}, as `info` of the data says that "
+                f"there are {classes} classes. Received: {int(odd[0])}."
+            )
     return images, labels, targets
 
 

@@ -5,11 +5,11 @@ import contextlib
 import csv
 import os
 import re
-import stat
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO, NamedTuple, TextIO
 
 from fer_lightning.errors import FERError
+from fer_lightning.files import no_file
 from fer_lightning.names import printable
 
 _LONGEST_LINE = 1_000_000
@@ -40,8 +40,8 @@ def form_of(path: str | os.PathLike[str], option: str) -> TableForm:
     """
     start = f"Invalid value for {option}. Cannot read '{printable(os.fspath(path))}'"
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise FERError(f"{start}: it is a folder, a pipe or a device. Expected a CSV file.")
+        if why := no_file(path):
+            raise FERError(f"{start}: {why}. Expected a CSV file.")
         with open(path, "rb") as stream:
             head = stream.read(1 << 16)
             encoding = next((name for mark, name in _ENCODINGS.items() if head.startswith(mark)), "")

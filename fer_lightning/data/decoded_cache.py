@@ -11,7 +11,6 @@ import json
 import math
 import os
 import shutil
-import stat
 import time
 import zlib
 from dataclasses import dataclass
@@ -23,10 +22,11 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from fer_lightning.cores import available_cpus
-from fer_lightning.data.image_checks import LegendImages, alone, check_complaints, explained
+from fer_lightning.data.image_checks import LegendImages, check_complaints, explained
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.legend import Legend
-from fer_lightning.files import replacing
+from fer_lightning.files import no_file, replacing
+from fer_lightning.locks import alone
 from fer_lightning.processes import start_worker
 
 _LAYOUT = 2
@@ -46,9 +46,9 @@ def decoded(
     """Decode images into the cache of a legend, or find them there.
 
     There is one cache for a list of images and an input specification, shared by all splits. Beside its pixels it keeps
-    the size and time that each image had when it was decoded, and a checksum of its pixels. If an image asked for has
-    changed since, the cache is started anew under another name, and who has mapped the old one keeps its pixels. Pixels
-    that are no longer what was decoded are decoded again; that is said.
+    the size, time and inode that each image had when it was decoded, and a checksum of its pixels. If an image asked
+    for has changed since, the cache is started anew under another name, and who has mapped the old one keeps its
+    pixels. Pixels that are no longer what was decoded are decoded again; that is said.
 
     Args:
         legend: Whose images, in the legend's order.
@@ -69,7 +69,7 @@ def decoded(
     stamps = legend.stamps(rows.tolist())
     row_shape = (input_spec.channels, input_spec.image_size, input_spec.image_size)
     cache = _Cache.find(series, (len(legend), *row_shape))
-    if cache is not None and (cache.stamps[rows, :2] == stamps).all() and not cache.damaged(rows).any():
+    if cache is not None and (cache.stamps[rows, :3] == stamps).all() and not cache.damaged(rows).any():
         return cache.pixels
     input_spec.need_detector()
     need = f"the decoded images need {math.ceil(size_of(legend, input_spec) / 1e6):,} MB"
@@ -78,14 +78,14 @@ def decoded(
         with alone(f"{series}.lock"):
             cache = _Cache.find(series, (len(legend), *row_shape))
             if cache is None and any(series.parent.glob(f"{glob.escape(series.name)}-*.npy")):
-                _say(f"The decoded images in '{folder}' are cut short or not ours")
-            known = cache.stamps[rows, :2] if cache is not None else stamps
+                _say(f"The decoded images in '{folder}' are cut short, of an earlier version or not ours")
+            known = cache.stamps[rows, :3] if cache is not None else stamps
             if cache is None or ((known != stamps) & (known != 0)).any():
                 cache = _Cache.start(series, (len(legend), *row_shape))
             damaged = cache.damaged(rows)
             if damaged.any():
                 _say(f"{damaged.sum():,} of {len(rows):,} decoded images in '{cache.pixels}' are damaged")
-            missing = (cache.stamps[rows, :2] == 0).all(1) | damaged
+            missing = (cache.stamps[rows, :3] == 0).all(1) | damaged
             if missing.any():
                 _decode(legend, input_spec, cache, rows[missing], stamps[missing])
             return cache.pixels
@@ -108,10 +108,10 @@ def size_of(legend: Legend, input_spec: InputSpec) -> int:
 
 @dataclass
 class _Cache:
-    """A file of pixels and its companion of stamps, int64 `(n, 3)`, a row an image, all 0 if it is not there.
+    """A file of pixels and its companion of stamps, int64 `(n, 4)`, a row an image, all 0 if it is not there.
 
-    Its columns are size and time in ns of the image file, and the CRC-32 of the pixels. A file without its companion is
-    of no use: it was removed, or never finished.
+    Its columns are size, time in ns and inode of the image file, and the CRC-32 of the pixels. A file without its
+    companion is of no use: it was removed, or never finished.
     """
 
     pixels: Path
@@ -122,7 +122,7 @@ class _Cache:
         """The cache that is there, if both files are whole: of this shape and type, to the byte."""
         for path in series.parent.glob(f"{glob.escape(series.name)}-*.npy"):
             beside = path.with_suffix(".stamps")
-            if _is_array(path, shape, np.uint8) and _is_array(beside, (shape[0], 3), np.int64):
+            if _is_array(path, shape, np.uint8) and _is_array(beside, (shape[0], 4), np.int64):
                 with contextlib.suppress(OSError, ValueError):  # removed by another process meanwhile
                     return cls(path, np.load(beside))
         return None
@@ -139,12 +139,12 @@ class _Cache:
         except OSError:
             path.unlink(missing_ok=True)
             raise
-        return cls(path, np.zeros((shape[0], 3), np.int64))
+        return cls(path, np.zeros((shape[0], 4), np.int64))
 
     def damaged(self, rows: np.ndarray) -> np.ndarray:
         """Which of these rows do not hold what was decoded: bool, as `rows`. They are read, at 1 GB/s or more."""
-        pixels, known = np.asarray(open_decoded(self.pixels)), self.stamps[:, 2].tolist()
-        places = np.flatnonzero((self.stamps[rows, :2] != 0).any(1))
+        pixels, known = np.asarray(open_decoded(self.pixels)), self.stamps[:, 3].tolist()
+        places = np.flatnonzero((self.stamps[rows, :3] != 0).any(1))
         wrong = np.zeros(len(rows), bool)
         checked = tqdm(places.tolist(), "Checking decoded images", delay=1, leave=False)
         for place, row in zip(checked, rows[places].tolist(), strict=True):
@@ -165,8 +165,7 @@ def _is_array(path: Path, shape: tuple[int, ...], kind: type[np.generic]) -> boo
     start = heading.getvalue()
     size = len(start) + math.prod(shape) * np.dtype(kind).itemsize
     try:
-        found = os.stat(path)
-        if not stat.S_ISREG(found.st_mode) or found.st_size != size:
+        if no_file(path) or os.path.getsize(path) != size:
             return False
         with open(path, "rb") as stream:
             return stream.read(len(start)) == start
@@ -204,8 +203,8 @@ def _decode(legend: Legend, input_spec: InputSpec, cache: _Cache, rows: np.ndarr
         stream.flush()
         os.fsync(stream.fileno())
         good = [number for number, said in enumerate(complaints) if not said]
-        cache.stamps[rows[good], :2] = stamps[good]
-        cache.stamps[rows[good], 2] = np.array(checksums, np.int64)[good]
+        cache.stamps[rows[good], :3] = stamps[good]
+        cache.stamps[rows[good], 3] = np.array(checksums, np.int64)[good]
         cache.save()
 
     try:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from filelock import FileLock, Timeout
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
@@ -72,20 +71,3 @@ def explained(folder: str | os.PathLike[str], need: str, hint: str) -> Iterator[
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise FERError(f"The disk is full: {need} in '{folder}'. {hint} Nothing half-built was left.") from None
         raise FERError(f"Cannot write to '{error.filename or folder}' ({error.strerror or error}). {hint}") from None
-
-
-@contextlib.contextmanager
-def alone(lock: str | os.PathLike[str], seconds: float = 3.0) -> Iterator[None]:
-    """Hold a lock file, which one process can; after some seconds of waiting for another one, say so."""
-    one = FileLock(lock)
-    try:
-        one.acquire(timeout=seconds)
-    except NotImplementedError:
-        raise FERError(f"The file system at '{lock}' cannot lock files. Choose another place.") from None
-    except Timeout:
-        print(f"Note   Waiting for another process that prepares the same data ('{lock}').", flush=True)
-        one.acquire()
-    try:
-        yield
-    finally:
-        one.release()

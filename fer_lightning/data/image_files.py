@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import os
-import stat
 import warnings
 from collections.abc import Iterator
 
@@ -29,6 +28,7 @@ from PIL import (
 )
 
 from fer_lightning.errors import FERError
+from fer_lightning.files import no_file
 from fer_lightning.names import printable
 
 _HEIF_SUFFIXES = frozenset({".heic", ".heif"})
@@ -124,12 +124,9 @@ def open_image(path: str | os.PathLike[str]) -> Image.Image:
 
 def check_regular(path: str | os.PathLike[str], most_bytes: float = _MOST_BYTES) -> None:
     """Raise an UnreadableImageError if opening this might never end (a pipe, a device), or it is absurdly large."""
-    found = os.stat(path)
-    if stat.S_ISDIR(found.st_mode):
-        raise UnreadableImageError("it is a folder")
-    if not stat.S_ISREG(found.st_mode):
-        raise UnreadableImageError("it is a pipe, a device or the like, and not a file")
-    if found.st_size > most_bytes:
+    if why := no_file(path):
+        raise UnreadableImageError(why)
+    if os.path.getsize(path) > most_bytes:
         raise UnreadableImageError(f"it has more than {most_bytes // 10**9} GB")
 
 

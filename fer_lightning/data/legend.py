@@ -71,23 +71,27 @@ class Legend:
 
     @cached_property
     def files_fingerprint(self) -> str:
-        """Hexadecimal digest of the name, size and time of every image: another one if a file was replaced."""
+        """Hexadecimal digest of the name and stamps of every image: another one if a file was replaced or renamed."""
         digest = hashlib.sha256(os.fsencode(self.image_dir.resolve()) + os.sep.encode())
-        for image, (size, time) in zip(self.images, self.stamps(range(len(self))).tolist(), strict=True):
-            digest.update(f"{image} {size} {time}\n".encode(errors="surrogatepass"))
+        for image, stamps in zip(self.images, self.stamps(range(len(self))).tolist(), strict=True):
+            digest.update(f"{image} {' '.join(map(str, stamps))}\n".encode(errors="surrogatepass"))
         return digest.hexdigest()
 
     def stamps(self, rows: Sequence[int]) -> np.ndarray:
-        """int64 `(m, 2)`: size and time (ns) of the images in `m` rows as they are now; -1 for what is not there."""
+        """int64 `(m, 3)`: size, time (ns) and inode of the images in `m` rows now; -1 for what is not there.
+
+        Images that were renamed among each other may share size and time, and have another inode each. The time of that
+        change (ctime) would say it too, but our own hard links in the image folders change it as well.
+        """
         start = os.fspath(self.image_dir.resolve()) + os.sep
         stamps = []
         for row in tqdm(rows, "Looking at image files", delay=1, leave=False):
             try:
                 found = os.stat(start + self.images[row])
-                stamps.append((found.st_size, found.st_mtime_ns))
+                stamps.append((found.st_size, found.st_mtime_ns, found.st_ino % 2**63))
             except OSError:
-                stamps.append((-1, -1))
-        return np.array(stamps, np.int64).reshape(-1, 2)
+                stamps.append((-1, -1, -1))
+        return np.array(stamps, np.int64).reshape(-1, 3)
 
     def with_classes(self, class_names: Sequence[str]) -> Legend:
         """The legend with another class list, in another order or longer.

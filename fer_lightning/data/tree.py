@@ -16,9 +16,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from fer_lightning.data.image_checks import alone, explained
+from fer_lightning.data.image_checks import explained
 from fer_lightning.data.legend import SUBSETS
 from fer_lightning.data.splits import Split
+from fer_lightning.locks import alone
 from fer_lightning.names import printable
 
 _LAYOUT = 1

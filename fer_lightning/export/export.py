@@ -55,7 +55,7 @@ def export(
     name: str = "default",
     runs_dir: str = "runs",
     half: bool = True,
-    network: str | None = None,
+    network: list[str] | None = None,
     overwrite: bool = False,
 ) -> None:
     """Write a trained model to a file of its own.
@@ -77,7 +77,8 @@ def export(
         name: Name of the run that best and last are of.
         runs_dir: Folder that holds the runs.
         half: Write safetensors in half precision, which halves the file.
-        network: Class path of the network, where the checkpoint names one of another package and you trust it.
+        network: Class paths of the network and of the classes in it, where the checkpoint names some of another package
+            and you trust them.
         overwrite: Replace a file, or a model card beside it, that is there already.
 
     Raises:
@@ -98,7 +99,7 @@ def export(
     card = target.with_name(target.name + ".md")
     check_output("--output", target, [path], overwrite)
     check_output("--output, whose model card is beside it", card, [path], overwrite)
-    trusted = [network] if network else []
+    trusted = network or []
     info, state = read_checkpoint(path)
     model = model_of(info, state, path, trusted=trusted)
     if faces != "training":

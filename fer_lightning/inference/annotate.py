@@ -1,6 +1,5 @@
 """Images for people: faces framed and named."""
 
-import os
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
@@ -13,6 +12,7 @@ from fer_lightning.data.image_files import IMAGE_SUFFIXES, UnreadableImageError,
 from fer_lightning.errors import FERError
 from fer_lightning.inference.film_writer import FilmWriter
 from fer_lightning.inference.frames import Frame
+from fer_lightning.inference.pictures import Pictures
 from fer_lightning.inference.recognizer import Expression
 from fer_lightning.inference.sources import VIDEO_SUFFIXES
 from fer_lightning.names import printable
@@ -75,15 +75,17 @@ class Annotations:
         output: The folder, or the file.
         class_names: Names of the classes.
         fps: Frames a second of a film.
+        overwrite: Whether images in the folder that are not ours may be replaced.
     """
 
-    def __init__(self, output: str, class_names: Sequence[str], fps: float) -> None:
+    def __init__(self, output: str, class_names: Sequence[str], fps: float, overwrite: bool = False) -> None:
         self.path, self.class_names = Path(output).expanduser(), tuple(class_names)
         self.is_video = self.path.suffix.lower() == ".mp4"
         if not self.is_video and self.path.suffix.lower() in VIDEO_SUFFIXES:
             raise FERError(f"Invalid value for --annotate. Expected a folder or an .mp4 file. Received: {output}.")
         self.written = 0
         self._film = FilmWriter(self.path, fps) if self.is_video else None
+        self._pictures = Pictures(self.path, overwrite)
 
     def add(self, frame: Frame, expressions: Sequence[Expression]) -> None:
         """Write one image; one that could not be read is left out."""
@@ -98,12 +100,7 @@ class Annotations:
         if self._film is not None:
             self._film.add(drawn, frame.seconds or 0.0)
             return
-        name = frame.source.file_name
-        if frame.frame is not None:
-            name += f"/{frame.frame:06d}.jpg"
-        elif not name.lower().endswith(".jpg") or Path(name[:-4]).suffix.lower() in IMAGE_SUFFIXES:
-            name += ".jpg"  # also to a.png.jpg, as a.png has that name
-        save_image(drawn, self.path / name, quality=92)
+        self._pictures.save(drawn, frame.source, lambda name: _picture_name(name, frame.frame), quality=92)
 
     def __enter__(self) -> Self:
         return self
@@ -119,18 +116,14 @@ class Annotations:
         return f"{self.written:,} annotated images in {printable(str(self.path))}"
 
 
+def _picture_name(name: str, frame: int | None) -> str:
+    if frame is not None:
+        return f"{name}/{frame:06d}.jpg"
+    if name.lower().endswith(".jpg") and Path(name[:-4]).suffix.lower() not in IMAGE_SUFFIXES:
+        return name
+    return f"{name}.jpg"  # also to a.png.jpg, as a.png has that name
+
+
 def on_one_line(name: str) -> str:
     """A name for a picture, where a line break or a control character has no place."""
     return " ".join(printable(name).split())
-
-
-def save_image(image: Image.Image, path: Path, **options: Any) -> None:
-    """Write an image file whole or not at all; not as safely as `files.replacing` does, but thousands a minute."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{os.getpid()}{path.suffix}")
-    try:
-        image.save(aside, **options)
-        aside.replace(path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise

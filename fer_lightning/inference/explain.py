@@ -1,6 +1,7 @@
 """Grad-CAM: what in a face speaks for the answer."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from threading import get_ident
 from typing import Any
@@ -12,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from fer_lightning.errors import FERError
-from fer_lightning.inference.annotate import save_image
 from fer_lightning.inference.frames import Frame
 from fer_lightning.inference.model import GraphModel
+from fer_lightning.inference.pictures import Pictures
 from fer_lightning.inference.recognizer import Expression
 from fer_lightning.model.expression_model import ExpressionModel
 from fer_lightning.names import file_name, printable
@@ -76,14 +77,14 @@ def grad_cam(model: ExpressionModel, images: Tensor, classes: Tensor) -> Tensor:
 class Explanations:
     """Writes, for each face, the prepared face beside the same with its Grad-CAM laid over it."""
 
-    def __init__(self, folder: str, model: ExpressionModel) -> None:
+    def __init__(self, folder: str, model: ExpressionModel, overwrite: bool = False) -> None:
         if isinstance(model, GraphModel):
             raise FERError(
                 "--explain needs gradients, which an exported graph does not have: give a checkpoint or a .safetensors "
                 "file as --ckpt_path."
             )
         self.folder, self.model, self.names = Path(folder).expanduser(), model, model.class_names
-        self.written = 0
+        self._pictures = Pictures(self.folder, overwrite)
 
     def add(self, frame: Frame, expressions: Sequence[Expression]) -> None:
         """Write one image a face."""
@@ -94,13 +95,16 @@ class Explanations:
         where = grad_cam(self.model, pixels, torch.tensor([self.names.index(name) for name in best]))
         for number, name, face, heat in zip(frame.numbers, best, pixels, where, strict=True):
             place = "" if frame.frame is None else f"_{frame.frame:06d}"
-            target = f"{frame.source.file_name}{place}_{number}_{file_name(name)}.png"
-            save_image(overlay(face, heat), self.folder / target)
-            self.written += 1
+            ending = f"{place}_{number}_{file_name(name)}.png"
+            self._pictures.save(overlay(face, heat), frame.source, partial(_named, ending))
 
     def close(self) -> str:
         """What was written."""
-        return f"{self.written:,} explained faces in {printable(str(self.folder))}"
+        return f"{self._pictures.written:,} explained faces in {printable(str(self.folder))}"
+
+
+def _named(ending: str, start: str) -> str:
+    return start + ending
 
 
 def overlay(pixels: Tensor, heat: Tensor, side: int = 240) -> Image.Image:

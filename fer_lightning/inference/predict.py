@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import io
 import os
 import sys
 from collections import Counter
@@ -28,6 +27,7 @@ from fer_lightning.inference.sources import list_sources
 from fer_lightning.inference.timeline import Timeline
 from fer_lightning.inference.tracks import Tracks
 from fer_lightning.names import check_name, printable
+from fer_lightning.program import print_any_name
 from fer_lightning.version import __version__
 
 
@@ -50,7 +50,7 @@ def predict(
     device: str = "auto",
     name: str = "default",
     runs_dir: str = "runs",
-    network: str | None = None,
+    network: list[str] | None = None,
     overwrite: bool = False,
 ) -> None:
     """Name the expressions in images and video.
@@ -81,7 +81,8 @@ def predict(
         device: Where the network runs: auto, or a device as torch names it.
         name: Name of the run that best and last are of.
         runs_dir: Folder that holds the runs.
-        network: Class path of the network, where the checkpoint names one of another package and you trust it.
+        network: Class paths of the network and of the classes in it, where the checkpoint names some of another package
+            and you trust them.
         overwrite: Replace what is there already, and begin rows anew instead of going on with them. Without it, no file
             is replaced that predict has not written, and nothing that is read ever is.
 
@@ -98,9 +99,7 @@ def predict(
         check_range("--fps", fps, 0.001)
     if workers is not None:
         check_range("--workers", workers, 0, 256)
-    for stream in (sys.stdout, sys.stderr):  # a terminal may have fewer letters than names do
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    print_any_name()
     sources = list_sources(input)
     videos = [source for source in sources if source.kind != "image"]
     if timeline and len(videos) > 1:
@@ -111,7 +110,7 @@ def predict(
     read = [path, *([detector] if detector else []), *(source.name for source in sources)]
     _check_places(output, annotate, timeline, explain, read, overwrite)
     recognizer = ExpressionRecognizer(
-        path, faces, class_prior, target_risk, detector, batch_size, workers, device, [network] if network else []
+        path, faces, class_prior, target_risk, detector, batch_size, workers, device, network or ()
     )
     spec, names = recognizer.input_spec, recognizer.model.class_names
     video_spec = replace(spec, faces="detect") if videos and faces == "auto" else spec
@@ -138,9 +137,9 @@ def predict(
     if workers is None:  # finding faces is the work; without it, the network is
         workers = max(available_cpus(keep=0 if "detect" in (spec.faces, video_spec.faces) else 1), 1)
     with _disk_full_explained(writer), contextlib.ExitStack() as opened:
-        extras += [opened.enter_context(Annotations(annotate, names, rate))] if annotate else []
+        extras += [opened.enter_context(Annotations(annotate, names, rate, overwrite))] if annotate else []
         extras += [Timeline(timeline, names)] if timeline else []
-        extras += [Explanations(explain, recognizer.model)] if explain else []
+        extras += [Explanations(explain, recognizer.model, overwrite)] if explain else []
         opened.enter_context(writer)
         for folder in _folders(annotate, explain).values():
             mark_folder(folder)

@@ -6,17 +6,16 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Self, TextIO, cast
-
-from filelock import FileLock, Timeout
 
 from fer_lightning.errors import FERError
 from fer_lightning.files import check_output, replace_text, replacing_path
 from fer_lightning.inference.begun_rows import escaped, rows_done
 from fer_lightning.inference.frames import Frame
 from fer_lightning.inference.recognizer import Expression
+from fer_lightning.locks import alone
 from fer_lightning.names import cell, column
 
 BOX = ("left", "top", "width", "height", "score")
@@ -96,7 +95,7 @@ class RowWriter:
         """Whether all rows of a source were in the file already."""
         return escaped(source) in self.done
 
-    def check(self) -> None:
+    def _check(self) -> None:
         """Find out whether what is there can be gone on with, or replaced.
 
         Raises:
@@ -107,30 +106,36 @@ class RowWriter:
                 check_output("--output", self.beside, overwrite=self._overwrite)
         elif self.resumable:
             known = self.beside.is_file()
-            self._check_settings(self.beside.read_text(encoding="utf-8", errors="replace") if known else "")
+            ended = self._check_settings(self.beside.read_text(encoding="utf-8", errors="replace") if known else "")
             headings = [*map(cell, self.columns)] if self.suffix == ".csv" else self.columns
-            self.done, self._end = rows_done(self.path, headings, self._sources, self._ended)
+            self.done, self._end = rows_done(self.path, headings, self._sources, ended)
         else:
             self._check_settings(_parquet_settings(self.path))
 
-    def _check_settings(self, text: str) -> None:
+    def _check_settings(self, text: str) -> bool:
+        """Whether the run with these settings came to its end; an FERError if they differ from those of now."""
         try:
             before = dict(json.loads(text))
         except (ValueError, TypeError, RecursionError):
             before = {}
-        self._ended, now = bool(before.pop("ended", False)), self._settings
+        ended, now = bool(before.pop("ended", False)), self._settings
         if before != now:
             differing = [name for name in now if before.get(name) != now[name]] if before else ["not known"]
             raise FERError(
                 f"'{self.path}' is there already, made with other settings ({', '.join(differing)}). Choose another "
                 "--output, or replace it with --overwrite."
             )
+        return ended
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as opened:
             if self.path != Path("-"):
-                opened.enter_context(_alone(self.path))
-                self.check()
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                taken = (
+                    f"Another process is writing to '{self.path}'. Wait until it has ended, or choose another --output."
+                )
+                opened.enter_context(alone(self.path.with_name(f".{self.path.name}.fer-lock"), taken, removed=True))
+                self._check()
             self._open(opened)
             self._opened = opened.pop_all()
         return self
@@ -156,8 +161,6 @@ class RowWriter:
             mode = "a" if begun else "w"
             stream = self.path.open(mode, encoding="utf-8", newline="", errors="backslashreplace")
             self._stream = opened.enter_context(cast(TextIO, stream))
-        elif hasattr(self._stream, "reconfigure"):
-            self._stream.reconfigure(errors="backslashreplace")
         self._csv = csv.DictWriter(self._stream, self.columns)
         if self.suffix == ".csv" and not (begun and self._stream.tell()):
             self._csv.writerow({name: cell(name) for name in self.columns})
@@ -195,29 +198,6 @@ class RowWriter:
 
     def __exit__(self, *error: Any) -> None:
         self._opened.__exit__(*error)
-
-
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Keep other processes from writing to the same file.
-
-    Raises:
-        FERError: If one does at this moment.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise FERError(
-            f"Another process is writing to '{path}'. Wait until it has ended, or choose another --output."
-        ) from None
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(lock.lock_file)
-        lock.release()
 
 
 def _pyarrow() -> Any:

@@ -93,7 +93,7 @@ def find_class(class_path: str, trusted: Collection[str], source: Any, option: s
         kind = _imported(full, source)
     elif not _DOTTED.fullmatch(full) or (kind := _known(full, source, option)) is None:
         name = full if _DOTTED.fullmatch(full) else shown(full)
-        also = f"--network {name} (for fit, validate and test: " if option == "--model.network" else ""
+        also = f"--network {name} (for fit, validate and test: " if f"{option}.".startswith("--model.network.") else ""
         raise RefusedClassError(
             f"'{source}' names {name} as its {option.rpartition('.')[2]}, and opening it would run that code. If you "
             f"trust it, name it yourself: {also}{option} {name}{')' if also else ''}."

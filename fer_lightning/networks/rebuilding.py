@@ -82,13 +82,14 @@ def build(
     """
     path = full_path(str(described["class_path"]))
     kind = find_class(path, trusted, source, "--model.network")
-    given = {**(described.get("init_args") or {}), **(described.get("dict_kwargs") or {})}
+    given = _arguments(described)
     check_arguments(given, kind, trusted, source, "--model.network")
     if "weights" in given:
         given["weights"] = None  # the file's own take their place
     known = inspect.signature(kind.__init__).parameters
     linked = zip(LINKED, (num_classes, in_channels, image_size), strict=True)
     try:
+        given = {name: _made(value, trusted, source) for name, value in given.items()}
         network: nn.Module = kind(**given | {name: value for name, value in linked if name in known})
         return network
     except FERError:
@@ -96,6 +97,20 @@ def build(
     except Exception as error:  # whatever a constructor raises for arguments of another kind
         said = printable(str(error)).partition("\n")[0][:300]
         raise FERError(f"{source}: the network {path} cannot be made: {said}.") from None
+
+
+def _arguments(described: Mapping[str, Any]) -> dict[str, Any]:
+    return {**(described.get("init_args") or {}), **(described.get("dict_kwargs") or {})}
+
+
+def _made(value: Any, trusted: Collection[str], source: Any) -> Any:
+    """An argument in which classes within the network, which have been checked, are made as well."""
+    if isinstance(value, list):
+        return [_made(one, trusted, source) for one in value]
+    if not isinstance(value, Mapping) or "class_path" not in value:
+        return value
+    kind = find_class(str(value["class_path"]), trusted, source, "--model.network.*")
+    return kind(**{name: _made(inner, trusted, source) for name, inner in _arguments(value).items()})
 
 
 def check_total(network: str, numbers: int) -> None:

@@ -21,7 +21,7 @@ from fer_lightning.checkpoints.transfer import load_into
 from fer_lightning.data.batches import as_batch, labeled
 from fer_lightning.data.data_info import DataInfo
 from fer_lightning.data.sampling import IGNORE_INDEX
-from fer_lightning.errors import FERError, check_range
+from fer_lightning.errors import FERError, check_range, constructing
 from fer_lightning.model.calibration import fit_temperature, stored_curve
 from fer_lightning.model.class_prior import ClassPrior
 from fer_lightning.model.expression_model import ExpressionModel
@@ -135,7 +135,7 @@ class ExpressionClassifier(LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Loss of one batch."""
-        images, labels, targets = labeled(batch)
+        images, labels, targets = labeled(batch, len(self.model.class_names))
         if targets is None:
             targets = one_hot(labels, len(self.model.class_names)).float()
         if self.distillation:
@@ -154,7 +154,7 @@ class ExpressionClassifier(LightningModule):
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Loss of one batch of validation or test."""
-        images, labels, _ = labeled(batch)
+        images, labels, _ = labeled(batch, len(self.model.class_names))
         logits = self(images)
         real = int((labels != IGNORE_INDEX).sum())
         loss = cross_entropy(logits, labels, ignore_index=IGNORE_INDEX, reduction="sum") / max(real, 1)
@@ -237,10 +237,9 @@ class ExpressionClassifier(LightningModule):
         Raises:
             FERError: If it does not take its values.
         """
-        try:
-            optimizer = self._optimizer(parameter_groups(network or self.trained_network, self._layer_decay))
-        except (ValueError, TypeError) as error:
-            raise FERError(f"--model.optimizer does not work with these values: {error}.") from None
+        groups = parameter_groups(network or self.trained_network, self._layer_decay)
+        with constructing("--model.optimizer"):
+            optimizer = self._optimizer(groups)
         for group in optimizer.param_groups:
             group["lr"] *= group.pop("factor", 1.0)
         return optimizer
@@ -248,7 +247,8 @@ class ExpressionClassifier(LightningModule):
     def make_optimizers(self, network: nn.Module | None = None) -> tuple[Optimizer, Any]:
         """The optimizer, see `make_optimizer`, and its scheduler or None."""
         optimizer = self.make_optimizer(network)
-        return optimizer, self._lr_scheduler(optimizer) if self._lr_scheduler is not None else None
+        with constructing("--model.lr_scheduler"):
+            return optimizer, self._lr_scheduler(optimizer) if self._lr_scheduler is not None else None
 
     def configure_optimizers(self) -> Any:
         """The optimizer, with the scheduler if there is one."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
 import torch
+import yaml
 
 from fer_lightning.checkpoints.reading import read_checkpoint
 from fer_lightning.checkpoints.saved_config import saved_settings
@@ -69,6 +71,24 @@ def test_the_weights_asked_for_win_over_those_of_a_recipe(exported, drawn, tmp_p
     run_here(*words, "--ckpt_path", exported / "small.safetensors", cwd=tmp_path)
     said = capsys.readouterr().out
     assert f"Weights 10 of 10 tensors from {exported / 'small.safetensors'}" in said
+    assert "Started from the weights `small.safetensors`." in (tmp_path / "runs/default/model_card.md").read_text()
+
+
+def test_a_resumed_training_says_what_it_started_from_and_starts_from_nothing_else(exported, drawn, tmp_path, capsys):
+    weights = "small.safetensors"
+    for name in (weights, "other.safetensors"):
+        shutil.copy(exported / weights, tmp_path / name)
+    words = ["fit", "--data.root", drawn, *TINY, *SMALL, "--trainer.max_epochs"]
+    run_here(*words, "1", "--model.fine_tuning.weights", weights, cwd=tmp_path)
+    last = ["--ckpt_path", "last", "--model.fine_tuning.weights"]
+    with pytest.raises(SystemExit, match="2"):
+        run_here(*words, "2", *last, "other.safetensors", cwd=tmp_path)
+    assert "started from 'small.safetensors', and goes on with weights of its own" in capsys.readouterr().err
+    run_here(*words, "2", "--ckpt_path", "last", cwd=tmp_path)
+    (tmp_path / weights).rename(tmp_path / "gone.safetensors")  # it is not read again
+    run_here(*words, "3", *last, tmp_path / weights, cwd=tmp_path)
+    config = yaml.safe_load((tmp_path / "runs/default/config.yaml").read_text())
+    assert config["model"]["fine_tuning"]["weights"] == str(tmp_path / weights)
     assert "Started from the weights `small.safetensors`." in (tmp_path / "runs/default/model_card.md").read_text()
 
 

@@ -70,7 +70,7 @@ def test_options_are_there_with_these_defaults(command: Command):
     assert callable(function)
     defaults = parser.get_defaults()
     for option, default in stated_defaults(command).items():
-        assert option in parser._option_string_actions or option == command.several
+        assert option in parser._option_string_actions or option in command.several
         assert default in (None, shown(defaults[option.removeprefix("--")])), option
     for name in command.renamed.values():
         assert f"--{name}" in parser._option_string_actions

@@ -16,7 +16,7 @@ import yaml
 from fer_lightning import FERDataModule
 from fer_lightning.checkpoints.saved_config import saved_settings
 from fer_lightning.cli.configs import layers, named_classes
-from fer_lightning.cli.crossval import _figures_of, _named_parts, _same_options
+from fer_lightning.cli.crossval import _figures_of, _named_classes, _same_options
 from fer_lightning.cli.main import main
 from fer_lightning.cli.trainer import _KINDS
 from fer_lightning.errors import FERError
@@ -366,17 +366,22 @@ def test_only_what_is_named_below_model_data_and_trainer_is_trusted():
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--model.network", "own_code.Net"], ["--model.network", "own_code.Net"]),
-        (["--model.network.class_path=own_code.Net"], ["--model.network", "own_code.Net"]),
-        (["--config", "mine.yaml"], ["--model.network", "own_code.Net", "--data.source", "own_code.Source"]),
-        (["--config", "mine.yaml", "--model.network", "ExpressionCNN"], ["--data.source", "own_code.Source"]),
-        (["--data.root", "a.b"], []),
+        (["--model.network", "own_code.Net"], ["own_code.Net"]),
+        (["--model.network.class_path=own_code.Net"], ["own_code.Net"]),
+        (
+            ["--model.network.body", "own_code.Body", "--model.network", "own_code.Net"],
+            ["own_code.Body", "own_code.Net"],
+        ),
+        (["--model.network.bodies", "[{class_path: own_code.Body}]"], ["own_code.Body"]),
+        (["--config", "mine.yaml"], ["own_code.Body", "own_code.Net", "own_code.Source"]),
+        (["--data.root", "DATA", "--runs_dir", "a.b"], []),
     ],
 )
 def test_crossval_names_the_user_s_own_classes_to_its_tests(words, expected, workdir):
-    text = "model: {network: {class_path: own_code.Net, init_args: {width: 3}}}\ndata: {source: own_code.Source}\n"
+    network = "{class_path: own_code.Net, init_args: {width: 3, body: {class_path: own_code.Body}}}"
+    text = f"model: {{network: {network}}}\ndata: {{source: own_code.Source}}\n"
     (workdir / "mine.yaml").write_text(text)
-    assert _named_parts(words) == expected
+    assert _named_classes(words) == [word for path in expected for word in ("--network", path)]
 
 
 @pytest.mark.parametrize("text", ["", "[", "3", "{}", '["--a"]', '"x"', "[1]", "\0", "[" * 99_999])

@@ -14,12 +14,12 @@ from fer_lightning.errors import FERError
 def test_an_earlier_run_is_kept_under_the_time_it_was_made(tmp_path, capsys):
     path = tmp_path / "runs" / "mine"
     for number in range(3):
-        lock = take_folder(path, resume=False)
+        held = take_folder(path, resume=False)
         (path / "checkpoints").mkdir(parents=True)
         (path / "checkpoints/last.ckpt").write_text("... fer_lightning ...")
         (path / "what").write_text(str(number))
         os.utime(path, (0, 0))  # all of one second
-        lock.release()
+        held.close()
     kept = sorted((tmp_path / "runs").glob("mine-*"))
     assert [(folder / "what").read_text() for folder in kept] == ["0", "1"]
     assert kept[1].name == f"{kept[0].name}+"
@@ -38,11 +38,11 @@ def test_a_folder_in_use_is_left_alone(tmp_path):
     (tmp_path / "mine" / "checkpoints").mkdir(parents=True)
     (tmp_path / "mine" / "checkpoints/last.ckpt").write_text("... fer_lightning ...")
     (tmp_path / "mine" / "what").write_text("there")
-    lock = take_folder(tmp_path / "mine", resume=True)
+    held = take_folder(tmp_path / "mine", resume=True)
     with pytest.raises(FERError, match=r"Another fit is writing to '.*mine'"):
         take_folder(tmp_path / "mine", resume=False)
     assert (tmp_path / "mine" / "what").read_text() == "there"
-    lock.release()
+    held.close()
     take_folder(tmp_path / "mine", resume=False)
     assert not (tmp_path / "mine").exists()
 
@@ -63,7 +63,7 @@ def test_a_folder_that_holds_no_run_is_not_moved(tmp_path, file):
     with pytest.raises(FERError, match=r"'.*mine' holds no run \(.*so it is not moved"):
         take_folder(tmp_path / "mine", resume=False)
     assert path.read_text() == "mine: too"
-    take_folder(tmp_path / "mine", resume=True).release()  # the lock was let go
+    take_folder(tmp_path / "mine", resume=True).close()  # the lock was let go
 
 
 @pytest.mark.parametrize("there", ["file", "link"])

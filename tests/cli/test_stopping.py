@@ -107,3 +107,24 @@ def test_a_reader_that_goes_away_is_no_error(workdir: Path, drawn: Path):
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.stderr == ""
     assert done.stdout in ("141\n", "0\n")
+
+
+def test_where_the_system_has_fewer_signals_as_windows_does(workdir: Path):
+    code = """if True:
+        import signal
+        for name in ("SIGHUP", "SIGUSR1", "SIGPIPE"):
+            delattr(signal, name)
+        from lightning.pytorch import Trainer
+        from fer_lightning.cli.main import _answer
+        from fer_lightning.cli.stopping import SIGNALS, Stopping
+        from fer_lightning.training.callbacks.last_checkpoint import LastCheckpoint
+        assert SIGNALS == (signal.SIGINT, signal.SIGTERM)
+        assert _answer("audit", BrokenPipeError(), Stopping()) == ("", 141)
+        several = Trainer(accelerator="cpu", devices=2, logger=False, enable_checkpointing=False)
+        before, last = signal.getsignal(signal.SIGINT), LastCheckpoint()
+        last.on_fit_start(several, None)
+        assert several.world_size == 2 and signal.getsignal(signal.SIGINT) == before
+        last.teardown(several, None, "fit")
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from fer_lightning.cli.main import main
+from fer_lightning.errors import FERError
 
 HEAD = "user.id,image,emotion\n"
 
@@ -199,7 +200,7 @@ CASES: dict[str, tuple[Callable[[Path], object] | None, str, list[str]]] = {
     "an impossible rate": (
         None,
         "fit --data.root faces --model.optimizer.lr -1 --data.image_size 32",
-        ["--model.optimizer does not work", "learning rate: -1"],
+        ["--model.optimizer: Adam does not take these values", "learning rate: -1"],
     ),
     "unknown measure": (None, "fit --data.root faces --early_stopping.monitor val_f1", ["val_f1", "val_macro_f1"]),
     "no list to leave out": (None, "fit --data.root faces --data.exclude none.csv", ["--data.exclude", "none.csv"]),
@@ -255,3 +256,21 @@ def test_a_recipe_without_the_package_it_needs(data, monkeypatch, capsys):
         with pytest.raises(SystemExit, match="2"):
             main(["fit", "--data.root", str(data), *words])
         assert "error: This needs timm, for its optimizer or its network: pip install timm" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--model.network.dropout", "2", "ExpressionCNN does not take these values: dropout probability has to be"),
+        ("--trainer.max_epochs", "many", 'Parser key "trainer.max_epochs"'),
+    ],
+)
+def test_what_a_caller_was_at_is_no_cause(workdir, capsys, option, value, message):
+    try:
+        raise FERError("something else")
+    except FERError:
+        with pytest.raises(SystemExit, match="2"):
+            main(["fit", option, value])
+    said = capsys.readouterr().err
+    assert message in said
+    assert "something else" not in said

@@ -7,20 +7,17 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from filelock import FileLock
 from PIL import Image
 
 from fer_lightning.data import decoded_cache
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.decoded_cache import decoded, open_decoded
-from fer_lightning.data.image_checks import alone
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.legend import Legend
 from fer_lightning.data.sources.legend_csv import read_legend
@@ -71,6 +68,37 @@ def test_it_is_kept_until_a_file_or_the_specification_changes(legend, tmp_path):
     assert not path.exists()  # the state before that is of no use any more
     kept = sorted(file.suffix for file in (tmp_path / "cache").iterdir())
     assert kept == [".lock", ".lock", ".npy", ".npy", ".stamps", ".stamps"]
+
+
+def test_images_that_are_renamed_among_each_other_are_noticed(legend, tmp_path):
+    one, other = (legend.image_dir / legend.images[row] for row in (3, 9))
+    for path, color in ((one, "red"), (other, "blue")):
+        Image.new("RGB", (9, 9), color).save(path, "BMP")
+        os.utime(path, ns=(10**18, 10**18))
+    assert one.stat().st_size == other.stat().st_size
+    path, fingerprint = decoded(legend, SMALL, tmp_path, "set"), reread(legend.path.parent).files_fingerprint
+    assert open_decoded(path)[[3, 9], :, 0, 0].tolist() == [[255, 0, 0], [0, 0, 255]]
+    os.link(one, tmp_path / "linked.bmp")  # as into the image folders: no change of an image
+    assert decoded(reread(legend.path.parent), SMALL, tmp_path, "set") == path
+    assert reread(legend.path.parent).files_fingerprint == fingerprint
+    one.rename(tmp_path / "aside")
+    other.rename(one)
+    (tmp_path / "aside").rename(other)
+    pixels = open_decoded(decoded(reread(legend.path.parent), SMALL, tmp_path, "set"))
+    assert pixels[[3, 9], :, 0, 0].tolist() == [[0, 0, 255], [255, 0, 0]]
+    assert reread(legend.path.parent).files_fingerprint != fingerprint
+
+
+def test_a_cache_of_an_earlier_version_is_made_anew(legend, tmp_path, capsys):
+    path = decoded(legend, SMALL, tmp_path, "set")
+    stamps = path.with_suffix(".stamps")
+    expected, columns = open_decoded(path).copy(), np.load(stamps)[:, [0, 1, 3]]
+    with open(stamps, "wb") as stream:
+        np.save(stream, np.ascontiguousarray(columns))  # without inodes
+    again = decoded(legend, SMALL, tmp_path, "set")
+    assert again != path
+    assert np.array_equal(open_decoded(again), expected)
+    assert "of an earlier version" in capsys.readouterr().out
 
 
 def test_only_the_rows_asked_for_are_decoded_and_they_stay(legend, tmp_path):
@@ -156,7 +184,7 @@ def test_a_run_is_not_moved_aside_for_a_cache_that_must_be_renewed(drawn, workdi
         run_here("fit", *words, "--data.root", drawn, "--data.prepared_dir", cache, cwd=workdir)
     assert sorted(Path("runs").iterdir()) == before
     run_here("test", "--ckpt_path", "last", cwd=workdir)
-    assert "are cut short or not ours: they are decoded anew" in capsys.readouterr().out
+    assert "are cut short, of an earlier version or not ours: they are decoded anew" in capsys.readouterr().out
 
 
 def test_another_list_of_images_has_a_cache_of_its_own(legend, tmp_path):
@@ -261,16 +289,3 @@ def test_three_at_once_agree(legend, tmp_path):
     expected = torch.stack([SMALL.load(legend.image_dir / image) for image in legend.images]).numpy()
     assert np.array_equal(open_decoded(path), expected)
     assert sorted(file.suffix for file in tmp_path.glob("set-*")) == [".lock", ".npy", ".stamps"]
-
-
-def test_who_waits_for_another_process_says_so(tmp_path, capsys):
-    def other() -> None:
-        with FileLock(tmp_path / "x.lock"):
-            held.set()
-            time.sleep(0.5)
-
-    held = threading.Event()
-    threading.Thread(target=other).start()
-    held.wait()
-    with alone(tmp_path / "x.lock", seconds=0.1):
-        assert "Waiting for another process that prepares the same data" in capsys.readouterr().out

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 from PIL import Image
@@ -77,6 +79,16 @@ def test_what_would_be_lost_is_refused_and_nothing_has_changed(words, message, p
     assert listing(place) == before
 
 
+def test_a_list_that_comes_in_is_read_as_well(place):
+    (place / "list.csv").write_text("in/a.jpg\n")
+    command = [sys.executable, "-m", "fer_lightning", *PREDICT, "--input", "-", "--output", "list.csv", "--overwrite"]
+    with open(place / "list.csv") as listed:
+        done = subprocess.run(command, cwd=place, stdin=listed, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "--output. 'list.csv' is what is read ('/dev/stdin')" in done.stderr
+    assert (place / "list.csv").read_text() == "in/a.jpg\n"
+
+
 def test_with_overwrite_it_is_replaced_and_what_is_ours_without(place, capsys):
     words = [
         "--input",
@@ -105,3 +117,39 @@ def test_with_overwrite_it_is_replaced_and_what_is_ours_without(place, capsys):
         "in__b.png.jpg",
         "photo.jpg",
     ]
+
+
+def test_a_picture_that_was_replaced_by_another_one_stays(place, capsys):
+    words = [*PREDICT, "--input", "in", "--faces", "whole", "--annotate", "drawn", "--explain", "why", "--output"]
+    run_here(*words, "1.csv", cwd=place)
+    before = listing(place)
+    run_here(*words, "2.csv", cwd=place)  # all of it is ours
+    assert {name: content for name, content in listing(place).items() if name in before} == before
+    explained = next((place / "why").glob("in__a.jpg*"))
+    for path in (place / "drawn" / "in__a.jpg", explained):
+        ours = path.read_bytes()
+        for changed in (b"somebody's", ours[:300] + b"\0" + ours[301:], b""):
+            path.write_bytes(changed)
+            with pytest.raises(SystemExit, match="2"):
+                run_here(*words, "3.csv", cwd=place)
+            assert f"{path.name}' was changed since it was written" in capsys.readouterr().err
+            assert path.read_bytes() == changed
+        run_here(*words, "3.csv", "--overwrite", cwd=place)
+        assert path.read_bytes() == ours
+        (place / "3.csv").unlink()
+
+
+def test_images_of_the_same_name_seen_from_two_folders_have_pictures_of_their_own(place):
+    shutil.copytree(place / "in", place / "two" / "in")
+    Image.new("RGB", (40, 40), "white").save(place / "two" / "in" / "a.jpg")
+    words = [*PREDICT, "--input", "in/a.jpg", "--faces", "whole", "--annotate", place / "drawn"]
+    words += ["--explain", place / "why", "--output"]
+    for name in ("1.csv", "2.csv"):
+        for folder in (place, place / "two"):
+            run_here(*words, name, cwd=folder)
+        mark, other, first = sorted(path.name for path in (place / "drawn").iterdir())
+        assert (mark, first) == (".fer_lightning", "in__a.jpg")
+        assert other.endswith("two__in__a.jpg")
+        assert len(list((place / "why").glob("*.png"))) == 2
+    with Image.open(place / "drawn" / other) as white, Image.open(place / "drawn" / first) as gray:
+        assert white.getpixel((180, 10)) > gray.getpixel((180, 10))

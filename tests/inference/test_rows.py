@@ -170,6 +170,13 @@ def test_two_at_once_is_refused_and_the_lock_goes(tmp_path):
     assert sorted(found.name for found in tmp_path.iterdir()) == ["rows.csv", "rows.csv.settings.json"]
 
 
+def test_a_lock_file_of_the_users_stays(tmp_path):
+    (tmp_path / ".rows.csv.lock").write_text("mine")
+    write(tmp_path / "rows.csv", ["a.jpg"])
+    assert (tmp_path / ".rows.csv.lock").read_text() == "mine"
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 def test_parquet_of_other_images_is_not_replaced(tmp_path):
     path = tmp_path / "rows.parquet"
     write(path, ["a.jpg"], sources=["a.jpg"])

@@ -138,6 +138,10 @@ def test_a_scheduled_rate_keeps_its_course(drawn, tmp_path):
         (("--model.optimizer.amsgrad", "true"), "--model.optimizer.amsgrad cannot change under way"),
         (("--model.lr_scheduler", "StepLR", "--model.lr_scheduler.step_size", "1"), "was trained without one"),
         (("--model.fine_tuning.freeze", "[features.0]"), "--model.fine_tuning.freeze: the optimizer's state"),
+        (
+            ("--model.fine_tuning.weights", "pretrained"),
+            "weights pretrained: the training of 'runs/default/checkpoints/",
+        ),
         (("--model.ema_decay", "0.9"), "another network"),
         (("--trainer.max_epochs", "1"), "Expected 2 or more"),
         (("--checkpoint_best.monitor", "val_loss"), "is the best by another measure than val_loss"),

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from fer_lightning.data.image_checks import alone, explained
+from fer_lightning.data.image_checks import explained
 from fer_lightning.data.legend import EXPRESSIONS, Legend
 from fer_lightning.data.sources import DataSource
 from fer_lightning.data.sources.legend_csv import LegendCsv
 from fer_lightning.data.sources.synthetic_face import draw_face
+from fer_lightning.locks import alone
 
 _VERSION = 3
 _CHECKSUM = "checksum.txt"

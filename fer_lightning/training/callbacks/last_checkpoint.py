@@ -52,7 +52,8 @@ class LastCheckpoint(Checkpoint):
         if threading.current_thread() is not threading.main_thread():
             return
         if trainer.world_size > 1:
-            self._earlier_handlers = {signal.SIGUSR1: signal.signal(signal.SIGUSR1, _say_it_is_ignored)}
+            if (number := getattr(signal, "SIGUSR1", None)) is not None:  # Windows has no such signal
+                self._earlier_handlers = {number: signal.signal(number, _say_it_is_ignored)}
             return
         for number in STOPPING:
             if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:  # nohup

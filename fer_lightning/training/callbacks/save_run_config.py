@@ -1,4 +1,4 @@
-"""SaveRunConfig: the run's configuration, in its folder and in every checkpoint."""
+"""SaveRunConfig: the run's configuration in its folder."""
 
 from pathlib import Path
 from typing import Any
@@ -12,20 +12,12 @@ from fer_lightning.training.classifier import ExpressionClassifier
 
 
 class SaveRunConfig(SaveConfigCallback):
-    """Saves the configuration as `config.yaml` in the run's folder, and tells the model, for its checkpoints."""
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Tell the model its configuration."""
-        if isinstance(pl_module, ExpressionClassifier):
-            pl_module.run_config = config_text(self.parser, self.config)
-        super().setup(trainer, pl_module, stage)
+    """Saves the configuration, which the model knows for its checkpoints, as `config.yaml` in the run's folder."""
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write the file when training starts; other verbs leave the run's configuration alone."""
-        if stage == "fit":
-            replace_text(
-                Path(self.config.runs_dir) / self.config.name / "config.yaml", config_text(self.parser, self.config)
-            )
+        if stage == "fit" and isinstance(pl_module, ExpressionClassifier):
+            replace_text(Path(self.config.runs_dir) / self.config.name / "config.yaml", pl_module.run_config)
 
 
 def config_text(parser: ArgumentParser, given: Any) -> str:

@@ -114,7 +114,7 @@ def test_files_that_are_not_those_are_one_message_and_leave_nothing(tmp_path):
     with pytest.raises(FERError, match="expected a number of votes, found '9999"):
         ferplus(files["fer2013"], str(tmp_path / "long.csv"), str(made))
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(FERError, match="a pipe or a device"):
+    with pytest.raises(FERError, match="it is a device or a pipe"):
         ferplus(str(tmp_path / "pipe"), files["votes"], str(made))
     with pytest.raises(FERError, match=r"--output.* exists already"):
         ferplus(**files, output=str(tmp_path))
