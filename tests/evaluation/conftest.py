@@ -12,7 +12,7 @@ NAMES = ("anger", "fear", "jolly")
 
 @pytest.fixture
 def predictions(make_data) -> Predictions:
-    """Sixty images of twenty people, five of them of jolly; the image files are in `tmp_path / "data_set" / "images"`."""
+    """Sixty images of twenty people, five of them of jolly; the files are in `tmp_path / "data_set" / "images"`."""
     rng = np.random.default_rng(0)
     labels = np.array([0] * 30 + [1] * 25 + [2] * 5)
     probabilities = rng.dirichlet(np.ones(3), 60)
