@@ -57,8 +57,8 @@ class Predictions:
     def write_csv(self, path: str | os.PathLike[str]) -> None:
         """Write them: seven columns about the image, then a column of probabilities a class.
 
-        Attributes stand before the seventh, `attribute:` and their name. The column of a class that is called as another
-        one is `class:` and its name; what a spreadsheet would take for a formula has an apostrophe in front
+        Attributes stand before the seventh, `attribute:` and their name. The column of a class that is called as
+        another one is `class:` and its name; what a spreadsheet would take for a formula has an apostrophe in front
         (`names.column`, `names.cell`).
         """
         guesses, names, further = self.measures.predicted, self.class_names, self.attributes
