@@ -32,6 +32,7 @@ from fer_lightning.cli.parser import OneMessage, explained
 from fer_lightning.cli.run_folder import check_report, is_within, run_of, take_folder
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.errors import FERError
+from fer_lightning.evaluation.divisions import check_slices
 from fer_lightning.files import check_path
 from fer_lightning.names import check_name, file_name
 from fer_lightning.networks.rebuilding import LINKED
@@ -85,6 +86,7 @@ class FERCommandLine(LightningCLI):
         parser.usage = f"{program()} {subcommand} [options]"
         if subcommand in ("validate", "test") and self.datamodule_class is FERDataModule:
             parser.set_defaults({"verbose": False})  # our own report says more
+            parser.add_argument("--slices", type=list[str] | str | None, default=None, help=_SLICES)
         return parser
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
@@ -182,7 +184,10 @@ class FERCommandLine(LightningCLI):
             callbacks = [table, randomness, RunSummary(self.run_dir, chosen), *callbacks]
         else:
             config["enable_checkpointing"] = False
-            callbacks = [LeakageNote(), EvaluationReport(self.run_dir)]
+            slices = self._get(self.config, "slices")
+            if isinstance(self.datamodule, FERDataModule):
+                check_slices(slices, self.datamodule.legend.attributes)
+            callbacks = [LeakageNote(), EvaluationReport(self.run_dir, slices)]
         if self.datamodule_class is FERDataModule:
             config = config | {"use_distributed_sampler": False}  # its samplers divide by themselves, resumably
         try:
@@ -246,6 +251,8 @@ class FERCommandLine(LightningCLI):
             print(describe(self.datamodule), end="", flush=True)
             self.datamodule.prepare(self.subcommand)
 
+
+_SLICES = "Columns of the legend, or other attributes, to slice the report by, as a list; without it, all."
 
 _KINDS = {
     "model": ExpressionClassifier,

@@ -61,7 +61,7 @@ def split_and_combine(
         declared=None,
         identities=identities,
         votes=np.concatenate(votes) if voted else None,
-        attributes=_attributes(legends),
+        attributes=combined_attributes(legends),
         warnings=tuple(f"{legend.path}: {said}" for legend in legends for said in legend.warnings),
     )
     warnings = tuple(dict.fromkeys(chain.from_iterable(split.warnings for split in splits)))
@@ -70,8 +70,10 @@ def split_and_combine(
     return Split(legend, subsets, identities, options, warnings)
 
 
-def _attributes(legends: Sequence[Legend]) -> dict[str, list[str]]:
-    """The further columns of all, empty where a data set has none; and which data set an image is of."""
+def combined_attributes(legends: Sequence[Legend]) -> dict[str, list[str]]:
+    """The further columns of all, empty where a data set has none; of several, which data set an image is of too."""
+    if len(legends) == 1:
+        return dict(legends[0].attributes)
     names = dict.fromkeys(chain.from_iterable(legend.attributes for legend in legends))
     together = {
         name: [*chain.from_iterable(legend.attributes.get(name, [""] * len(legend)) for legend in legends)]
