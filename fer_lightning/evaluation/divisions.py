@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from math import isfinite
 from typing import Literal
 
@@ -30,6 +31,8 @@ _MOST_BUILT_IN = 10
 _FEW_NUMBERS = 10
 """Different numbers that are a group each; of more, there are ranges."""
 _RANGES = 4
+_MOST_COLUMNS = 50
+"""Columns that divide without being asked for: a table of landmarks has hundreds."""
 
 Kind = Literal["column", "annotator", "file"]
 """A column of the legend; who labelled the image; a fact about the file, or about the split."""
@@ -81,8 +84,8 @@ def divisions_of(
     """Divide images by every column, and by what is known without columns.
 
     A column of texts makes a group a value, if there are at most 20 or it was chosen; more than 10 different numbers
-    make four ranges of about equal numbers of images. Empty cells are `not stated`. What all images have in common
-    divides nothing, and is left out.
+    make four ranges of about equal numbers of images. Empty cells are `not stated`. Of more than 50 columns, the first
+    are taken. What all images have in common divides nothing, and is left out.
 
     Args:
         predictions: The images.
@@ -97,9 +100,11 @@ def divisions_of(
     """
     chosen = check_slices(chosen, predictions.attributes, metadata is not None)
     found, notes = [], []
-    for attribute, column in names_of(predictions.attributes).items():
-        if chosen is not None and attribute not in chosen:
-            continue
+    columns = {name: of for name, of in names_of(predictions.attributes).items() if chosen is None or name in chosen}
+    if chosen is None and len(columns) > _MOST_COLUMNS:
+        notes.append(f"There are {len(columns):,} columns: slices of the first {_MOST_COLUMNS}, unless --slices asks.")
+        columns = dict(islice(columns.items(), _MOST_COLUMNS))
+    for attribute, column in columns.items():
         cells = [text.strip() for text in predictions.attributes[column]]
         different = len(set(cells) - {""})
         if (numbers := _numbers(cells)) is not None and different > _FEW_NUMBERS:

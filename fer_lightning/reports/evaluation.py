@@ -20,7 +20,7 @@ from fer_lightning.evaluation.predictions import Predictions
 from fer_lightning.evaluation.slices import FEWEST_PEOPLE, SMALLEST, slices_of, worst
 from fer_lightning.files import replace_text, replacing_all
 from fer_lightning.reports import plots
-from fer_lightning.reports.groups import WORDS, gap_sentence, tables, verdict
+from fer_lightning.reports.groups import WORDS, gap_sentence, leading, tables, verdict
 from fer_lightning.reports.page import filled, json_text, thumbnail, without_nan
 
 GALLERY = 24
@@ -72,7 +72,7 @@ def evaluate(
     charts["groups"] = plots.accuracy_of_groups(compared, content["metrics"]["accuracy"]["value"])
     shown = {"content": content, "measures": MEASURES, "measurable": MEASURABLE, "path": folder / "report.html"}
     shown |= {"gap_sentence": gap_sentence, "verdict": verdict, "words": WORDS, "groups": groups}
-    shown |= {"smallest": SMALLEST, "fewest": FEWEST_PEOPLE}
+    shown |= {"leading": leading(content["largest_gap"]), "smallest": SMALLEST, "fewest": FEWEST_PEOPLE}
     page = filled("report.html", charts=charts, mistakes=_mistakes(predictions, image_dir), **shown)
     with replacing_all(folder, last="metrics.json") as aside:
         predictions.write_csv(aside / "predictions.csv")

@@ -21,6 +21,11 @@ def tables(slices: Sequence[Mapping[str, Any]], gaps: Sequence[Mapping[str, Any]
     ]
 
 
+def leading(largest: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The gap to name first: in the first measure where it is larger than chance makes, else in accuracy."""
+    return next((gap for gap in largest.values() if gap["larger_than_chance"]), largest.get("accuracy"))
+
+
 def gap_sentence(gap: Mapping[str, Any]) -> str:
     """The largest gap in a measure, with the gap that chance makes, in words."""
     best, worst = (

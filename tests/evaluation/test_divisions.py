@@ -59,6 +59,14 @@ def test_many_texts_are_no_slices_unless_chosen_and_it_is_said(predictions):
     assert notes == ()
 
 
+def test_of_hundreds_of_columns_the_first_are_slices(predictions):
+    many = replace(predictions, attributes={f"x{number}": ["a", "b"] * 30 for number in range(136)})
+    found, notes = divisions_of(many, None)
+    assert [one.attribute for one in found if one.kind == "column"] == [f"x{number}" for number in range(50)]
+    assert notes == ("There are 136 columns: slices of the first 50, unless --slices asks.",)
+    assert [one.attribute for one in divisions_of(many, None, ["x99"])[0]] == ["x99"]
+
+
 def test_columns_are_told_from_what_is_built_in(predictions):
     columns = {name: ["a", "b"] * 30 for name in ("format", "column:format", "gender")}
     files = [ImageMetadata(format="PNG", mode="L", width=30, height=50 + number) for number in range(60)]

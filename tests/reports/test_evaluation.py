@@ -15,6 +15,7 @@ from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.evaluation.predictions import read_predictions
 from fer_lightning.reports import plots
 from fer_lightning.reports.evaluation import evaluate
+from fer_lightning.reports.groups import leading
 from fer_lightning.reports.model_card import figures_of, model_card
 from fer_lightning.reports.page import json_text, without_nan
 
@@ -126,6 +127,14 @@ def test_groups_are_measured_and_held_against_each_other(predictions, tmp_path, 
     card = model_card("mine", CheckpointInfo(predictions.class_names, InputSpec(), measured=figures_of(content)))
     assert "| sex: m | 0.333 (0.333 to 0.333) | " in card
     assert "by sex: \\<f\\> with 0.900 (30 images of 10 people) and m with 0.333" in card
+
+
+def test_the_gap_that_is_named_first_is_one_that_chance_does_not_make():
+    gaps = {name: {"larger_than_chance": name == "macro_f1"} for name in ("accuracy", "balanced_accuracy", "macro_f1")}
+    assert leading(gaps) is gaps["macro_f1"]
+    gaps["macro_f1"] = gaps["accuracy"]
+    assert leading(gaps) is gaps["accuracy"]
+    assert leading({}) is None
 
 
 def test_slices_are_those_that_were_asked_for(predictions, tmp_path):
