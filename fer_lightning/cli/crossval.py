@@ -12,13 +12,16 @@ from typing import Any, Literal
 import numpy as np
 
 from fer_lightning.cli.configs import layers, named_classes
+from fer_lightning.cli.data_module import attributes_of
 from fer_lightning.errors import FERError, check_range
+from fer_lightning.evaluation.divisions import check_slices
 from fer_lightning.evaluation.measures import MEASURES
 from fer_lightning.evaluation.predictions import joined, read_predictions
 from fer_lightning.files import check_output_folder, check_path, replace_text
 from fer_lightning.names import check_name, printable
 from fer_lightning.program import run_in_process
 from fer_lightning.reports.evaluation import evaluate
+from fer_lightning.reports.groups import WORDS
 from fer_lightning.reports.page import filled, json_text
 from fer_lightning.values import (
     ValuesError,
@@ -42,6 +45,7 @@ def crossval(
     folds: int = 5,
     seeds: int = 1,
     subset: Literal["testing", "validation"] = "testing",
+    slices: list[str] | str | None = None,
 ) -> dict[str, Any]:
     """Train and test on every fold, each in a process of its own, and write one report over all.
 
@@ -58,17 +62,21 @@ def crossval(
             it tests the same trainings later. As an image of one fold's validation subset is tested in another, a
             choice by the mean over the folds makes that later test a little too good. There is no report over all
             images.
+        slices: Columns of the legend, or other attributes, to slice the reports by; without it, all.
 
     Returns:
         What stands in `<runs_dir>/<name>/crossval.json`, or `crossval-validation.json`.
 
     Raises:
-        FERError: If a fold fails or the options differ from those of the folds that are done.
+        FERError: If a fold fails, the options differ from those of the folds that are done, or there is no such
+            attribute to slice by.
     """
     check_range("--folds", folds, 2)
     check_range("--seeds", seeds, 1, _MOST_SEEDS)
     check_path("--runs_dir", runs_dir)
     folder = check_output_folder("--name", Path(runs_dir) / check_name(name, "--name"), "options.json")
+    if slices:
+        check_slices(slices, attributes_of(options))
     settings = json.dumps([layer.settings for layer in layers(options, lambda line: None)[0]], default=str)
     files = f"settings {hashlib.sha256(settings.encode(errors='backslashreplace')).hexdigest()[:16]}"
     _same_options(folder, [*options, "--folds", str(folds)], files)
@@ -76,15 +84,13 @@ def crossval(
     done: list[dict[str, Any]] = []
     for seed in range(seeds):
         for fold in range(folds):
-            done.append(_one_fold(folder, list(options), seed, fold, folds, verb))
-            figures = done[-1]["metrics"]
+            done.append(_one_fold(folder, list(options), seed, fold, folds, verb, slices))
+            found = {name: row["value"] for name, row in done[-1]["metrics"].items()}
             if done[-1].get("subset", done[-1].get("part")) != subset:  # reports of version 0.1.0 said `part`
                 raise FERError("--subset validation needs a validation subset: --data.val_fraction above 0.")
-            print(
-                f"Fold   {fold + 1} of {folds}, seed {seed}: accuracy {figures['accuracy']['value']:.4f}, balanced "
-                f"accuracy {figures['balanced_accuracy']['value']:.4f}, macro-F1 {figures['macro_f1']['value']:.4f}",
-                flush=True,
-            )
+            shown = {name: "-" if found[name] is None else f"{found[name]:.4f}" for name in WORDS}
+            said = ", ".join(f"{word} {shown[name]}" for name, word in WORDS.items())
+            print(f"Fold   {fold + 1} of {folds}, seed {seed}: {said}", flush=True)
     content = {
         "folds": folds,
         "seeds": seeds,
@@ -93,10 +99,10 @@ def crossval(
         "each": [{"seed": n // folds, "fold": n % folds, "metrics": fold["metrics"]} for n, fold in enumerate(done)],
     }
     if subset == "testing":
-        _combined_report(folder, folds, content)
+        _combined_report(folder, folds, content, slices)
     path = folder / ("crossval.json" if subset == "testing" else "crossval-validation.json")
     replace_text(path, json_text(content))
-    print(filled("crossval.txt", content=content, path=path), end="", flush=True)
+    print(filled("crossval.txt", content=content, measures=MEASURES, path=path), end="", flush=True)
     return content
 
 
@@ -120,7 +126,9 @@ def _same_options(folder: Path, options: list[str], files: str) -> None:
     replace_text(path, json.dumps([*options, files]) + "\n")
 
 
-def _one_fold(folder: Path, options: list[str], seed: int, fold: int, folds: int, verb: str) -> dict[str, Any]:
+def _one_fold(
+    folder: Path, options: list[str], seed: int, fold: int, folds: int, verb: str, slices: list[str] | str | None
+) -> dict[str, Any]:
     run = folder / f"seed{seed}-fold{fold}"
     report = run / verb / "metrics.json"
     if not report.is_file():
@@ -129,7 +137,8 @@ def _one_fold(folder: Path, options: list[str], seed: int, fold: int, folds: int
             resume = ["--ckpt_path", "last"] if (run / "checkpoints" / "last.ckpt").is_file() else []
             chosen = ["--data.fold", str(fold), "--data.folds", str(folds), "--seed_everything", str(seed)]
             run_in_process(["fit", *options, *chosen, *place, *resume])
-        run_in_process([verb, *place, "--ckpt_path", "best", *_named_classes(options)])
+        chosen = [] if slices is None else ["--slices", json.dumps(slices)]
+        run_in_process([verb, *place, "--ckpt_path", "best", *chosen, *_named_classes(options)])
     return _figures_of(report)
 
 
@@ -166,7 +175,7 @@ def _spread(values: list[float | None]) -> dict[str, float | None]:
     }
 
 
-def _combined_report(folder: Path, folds: int, content: dict[str, Any]) -> None:
+def _combined_report(folder: Path, folds: int, content: dict[str, Any], slices: list[str] | str | None) -> None:
     """One report over the test images of all folds of the first seed, that is, over every image of the data set."""
     runs = [folder / f"seed0-fold{fold}" for fold in range(folds)]
     report = _figures_of(runs[0] / "test" / "metrics.json")
@@ -185,4 +194,4 @@ def _combined_report(folder: Path, folds: int, content: dict[str, Any]) -> None:
     counts = np.bincount(together.labels, minlength=len(together.class_names))
     print(f"\nAll folds together, seed 0 ({split} folds)")
     about = {"subset": f"all {folds} folds'", "how": report["how"], "crossval": content}
-    evaluate(together, counts / counts.sum(), Path(report["image_dir"]), folder / "test", about)
+    evaluate(together, counts / counts.sum(), Path(report["image_dir"]), folder / "test", about, slices=slices)

@@ -74,3 +74,16 @@ def stopping() -> Iterator[Stopping]:
     finally:
         for number, handler in earlier.items():
             signal.signal(number, handler)
+
+
+_PEER_IS_GONE = ("Connection reset by peer", "Connection closed by peer", "Broken pipe", "remote process exited")
+"""What gloo and NCCL say when a process they talk to is gone."""
+LOST_PEER = (
+    "Another process of this training has ended unexpectedly, so this one ends too. Look above for its message; without "
+    "one it was probably killed, for instance for want of memory. Go on with --ckpt_path last."
+)
+
+
+def is_lost_peer(error: RuntimeError) -> bool:
+    """Whether an exception means that another process of the training is gone."""
+    return any(sign in str(error) for sign in _PEER_IS_GONE)

@@ -30,8 +30,10 @@ from fer_lightning.cli.fit_options import check_options
 from fer_lightning.cli.fit_start import check_epoch, check_origin, check_start
 from fer_lightning.cli.parser import OneMessage
 from fer_lightning.cli.run_folder import check_report, is_within, run_of, take_folder
+from fer_lightning.cli.stopping import LOST_PEER, is_lost_peer
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.errors import FERError, constructing
+from fer_lightning.evaluation.divisions import check_slices
 from fer_lightning.files import check_path
 from fer_lightning.names import check_name, file_name
 from fer_lightning.networks.class_paths import full_path
@@ -87,6 +89,7 @@ class FERCommandLine(LightningCLI):
         parser.usage = f"{program()} {subcommand} [options]"
         if subcommand in ("validate", "test") and self.datamodule_class is FERDataModule:
             parser.set_defaults({"verbose": False})  # our own report says more
+            parser.add_argument("--slices", type=list[str] | str | None, default=None, help=_SLICES)
         return parser
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
@@ -190,7 +193,10 @@ class FERCommandLine(LightningCLI):
             callbacks = [table, randomness, RunSummary(self.run_dir, chosen), *callbacks]
         else:
             config["enable_checkpointing"] = False
-            callbacks = [LeakageNote(), EvaluationReport(self.run_dir)]
+            slices = self._get(self.config, "slices")
+            if isinstance(self.datamodule, FERDataModule):
+                check_slices(slices, self.datamodule.legend.attributes)
+            callbacks = [LeakageNote(), EvaluationReport(self.run_dir, slices)]
         if self.datamodule_class is FERDataModule:
             config = config | {"use_distributed_sampler": False}  # its samplers divide by themselves, resumably
         try:
@@ -257,6 +263,8 @@ class FERCommandLine(LightningCLI):
             self.datamodule.prepare(self.subcommand)
 
 
+_SLICES = "Columns of the legend, or other attributes, to slice the report by, as a list; without it, all."
+
 _KINDS = {
     "model": ExpressionClassifier,
     "trainer": Trainer,
@@ -265,10 +273,6 @@ _KINDS = {
     "checkpoint_last": LastCheckpoint,
 }
 """What the sections of a configuration are the arguments of."""
-
-
-_LOST_PEER = ("Connection reset by peer", "Connection closed by peer", "Broken pipe", "remote process exited")
-"""What gloo and NCCL say when a process they talk to is gone."""
 
 
 def run(verb: str, words: Sequence[str]) -> None:
@@ -291,9 +295,6 @@ def run(verb: str, words: Sequence[str]) -> None:
     except SIGTERMException:
         raise SystemExit(128 + signal.SIGTERM) from None  # Lightning's own status says that all went well
     except RuntimeError as error:
-        if not any(sign in str(error) for sign in _LOST_PEER):
+        if not is_lost_peer(error):
             raise
-        raise FERError(
-            "Another process of this training has ended unexpectedly, so this one ends too. Look above for its "
-            "message; without one it was probably killed, for instance for want of memory. Go on with --ckpt_path last."
-        ) from error
+        raise FERError(LOST_PEER) from error

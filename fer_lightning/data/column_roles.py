@@ -20,6 +20,7 @@ _NAMES: Mapping[Role, str] = {
     "user": "userid user annotator annotatorid rater raterid",
 }
 _ROLE_OF: Mapping[str, Role] = {name: role for role, names in _NAMES.items() for name in names.split()}
+_OWN = {"split": "split", "identity": "identity", "user": "user.id"}
 _SHOWN = 20
 _MOST = 2000
 _EXAMPLE = "  image,emotion\n  photos/ann_1.jpg,happiness\n  photos/ben_1.jpg,neutral"
@@ -71,6 +72,9 @@ def places_of_roles(headings: Sequence[str], chosen: Mapping[str, str] | None, p
         )
     for role, places in found.items():
         if len(places) > 1:
+            if role not in ("image", "label") and (exact := [at for at in places if lowered[at] == _OWN[role]]):
+                found[role] = exact  # our own name for it; others are columns like any
+                continue
             names = [headings[number] for number in places]
             if len(set(names)) < len(names):
                 raise FERError(f"{place}: column {listed(names[:1])} stands twice.")

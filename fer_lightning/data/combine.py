@@ -61,7 +61,7 @@ def split_and_combine(
         declared=None,
         identities=identities,
         votes=np.concatenate(votes) if voted else None,
-        attributes=_attributes(legends),
+        attributes=combined_attributes(legends),
         problems=tuple(
             Problem(number, said, image and f"{start}{image}")
             for start, legend in zip(starts, legends, strict=True)
@@ -77,8 +77,10 @@ def split_and_combine(
     return Split(legend, subsets, identities, options, warnings)
 
 
-def _attributes(legends: Sequence[Legend]) -> dict[str, list[str]]:
-    """The further columns of all, empty where a data set has none; and which data set an image is of."""
+def combined_attributes(legends: Sequence[Legend]) -> dict[str, list[str]]:
+    """The further columns of all, empty where a data set has none; of several, which data set an image is of too."""
+    if len(legends) == 1:
+        return dict(legends[0].attributes)
     names = dict.fromkeys(chain.from_iterable(legend.attributes for legend in legends))
     together = {
         name: [*chain.from_iterable(legend.attributes.get(name, [""] * len(legend)) for legend in legends)]

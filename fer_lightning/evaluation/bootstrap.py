@@ -22,10 +22,15 @@ def weights_of(groups: Sequence[str], draws: int = DRAWS, seed: int = 0) -> Iter
         seed: Draws others.
     """
     codes = np.unique(np.asarray(groups), return_inverse=True)[1]
+    for counts in redrawn(int(codes.max()) + 1, draws, seed):
+        yield counts[codes].astype(float)
+
+
+def redrawn(number: int, draws: int = DRAWS, seed: int = 0) -> Iterator[np.ndarray]:
+    """How often each of so many groups comes in each draw, int64 `(number,)`; of one group there are no draws."""
     rng = np.random.default_rng(seed)
-    number = int(codes.max()) + 1
     for _ in tqdm(range(draws if number > 1 else 0), "Redrawing people", delay=1, leave=False):
-        yield np.bincount(rng.integers(0, number, number), minlength=number)[codes].astype(float)
+        yield np.bincount(rng.integers(0, number, number), minlength=number)
 
 
 def intervals(
@@ -62,8 +67,14 @@ def interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
 
 def described(groups: Sequence[str]) -> str:
     """How `intervals` of these groups are made, or why there are none, in words for reports."""
+    if why := no_interval(groups):
+        return f"none, as {why} and intervals come from redrawing people"
     people = len(set(groups))
-    if people > 1:
-        return f"95 %, bootstrap over {people:,} {'people' if people < len(groups) else 'images'}, {DRAWS} draws"
-    what = "there is only one image" if len(groups) == 1 else f"all {len(groups):,} images are of one person"
-    return f"none, as {what} and intervals come from redrawing people"
+    return f"95 %, bootstrap over {people:,} {'people' if people < len(groups) else 'images'}, {DRAWS} draws"
+
+
+def no_interval(groups: Sequence[str]) -> str:
+    """Why `intervals` of these groups cannot be, in a few words; empty if they can."""
+    if len(set(groups)) > 1:
+        return ""
+    return "there is only one image" if len(groups) == 1 else f"all {len(groups):,} images are of one person"

@@ -1,10 +1,14 @@
 """The difference between two networks' predictions on the same images, and whether it is more than luck."""
 
+from collections.abc import Sequence
 from math import comb
 from typing import Any
 
 from fer_lightning.evaluation.bootstrap import DRAWS, interval, weights_of
+from fer_lightning.evaluation.gaps import Gap
+from fer_lightning.evaluation.groups import MEASURED, Groups
 from fer_lightning.evaluation.predictions import Predictions
+from fer_lightning.evaluation.slices import Slice
 
 
 def compared(first: Predictions, other: Predictions) -> dict[str, Any]:
@@ -36,3 +40,55 @@ def mcnemar(only_first: int, only_second: int) -> float:
     total, fewer = only_first + only_second, min(only_first, only_second)
     tail: float = sum(comb(total, k) for k in range(fewer + 1)) / 2**total
     return min(1.0, 2 * tail)
+
+
+def compared_groups(first: Groups, other: Groups, slices: Sequence[Slice]) -> list[dict[str, Any]]:
+    """For each group and measure, what both networks have, and the difference (other less first).
+
+    Args:
+        first: The predictions of one network in groups.
+        other: Those of another for the same images in the same groups: the same people are redrawn for both, so the
+            95 % intervals are of pairs. NaN with one person.
+        slices: The groups, as `slices_of` has them.
+    """
+    rest, found = iter(slices), []
+    for place, division in enumerate(first.divisions):
+        for group in range(len(division.names)):
+            about = next(rest)
+            row: dict[str, Any] = {
+                name: getattr(about, name) for name in ("attribute", "value", "images", "people", "measurable", "why")
+            }
+            for number, measure in enumerate(MEASURED):
+                before, after = (float(one.tallies[place].figures[group, number]) for one in (first, other))
+                draws = other.drawn[place][:, group, number] - first.drawn[place][:, group, number]
+                low, high = interval(draws if about.people > 1 else draws[:0])
+                row[measure] = _change(before, after, low, high)
+            found.append(row)
+    return found
+
+
+def compared_gaps(first: Groups, other: Groups, gaps: Sequence[Gap], others: Sequence[Gap]) -> list[dict[str, Any]]:
+    """For each attribute and measure, the largest gap of both networks, and the difference (other less first).
+
+    Args:
+        first: The predictions of one network in groups.
+        other: Those of another for the same images in the same groups.
+        gaps: The gaps of the first, as `gaps_of` has them; the two groups of a gap may be others for the other network.
+        others: Those of the other.
+    """
+    places = {division.attribute: place for place, division in enumerate(first.divisions)}
+    found = []
+    for one, two in zip(gaps, others, strict=True):
+        place, number = places[one.attribute], MEASURED.index(one.measure)
+        names = first.divisions[place].names
+        draws = []
+        for groups, gap in ((first, one), (other, two)):
+            best, worst = (groups.drawn[place][:, names.index(side.value), number] for side in (gap.best, gap.worst))
+            draws.append(best - worst)
+        change = _change(one.value, two.value, *interval(draws[1] - draws[0]))
+        found.append({"attribute": one.attribute, "measure": one.measure} | change)
+    return found
+
+
+def _change(before: float, after: float, low: float, high: float) -> dict[str, float]:
+    return {"first": before, "this": after, "difference": after - before, "low": low, "high": high}

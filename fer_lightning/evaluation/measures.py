@@ -11,6 +11,8 @@ import numpy as np
 from fer_lightning.data.splits import MEASURABLE
 
 ECE_BINS = 15
+ONE_CLASS = "all images are of one class"
+"""Why there is no ranking."""
 
 
 class Measures:
@@ -128,6 +130,7 @@ class Measure:
     says: str
     compute: Callable[[Draw], float]
     lower_is_better: bool = False
+    undefined: str = ""  # why it may be, in a few words
 
     @property
     def meaning(self) -> str:
@@ -165,15 +168,19 @@ MEASURES: dict[str, Measure] = {
     "balanced_accuracy": Measure("mean recall of the classes that occur: each counts the same", _mean_of("recall")),
     "macro_f1": Measure("mean F1 of the classes that occur or are predicted", _mean_of("f1")),
     "macro_f1_measurable": Measure(
-        f"mean F1 of the classes with {MEASURABLE} images or more", _mean_of("f1", measurable=True)
+        f"mean F1 of the classes with {MEASURABLE} images or more",
+        _mean_of("f1", measurable=True),
+        undefined=f"no class has {MEASURABLE} images",
     ),
     "weighted_f1": Measure("mean F1, weighted by the classes' images", _weighted_f1),
     "top2_accuracy": Measure(
         "the label is one of the two most probable", lambda draw: draw.mean(draw.samples.within_two)
     ),
-    "macro_auroc": Measure("mean area under the ROC curve, one class against the rest", _mean_of("auroc")),
+    "macro_auroc": Measure(
+        "mean area under the ROC curve, one class against the rest", _mean_of("auroc"), undefined=ONE_CLASS
+    ),
     "macro_average_precision": Measure(
-        "mean average precision, one class against the rest", _mean_of("average_precision")
+        "mean average precision, one class against the rest", _mean_of("average_precision"), undefined=ONE_CLASS
     ),
     "cohen_kappa": Measure("agreement beyond chance", _kappa),
     "nll": Measure("negative log-likelihood, natural logarithm", lambda draw: draw.mean(draw.samples.log_loss), True),

@@ -1,17 +1,20 @@
 """The same measures for slices of the test images: where is the network worse than its average?"""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from fer_lightning.data.image_metadata import ImageMetadata
-from fer_lightning.evaluation.bootstrap import interval, weights_of
-from fer_lightning.evaluation.predictions import Predictions
+from fer_lightning.evaluation.bootstrap import interval
+from fer_lightning.evaluation.divisions import Kind
+from fer_lightning.evaluation.groups import MEASURED, Groups
 
 SMALLEST = 30
 """Images that a slice needs to be compared."""
+
+FEWEST_PEOPLE = 10
+"""People that a slice needs to be compared: with fewer, it is about them and not about what they have in common."""
 
 
 @dataclass(frozen=True)
@@ -20,34 +23,38 @@ class Slice:
 
     attribute: str  # what the images were divided by
     value: str  # what these have in common
+    kind: Kind  # whether the attribute is a column of the legend, the annotator, or a fact about the file
     images: int  # how many they are
+    people: int  # how many people are in them
+    measurable: bool  # whether they are enough to be compared
+    why: str  # why not, in a few words
     accuracy: float
-    interval: tuple[float, float]  # 95 %, of the accuracy; NaN with one person only
     balanced_accuracy: float
     macro_f1: float
+    intervals: Mapping[str, tuple[float, float]]  # 95 %, of these three; NaN with one person only
     majority: float  # accuracy of always answering the slice's own most frequent class
 
 
-def slices_of(predictions: Predictions, metadata: Sequence[ImageMetadata]) -> list[Slice]:
-    """Divide the images by their files' metadata, by annotator and by whether the person was seen in training."""
-    divisions = {
-        "color": ["color" if one.color else "gray" for one in metadata],
-        "shorter side": [_size(min(one.width, one.height)) for one in metadata],
-        "format": [f"{one.format or 'unreadable'} {one.mode}" for one in metadata],
-        "user.id": predictions.users,
-        "person seen in training": ["yes" if seen else "no" for seen in predictions.seen],
-    }
+def slices_of(groups: Groups) -> list[Slice]:
+    """Measure every group of images; intervals come from a bootstrap over people (see `Groups.drawn`)."""
     found = []
-    for attribute, values in divisions.items():
-        for name, count in Counter(sorted(values)).most_common(10):
-            if count < len(values):
-                rows = [row for row, value in enumerate(values) if value == name]
-                found.append(_measured(predictions.take(rows), attribute, name))
+    labels = groups.predictions.labels
+    for division, tally, drawn in zip(groups.divisions, groups.tallies, groups.drawn, strict=True):
+        for number, value in enumerate(division.names):
+            images, people = int(tally.images[number]), int(tally.persons[number])
+            why = "" if people >= FEWEST_PEOPLE else f"fewer than {FEWEST_PEOPLE} people"
+            why = why if images >= SMALLEST else f"fewer than {SMALLEST} images"
+            draws = drawn[:, number] if people > 1 else drawn[:0, number]
+            bounds = {name: interval(draws[:, place]) for place, name in enumerate(MEASURED)}
+            majority = float(np.bincount(labels[division.codes == number]).max() / images)
+            accuracy, balanced, f1 = tally.figures[number].tolist()
+            about = (division.attribute, value, division.kind, images, people, not why, why)
+            found.append(Slice(*about, accuracy, balanced, f1, bounds, majority))
     return found
 
 
 def worst(slices: Sequence[Slice]) -> Slice | None:
-    """The slice of at least `SMALLEST` images that lies furthest below what answering its majority class would give.
+    """The measurable slice that lies furthest below what answering its majority class would give.
 
     A slice that holds nearly all images is the average, not a slice. Slices differ in how hard they are: one with 98 %
     neutral images is easy. So each is held against its own majority.
@@ -56,18 +63,5 @@ def worst(slices: Sequence[Slice]) -> Slice | None:
     for one in slices:
         totals[one.attribute] += one.images
     whole = max(totals.values(), default=0)
-    large = [one for one in slices if SMALLEST <= one.images <= 0.9 * whole]
+    large = [one for one in slices if one.measurable and one.images <= 0.9 * whole]
     return min(large, key=lambda one: one.accuracy - one.majority, default=None)
-
-
-def _size(side: int) -> str:
-    return next((f"below {limit} px" for limit in (48, 100, 200, 400) if side < limit), "400 px or more")
-
-
-def _measured(chosen: Predictions, attribute: str, value: str) -> Slice:
-    measures = chosen.measures
-    values = measures.values()
-    draws = [float(np.average(measures.right, weights=weights)) for weights in weights_of(chosen.identities)]
-    majority = float(np.bincount(measures.labels).max() / len(measures.labels))
-    accuracy, balanced, f1 = (values[name] for name in ("accuracy", "balanced_accuracy", "macro_f1"))
-    return Slice(attribute, value, len(chosen.images), accuracy, interval(draws), balanced, f1, majority)

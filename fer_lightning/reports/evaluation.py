@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,16 @@ import numpy as np
 
 from fer_lightning.data.image_metadata import read_metadata
 from fer_lightning.data.splits import MEASURABLE
-from fer_lightning.evaluation.bootstrap import described, intervals
-from fer_lightning.evaluation.measures import MEASURES, Measures
+from fer_lightning.evaluation.bootstrap import described, intervals, no_interval
+from fer_lightning.evaluation.divisions import divisions_of
+from fer_lightning.evaluation.gaps import gaps_of
+from fer_lightning.evaluation.groups import Groups
+from fer_lightning.evaluation.measures import MEASURES, ONE_CLASS, Measures
 from fer_lightning.evaluation.predictions import Predictions
-from fer_lightning.evaluation.slices import slices_of, worst
+from fer_lightning.evaluation.slices import FEWEST_PEOPLE, SMALLEST, slices_of, worst
 from fer_lightning.files import replace_text, replacing_all
 from fer_lightning.reports import plots
+from fer_lightning.reports.groups import WORDS, gap_sentence, leading, tables, verdict
 from fer_lightning.reports.page import filled, json_text, thumbnail, without_nan
 
 GALLERY = 24
@@ -30,6 +34,7 @@ def evaluate(
     about: Mapping[str, Any] | None = None,
     history: Path | None = None,
     uncalibrated: np.ndarray | None = None,
+    slices: str | Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Measure, print a table, and write metrics.json, predictions.csv and report.html into a folder.
 
@@ -41,13 +46,17 @@ def evaluate(
         about: What the report says about its origin, plain values: `subset` and others.
         history: The run's table of epochs, if there is one.
         uncalibrated: float `(n, c)`, probabilities at temperature 1, to show what calibration did.
+        slices: The attributes to slice by; None for all.
 
     Returns:
         What is written to metrics.json, which is there only if the other two are.
+
+    Raises:
+        FERError: If there is no such attribute.
     """
     folder, measures = Path(folder), predictions.measures
     before = None if uncalibrated is None else Measures(uncalibrated, predictions.labels)
-    content: dict[str, Any] = _content(predictions, prior, image_dir) | dict(about or {})
+    content: dict[str, Any] = _content(predictions, prior, image_dir, slices) | dict(about or {})
     if before is not None:
         known = before.values()
         content["uncalibrated"] = {name: known[name] for name in ("nll", "brier", "ece")}
@@ -58,7 +67,12 @@ def evaluate(
         "risk": plots.risk_by_coverage(measures),
         "curves": _curves(history),
     }
+    groups = tables(content["slices"], content["gaps"])
+    compared = [one for table in groups if table["gaps"] for one in table["slices"]]
+    charts["groups"] = plots.accuracy_of_groups(compared, content["metrics"]["accuracy"]["value"])
     shown = {"content": content, "measures": MEASURES, "measurable": MEASURABLE, "path": folder / "report.html"}
+    shown |= {"gap_sentence": gap_sentence, "verdict": verdict, "words": WORDS, "groups": groups}
+    shown |= {"leading": leading(content["largest_gap"]), "smallest": SMALLEST, "fewest": FEWEST_PEOPLE}
     page = filled("report.html", charts=charts, mistakes=_mistakes(predictions, image_dir), **shown)
     with replacing_all(folder, last="metrics.json") as aside:
         predictions.write_csv(aside / "predictions.csv")
@@ -68,23 +82,30 @@ def evaluate(
     return content
 
 
-def _content(predictions: Predictions, prior: np.ndarray, image_dir: Path) -> dict[str, Any]:
+def _content(
+    predictions: Predictions, prior: np.ndarray, image_dir: Path, chosen: str | Sequence[str] | None
+) -> dict[str, Any]:
     measures, groups = predictions.measures, predictions.identities
     overall, by_class = intervals(measures, groups)
     whole = measures.drawn()
     baseline = Measures(np.tile(prior, (len(predictions.labels), 1)), predictions.labels).values()
     paths = [image_dir / image for image in predictions.images]
-    slices = slices_of(predictions, read_metadata(paths, "Reading test images"))
+    divisions, left_out = divisions_of(predictions, read_metadata(paths, "Reading test images"), chosen)
+    divided = Groups(predictions, divisions)
+    slices = slices_of(divided)
+    gaps, largest = gaps_of(divided, slices)
     weakest = worst(slices)
+    reason = no_interval(groups)
 
-    def row(value: float, bounds: tuple[float, float] | np.ndarray) -> dict[str, float]:
-        return {"value": value, "low": bounds[0], "high": bounds[1]}
+    def row(value: float, bounds: tuple[float, float] | np.ndarray, undefined: str) -> dict[str, float | str]:
+        why = undefined if np.isnan(value) else reason
+        return {"value": value, "low": bounds[0], "high": bounds[1]} | ({"why": why} if why else {})
 
     classes: dict[str, dict[str, Any]] = {}
     for label, name in enumerate(predictions.class_names):
         support = int(whole.per_class["support"][label])
         classes[name] = {"support": support, "measurable": support >= MEASURABLE} | {
-            key: row(column[label], by_class[key][:, label])
+            key: row(column[label], by_class[key][:, label], ONE_CLASS)
             for key, column in whole.per_class.items()
             if key != "support"
         }
@@ -94,12 +115,16 @@ def _content(predictions: Predictions, prior: np.ndarray, image_dir: Path) -> di
         "intervals": described(groups),
         "majority": predictions.class_names[int(prior.argmax())],
         "metrics": {
-            name: row(value, overall[name]) | {"baseline": baseline[name]} for name, value in whole.values().items()
+            name: row(value, overall[name], MEASURES[name].undefined) | {"baseline": baseline[name]}
+            for name, value in whole.values().items()
         },
         "classes": classes,
         "confusion": whole.confusion.astype(int).tolist(),
         "slices": [asdict(one) for one in slices],
         "worst_slice": asdict(weakest) if weakest else None,
+        "slices_left_out": list(left_out),
+        "gaps": [asdict(gap) for gap in gaps],
+        "largest_gap": {measure: asdict(gap) for measure, gap in largest.items()},
     }
 
 

@@ -12,9 +12,14 @@ from fer_lightning.checkpoints.info import CheckpointInfo
 from fer_lightning.evaluation.measures import MEASURES
 from fer_lightning.files import sha256_of
 from fer_lightning.program import program
+from fer_lightning.reports.groups import gap_sentence
 from fer_lightning.reports.page import fenced, filled
 
+_MOST_GROUPS = 30
 _KEPT = "images people intervals majority metrics tuned_on_test split how data faces class_prior worst_slice"
+
+
+_OF_GROUPS = ("attribute", "value", "images", "people", "accuracy", "balanced_accuracy", "intervals")
 
 
 def measured_in(run_dir: Path, checkpoint: str | os.PathLike[str]) -> dict[str, Any]:
@@ -37,6 +42,10 @@ def figures_of(content: Mapping[str, Any]) -> dict[str, Any]:
         name: {**figures["recall"], "support": figures["support"], "measurable": figures["measurable"]}
         for name, figures in content["classes"].items()
     }
+    if content.get("gaps"):  # since 0.2.0
+        compared = [one for one in content["slices"] if one["kind"] == "column" and one["measurable"]]
+        found["groups"] = [{name: one[name] for name in _OF_GROUPS} for one in compared[:_MOST_GROUPS]]
+        found["gaps"] = [gap_sentence(content["largest_gap"][measure]) for measure in ("accuracy", "balanced_accuracy")]
     return found
 
 

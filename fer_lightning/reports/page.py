@@ -69,9 +69,11 @@ def _percent(value: float | None) -> str:
     return "-" if value is None else f"{value:.1%}"
 
 
-def _span(low: float | None, high: float | None, digits: int = 3, sign: str = "") -> str:
-    """`0.790 to 0.831`, or `no interval`."""
-    return "no interval" if low is None else f"{_figure(low, digits, sign)} to {_figure(high, digits, sign)}"
+def _span(low: float | None, high: float | None, digits: int = 3, sign: str = "", why: str = "") -> str:
+    """`0.790 to 0.831`, or `no interval` and why."""
+    if low is None or high is None:
+        return f"no interval: {why}" if why else "no interval"
+    return f"{_figure(low, digits, sign)} to {_figure(high, digits, sign)}"
 
 
 def without_nan(value: Any) -> Any:

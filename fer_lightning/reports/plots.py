@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -86,6 +86,24 @@ def risk_by_coverage(measures: Measures) -> str:
     axes.set(xlabel="fraction of images answered", ylabel="fraction of answers that are wrong", xlim=(0, 1))
     axes.set_ylim(0, max(1.3 * overall, 0.05))
     axes.legend(frameon=False)
+    return _uri(figure)
+
+
+def accuracy_of_groups(slices: Sequence[Mapping[str, Any]], overall: float) -> str | None:
+    """The accuracy of each measurable group with its interval, up to 40; None without two of them."""
+    known = [one for one in slices if one["measurable"]][:_NAMED]
+    if len(known) < 2:
+        return None
+    figure, axes = _figure(6.4, 0.9 + 0.28 * len(known))
+    places = range(len(known), 0, -1)
+    names = [f"{one['attribute'][:24]} = {one['value'][:24]}" for one in known]
+    for place, one in zip(places, known, strict=True):
+        axes.plot(one["intervals"]["accuracy"], [place, place], color=BLUE, linewidth=2)
+        axes.plot(one["accuracy"], place, color=BLUE, marker="o", markersize=5)
+    axes.axvline(overall, color=GRAY, linestyle="--", linewidth=1)
+    axes.set_yticks(list(places), names)
+    axes.set(xlabel="accuracy, with its 95 % interval; the dashed line is that of all images")
+    axes.set_ylim(0.4, len(known) + 0.6)
     return _uri(figure)
 
 

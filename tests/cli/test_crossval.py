@@ -9,6 +9,9 @@ import pytest
 
 from fer_lightning.cli.crossval import _same_options, crossval
 from fer_lightning.errors import FERError
+from fer_lightning.evaluation.measures import MEASURES
+from fer_lightning.reports.page import filled
+from tests.cli.test_trainer import sides, with_columns
 from tests.conftest import TINY, run_here
 
 
@@ -45,6 +48,46 @@ def test_crossval_tests_every_image_once_and_goes_on_where_it_was(drawn, tmp_pat
     with pytest.raises(SystemExit, match="2"):
         run_here(*words, "--data.color", "gray", cwd=tmp_path)
     assert "other options" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_columns_are_slices_of_the_report_over_all_folds(drawn, tmp_path):
+    root = with_columns(drawn, tmp_path / "data")
+    words = ["crossval", "--folds", "2", "--data.root", root, *TINY, "--trainer.max_epochs", "1"]
+    run_here(*words, "--slices", "[side]", cwd=tmp_path)
+    content = json.loads((tmp_path / "runs/crossval/test/metrics.json").read_text())
+    assert {one["attribute"] for one in content["slices"]} == {"side"}
+    assert sum(one["images"] for one in content["slices"]) == 192
+    rows = list(csv.DictReader((tmp_path / "runs/crossval/test/predictions.csv").open()))
+    assert {row["image"]: row["attribute:side"] for row in rows} == sides(root)
+    run_here(*words, "--slices", "number", cwd=tmp_path)  # other slices need no other training
+    content = json.loads((tmp_path / "runs/crossval/test/metrics.json").read_text())
+    assert [one["value"] for one in content["slices"]] == ["0 to 47", "48 to 95", "96 to 143", "144 to 191"]
+
+
+def test_an_unknown_slice_is_refused_before_anything_is_trained(drawn, workdir):
+    root = str(with_columns(drawn, workdir / "data"))
+    (workdir / "c.yaml").write_text(f"data: {{root: {root}, image_size: 32}}\ntrainer: {{max_epochs: 1}}")
+    source = "fer_lightning.data.sources.legend_csv.LegendCsv"
+    for words in (
+        ["--data.root", root, "--model.optimizer.lr", "0.1"],
+        [f"--data.root=[{root}]", "--config", "ferplus_fast"],
+        ["--config", "c.yaml", "--trainer.max_epochs", "2"],
+        ["--data.source", source, "--data.source.root", root],
+    ):
+        with pytest.raises(FERError, match=r"--slices. Expected some of: side, number, color.* Received: 'sex'"):
+            crossval(words, "cv", folds=2, slices=["sex"])
+    assert not (workdir / "runs").exists()
+
+
+def test_measures_that_no_fold_has_say_why():
+    nothing = dict.fromkeys(("mean", "sd", "lowest", "highest"))
+    names = ("accuracy", "macro_auroc")
+    content = {"folds": 2, "seeds": 1, "metrics": dict.fromkeys(names, nothing), "baseline": dict.fromkeys(names)}
+    said = filled("crossval.txt", content=content, measures=MEASURES, path="x")
+    assert "macro_auroc: undefined in every fold, as all images are of one class there" in said
+    assert "None" not in said
+    assert "nan" not in said
 
 
 def test_a_begun_one_has_the_settings_of_its_files(workdir):

@@ -25,6 +25,23 @@ def trained(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def with_columns(drawn: Path, root: Path) -> Path:
+    """A copy of the data set with two more columns: side (left or right), by person, and a number."""
+    shutil.copytree(drawn, root)
+    rows = list(csv.DictReader((root / "legend.csv").open()))
+    with (root / "legend.csv").open("w", newline="") as stream:
+        table = csv.DictWriter(stream, [*rows[0], "side", "number"])
+        table.writeheader()
+        for number, row in enumerate(rows):
+            person = int(row["image"].split("_")[1])
+            table.writerow(row | {"side": ("left", "right")[person % 2], "number": number})
+    return root
+
+
+def sides(root: Path) -> dict[str, str]:
+    return {row["image"]: row["side"] for row in csv.DictReader((root / "legend.csv").open())}
+
+
 @pytest.fixture
 def workplace(trained: Path, tmp_path: Path) -> Path:
     """A copy of the trained folder to work in."""
@@ -74,6 +91,30 @@ def test_test_needs_nothing_but_the_checkpoint(workplace):
     assert again["metrics"] == report["metrics"]
     config = (workplace / "runs/default/config.yaml").read_text()
     assert yaml.safe_load(config)["trainer"]["max_epochs"] == 3
+
+
+def test_columns_are_slices_and_unknown_ones_are_refused_before_anything_is_decoded(drawn, tmp_path, capsys):
+    root = with_columns(drawn, tmp_path / "data")
+    words = ["--data.root", root, *TINY, "--data.train_fraction", "0.2", "--data.val_fraction", "0"]
+    run_here("fit", *words, "--trainer.max_epochs", "1", cwd=tmp_path)
+    shutil.rmtree(tmp_path / "prepared_data")
+    for verb in ("test", "validate"):
+        with pytest.raises(SystemExit, match="2"):
+            run_here(verb, "--ckpt_path", "best", "--slices", "[side, sex]", cwd=tmp_path)
+        said = capsys.readouterr().err
+        assert "Expected some of: side, number, color, shorter side, format, user.id" in said
+        assert "Received: 'sex'" in said
+    assert not (tmp_path / "prepared_data").exists()
+    for chosen, expected in ((["--slices", "side"], {"side"}), (["--slices", "[number, color]"], {"number", "color"})):
+        run_here("test", "--ckpt_path", "best", *chosen, cwd=tmp_path)
+        content = json.loads((tmp_path / "runs/default/test/metrics.json").read_text())
+        assert {one["attribute"] for one in content["slices"]} <= expected
+    run_here("test", "--ckpt_path", "best", cwd=tmp_path)
+    content = json.loads((tmp_path / "runs/default/test/metrics.json").read_text())
+    known = [(one["value"], one["people"]) for one in content["slices"] if one["attribute"] == "side"]
+    assert {value for value, _ in known} == {"left", "right"}
+    rows = list(csv.DictReader((tmp_path / "runs/default/test/predictions.csv").open()))
+    assert {row["image"]: row["attribute:side"] for row in rows}.items() <= sides(root).items()
 
 
 def test_images_from_training_among_those_tested_are_pointed_out(drawn, workplace, capsys):

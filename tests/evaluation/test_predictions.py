@@ -17,7 +17,7 @@ def same(one: Predictions, other: Predictions) -> bool:
     assert one.labels.tolist() == other.labels.tolist()
     assert one.seen.tolist() == other.seen.tolist()
     np.testing.assert_allclose(one.probabilities, other.probabilities, rtol=1e-8)
-    names = ("images", "class_names", "identities", "users")
+    names = ("images", "class_names", "identities", "users", "attributes")
     return all(getattr(one, name) == getattr(other, name) for name in names)
 
 
@@ -110,3 +110,34 @@ def test_rows_that_are_no_predictions_are_refused(head, row, tmp_path):
     (tmp_path / "x.csv").write_text(f"{fixed},{head}\ni,a,a,0.5,p,u,no,{row}\n")
     with pytest.raises(FERError, match=r"x.csv' is damaged"):
         read_predictions(tmp_path / "x.csv")
+
+
+ODD = {"": ["=1"] * 60, "seen": ["a,b\n"] * 60, "attribute:x": ["'-x"] * 60, "class:y": [""] * 60, "=a": ["7"] * 60}
+
+
+@pytest.mark.parametrize("names", [NAMES, ("identity", "user.id", "seen"), ("attribute:x", "attribute:seen", "seen")])
+@pytest.mark.parametrize("attributes", [{}, {"gender": ["f"] * 30 + ["m"] * 30}, ODD])
+def test_attributes_and_classes_may_be_called_anything(names, attributes, predictions, tmp_path):
+    called = replace(predictions, class_names=names, attributes=attributes)
+    called.write_csv(tmp_path / "p.csv")
+    assert same(read_predictions(tmp_path / "p.csv"), called)
+    head, row = list(csv.reader((tmp_path / "p.csv").open()))[:2]
+    assert len(set(head)) == len(head) == len(row) == 7 + len(attributes) + 3
+    assert not [text for text in row if text.startswith("=")]
+
+
+def test_attributes_are_taken_along_and_joined(predictions):
+    first = replace(predictions, attributes={"gender": ["f", "m"] * 30}).take([1, 2])
+    assert first.attributes == {"gender": ["m", "f"]}
+    other = replace(predictions, attributes={"age": ["30"] * 60, "gender": ["f"] * 60}).take([0])
+    assert joined([first, other, predictions.take([5])]).attributes == {
+        "gender": ["m", "f", "f", ""],
+        "age": ["", "", "30", ""],
+    }
+
+
+def test_attributes_with_one_name_are_refused(tmp_path):
+    head = "image,label,predicted,confidence,identity,user.id,attribute:a,attribute:a,seen,x"
+    (tmp_path / "p.csv").write_text(f"{head}\ni,x,x,1,p,u,1,2,no,1\n")
+    with pytest.raises(FERError, match="its attributes do not have names of their own"):
+        read_predictions(tmp_path / "p.csv")

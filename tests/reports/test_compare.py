@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -67,6 +68,42 @@ def test_one_person_gives_differences_without_intervals_and_the_reason(runs, cap
     assert "Intervals: none, as all 60 images are of one person" in said
     assert "+0.0000 (no interval)" in said
     assert "nan" not in said
+
+
+def test_groups_and_gaps_stand_side_by_side(predictions, tmp_path, capsys):
+    """Women are always right. Men are never right in the first run, and always in the second."""
+    sex = ["f"] * 30 + ["m"] * 30
+    wrong = (predictions.labels + 1) % 3
+    first = replace(predictions, probabilities=np.eye(3)[np.where(np.arange(60) < 30, predictions.labels, wrong)])
+    other = replace(predictions, probabilities=np.eye(3)[predictions.labels], attributes={"sex": sex})
+    runs = {"old": first, "new": other, "same": replace(first, attributes={"sex": sex})}  # an old file has no columns
+    for name, run in runs.items():
+        run.write_csv(tmp_path / "runs" / name / "test" / "predictions.csv")
+    content = compare(["old", "new", "same"], str(tmp_path / "runs"), slices=["sex"])
+    assert content["runs"]["old"]["largest_gap"]["accuracy"]["value"] == 1
+    assert content["runs"]["new"]["largest_gap"]["accuracy"]["value"] == 0
+    gap = content["runs"]["new"]["gaps"][0]
+    change = {"first": 1, "this": 0, "difference": -1, "low": -1, "high": -1}
+    assert gap == {"attribute": "sex", "measure": "accuracy"} | change
+    women, men = content["runs"]["new"]["groups"]
+    assert women["accuracy"] == {"first": 1, "this": 1, "difference": 0, "low": 0, "high": 0}
+    assert men["accuracy"] == {"first": 0, "this": 1, "difference": 1, "low": 1, "high": 1}
+    assert {gap["difference"] for gap in content["runs"]["same"]["gaps"]} == {0}
+    said = capsys.readouterr().out
+    assert re.search(r"accuracy, sex +1.0000 +0.0000 +-1.0000 \(-1.0000 to -1.0000\)  \*", said)
+    assert re.search(r"accuracy, sex = m +0.0000 +1.0000 +\+1.0000", said)
+    with pytest.raises(FERError, match=r"--slices. Expected some of: sex, user.id, .* Received: 'gender'"):
+        compare(["old", "new"], str(tmp_path / "runs"), slices=["gender"])
+
+
+def test_what_is_undefined_in_both_is_no_nan(predictions, tmp_path, capsys):
+    few = predictions.take(range(9))  # of one class
+    for name in ("one", "two"):
+        few.write_csv(tmp_path / "runs" / name / "test" / "predictions.csv")
+    compare(["one", "two"], str(tmp_path / "runs"), str(tmp_path / "c.json"))
+    said = capsys.readouterr().out
+    assert re.search(r"macro_auroc +- +- +- \(undefined: all images are of one class\)", said)
+    assert not re.search(r"\bnan\b", said + (tmp_path / "c.json").read_text(), re.IGNORECASE)
 
 
 def test_figures_replace_nothing_that_is_there(workdir):

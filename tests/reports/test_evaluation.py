@@ -9,8 +9,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fer_lightning import FERError
+from fer_lightning.checkpoints.info import CheckpointInfo
+from fer_lightning.data.input_spec import InputSpec
+from fer_lightning.evaluation.predictions import read_predictions
 from fer_lightning.reports import plots
 from fer_lightning.reports.evaluation import evaluate
+from fer_lightning.reports.groups import leading
+from fer_lightning.reports.model_card import figures_of, model_card
 from fer_lightning.reports.page import json_text, without_nan
 
 
@@ -61,6 +67,107 @@ def test_one_person_gives_figures_without_intervals_and_the_reason(predictions, 
         assert not re.search(r"\bnan\b", text, re.IGNORECASE)
         assert "- to -" not in text
         assert "no interval" in text
+    assert "no interval: all 60 images are of one person" in page
+
+
+def test_a_measure_that_is_undefined_says_why(predictions, tmp_path, capsys):
+    """Nine images of one class: no class has ten images, and there is nothing to rank."""
+    few = predictions.take(range(9))
+    images = tmp_path / "data_set" / "images"
+    content = evaluate(few, np.array([0.5, 0.4, 0.1]), images, tmp_path / "out", {"checkpoint_sha256": "x"})
+    assert content["metrics"]["macro_auroc"]["value"] is None
+    assert content["metrics"]["macro_auroc"]["why"] == "all images are of one class"
+    assert content["metrics"]["macro_f1_measurable"]["why"] == "no class has 10 images"
+    assert "why" not in content["metrics"]["accuracy"]
+    said, page = capsys.readouterr().out, (tmp_path / "out" / "report.html").read_text()
+    assert re.search(r"macro_auroc +- +no interval: all images are of one class", said)
+    assert re.search(r"macro_f1_measurable +- +no interval: no class has 10 images", said)
+    assert '<td class="n">no interval: all images are of one class</td>' in page
+    card = model_card("mine", CheckpointInfo(predictions.class_names, InputSpec(), measured=figures_of(content)))
+    assert "| macro_auroc | - (no interval: all images are of one class) |" in card
+    for text in (said, re.sub('"data:[^"]*"', "", page), card, json_text(content)):
+        assert not re.search(r"\bnan\b|\binf\b|None", text, re.IGNORECASE)
+
+
+def divided(predictions):
+    """Women are always right; of ten men with three images each, each is right once. A boy is alone."""
+    right = np.array([True] * 27 + [False] * 3 + [True, False, False] * 10)
+    answers = np.where(right, predictions.labels, (predictions.labels + 1) % 3)
+    columns = {"sex": ["<f>"] * 30 + ["m"] * 30, "age": ["7"] + [str(20 + n // 3) for n in range(59)]}
+    return replace(predictions, probabilities=np.eye(3)[answers] * 0.7 + 0.1, attributes=columns)
+
+
+def test_groups_are_measured_and_held_against_each_other(predictions, tmp_path, capsys):
+    content = evaluate(divided(predictions), np.ones(3) / 3, tmp_path / "data_set" / "images", tmp_path / "out")
+    women, men = (one for one in content["slices"] if one["attribute"] == "sex")
+    assert (women["value"], women["images"], women["people"], women["accuracy"]) == ("<f>", 30, 10, 0.9)
+    assert men["accuracy"] == pytest.approx(1 / 3)
+    assert men["intervals"]["accuracy"] == pytest.approx([1 / 3, 1 / 3])  # of each man one image in three is right
+    ages = [one for one in content["slices"] if one["attribute"] == "age"]
+    assert sum(one["images"] for one in ages) == 60
+    assert {(one["measurable"], one["why"]) for one in ages} == {(False, "fewer than 30 images")}
+    gap = content["largest_gap"]["accuracy"]
+    assert (gap["attribute"], gap["best"]["value"], gap["worst"]["value"]) == ("sex", "<f>", "m")
+    assert gap["value"] == pytest.approx(0.9 - 1 / 3)
+    assert gap["larger_than_chance"]
+    assert content["gaps"][0] == gap
+    assert content["worst_slice"]["value"] == "m"
+    said = capsys.readouterr().out
+    assert "Largest gap: accuracy 0.5667 (" in said
+    assert "sex: <f> with 0.9000 and m with 0.3333; by chance up to " in said
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Largest gap in accuracy: 0.567 (95 % " in page
+    assert "&lt;f&gt; with 0.900 (30 images of 10 people) and m with 0.333 (30 images of 10 people)" in page
+    assert page.count("not measurable: fewer than 30 images") >= 4
+    assert 'alt="accuracy of each group with its interval"' in page
+    assert "<f>" not in page
+    again = read_predictions(tmp_path / "out" / "predictions.csv")
+    assert again.attributes == divided(predictions).attributes
+
+    card = model_card("mine", CheckpointInfo(predictions.class_names, InputSpec(), measured=figures_of(content)))
+    assert "| sex: m | 0.333 (0.333 to 0.333) | " in card
+    assert "by sex: \\<f\\> with 0.900 (30 images of 10 people) and m with 0.333" in card
+
+
+def test_the_gap_that_is_named_first_is_one_that_chance_does_not_make():
+    gaps = {name: {"larger_than_chance": name == "macro_f1"} for name in ("accuracy", "balanced_accuracy", "macro_f1")}
+    assert leading(gaps) is gaps["macro_f1"]
+    gaps["macro_f1"] = gaps["accuracy"]
+    assert leading(gaps) is gaps["accuracy"]
+    assert leading({}) is None
+
+
+def test_slices_are_those_that_were_asked_for(predictions, tmp_path):
+    where = (np.ones(3) / 3, tmp_path / "data_set" / "images", tmp_path / "out")
+    content = evaluate(divided(predictions), *where, slices="sex")
+    assert {one["attribute"] for one in content["slices"]} == {"sex"}
+    content = evaluate(divided(predictions), *where, slices=["age", "user.id"])
+    assert {one["attribute"] for one in content["slices"]} == {"age", "user.id"}
+    content = evaluate(divided(predictions), *where, slices=[])
+    assert (content["slices"], content["gaps"], content["largest_gap"]) == ([], [], {})
+    assert "not divided by anything" in (tmp_path / "out" / "report.html").read_text()
+    with pytest.raises(FERError, match="Expected some of: sex, age, color"):
+        evaluate(divided(predictions), *where, slices=["gender"])
+
+
+def test_without_two_groups_to_compare_that_is_said(predictions, tmp_path, capsys):
+    some = predictions.take(range(40))
+    content = evaluate(some, np.ones(3) / 3, tmp_path / "data_set" / "images", tmp_path / "out")
+    assert content["largest_gap"] == {}
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "No attribute has two groups of 30 images and 10 people or more" in page
+    assert "Largest gap" not in capsys.readouterr().out
+
+
+def test_the_page_can_be_read_in_the_dark_and_on_a_telephone(predictions, tmp_path):
+    evaluate(predictions, np.ones(3) / 3, tmp_path / "data_set" / "images", tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in page
+    assert "@media (prefers-color-scheme: dark)" in page
+    styles = page.partition("<style>")[2].partition("</style>")[0]
+    assert re.search(r"table \{[^}]*overflow-x: auto", styles)
+    rules = styles.replace(styles[styles.index(":root") : styles.index("td:first-child")], "")
+    assert not re.search(r"#[0-9a-f]{3,6}\b", rules)  # every color has its counterpart in the dark
 
 
 def test_figures_of_an_earlier_test_do_not_stand_beside_new_predictions(predictions, tmp_path):

@@ -1,6 +1,7 @@
 """EvaluationReport: has the report of what `test` and `validate` predict written."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,13 @@ from fer_lightning.training.classifier import ExpressionClassifier
 
 
 class EvaluationReport(Callback):
-    """Writes `test/` or `validate/` in a run's folder: report.html, metrics.json and predictions.csv."""
+    """Writes `test/` or `validate/` in a run's folder: report.html, metrics.json and predictions.csv.
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder)
+    `slices` are the attributes that the images are sliced by; None for all.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], slices: str | Sequence[str] | None = None) -> None:
+        self.folder, self.slices = Path(folder), slices
         self._logits = torch.empty(0)
         self._info: CheckpointInfo | None = None
 
@@ -57,6 +61,7 @@ class EvaluationReport(Callback):
             folder=self.folder / ("test" if stage == "test" else "validate"),
             history=self.folder / "metrics.csv",
             uncalibrated=self._logits.double().softmax(1).numpy(),
+            slices=self.slices,
             about={
                 "subset": SUBSETS[subset],
                 "checkpoint": str(trainer.ckpt_path),

@@ -17,7 +17,7 @@ from fer_lightning.errors import FERError
 from fer_lightning.files import replace_text
 from fer_lightning.program import program
 from fer_lightning.reports.model_card import model_card
-from fer_lightning.reports.page import filled, json_text
+from fer_lightning.reports.page import filled, json_text, without_nan
 from fer_lightning.training.classifier import ExpressionClassifier
 
 
@@ -64,7 +64,7 @@ class RunSummary(Callback):
             replace_text(self.folder / "model_card.md", model_card(self.folder.name, read_checkpoint(path)[0]))
             if best.monitor == "val_acc" and isinstance(data, FERDataModule):
                 baseline = data.majority(TESTING if data.validates_on_testing else VALIDATION)
-        replace_text(self.folder / "summary.json", json_text(found))
+        replace_text(self.folder / "summary.json", json_text(without_nan(found)))
         measured = best is not None and best.monitor in trainer.callback_metrics
         about: dict[str, Any] = {
             "measured": measured,
