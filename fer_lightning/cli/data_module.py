@@ -71,6 +71,6 @@ def attributes_of(words: Sequence[str]) -> list[str]:
             own = word.partition("=")[0].removeprefix("--data.").partition(".")[0] in names
         files += [word] if own else []
     data: _DataSets = parser.instantiate(parser.parse_args(files)).data
-    given = {name: getattr(data, name) for name in names if name not in ("source", "root", "legend")}
-    sources = chosen_sources(data.source, data.root, data.legend, given)
+    reading = {name: getattr(data, name) for name in names if name not in ("source", "root", "legend")}
+    sources = chosen_sources(data.source, data.root, data.legend, reading)
     return [*combined_attributes([source.read() for source in sources])]

@@ -79,8 +79,8 @@ def stopping() -> Iterator[Stopping]:
 _PEER_IS_GONE = ("Connection reset by peer", "Connection closed by peer", "Broken pipe", "remote process exited")
 """What gloo and NCCL say when a process they talk to is gone."""
 LOST_PEER = (
-    "Another process of this training has ended unexpectedly, so this one ends too. Look above for its message; without "
-    "one it was probably killed, for instance for want of memory. Go on with --ckpt_path last."
+    "Another process of this training has ended unexpectedly, so this one ends too. Look above for its message; "
+    "without one it was probably killed, for instance for want of memory. Go on with --ckpt_path last."
 )
 
 
