@@ -24,7 +24,7 @@ from fer_lightning.inference.model import open_model
 from tests.conftest import PROJECT, run_here
 from tests.inference.conftest import write_video
 
-TEXT = (PROJECT / "README.md").read_text(encoding="utf-8")
+TEXT = "".join((PROJECT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/data.md"))
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", TEXT, flags=re.DOTALL)
 LINES = [line for kind, block in BLOCKS if kind == "bash" for line in block.splitlines()]
 ELSEWHERE = ("ddp", "crossval")  # tested in test_configs and test_cli, as they take long

@@ -1,0 +1,109 @@
+"""Data as people have them, from the first command to the report, with no file written by hand."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import run_here
+
+WORDS = ("angry", "happy", "sad")
+NAMES = ["anger", "happiness", "sadness"]
+BRIEFLY = ["--data.image_size", "16", "--data.num_workers", "0", "--trainer.max_epochs", "2"]
+
+
+def images(folder: Path, count: int) -> dict[str, int]:
+    """Faces of three kinds, each a brightness of its own: the number of the kind by file name."""
+    rng = np.random.default_rng(0)
+    found = {}
+    for number in range(count):
+        kind = number % 3
+        name = f"{('Training', 'PublicTest')[number % 5 == 0]}_{number}.png"
+        pixels = rng.integers(0, 60, (48, 48)) + 90 * kind
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / name)
+        found[name] = kind
+    return found
+
+
+def folders(place: Path) -> list[str]:
+    for name, kind in images(place / "all", 120).items():
+        target = place / "kaggle" / ("train" if name.startswith("T") else "test") / WORDS[kind] / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (place / "all" / name).rename(target)
+    return ["--data.root", "kaggle"]
+
+
+def table(place: Path) -> list[str]:
+    rows = images(place / "photos", 120)
+    with open(place / "labels.csv", "w", newline="", encoding="utf-16") as stream:
+        writer = csv.writer(stream, delimiter=";")
+        writer.writerow(["", "path", "label", "gender"])
+        for number, (name, kind) in enumerate(rows.items()):
+            writer.writerow([number, f"photos\\{name}", WORDS[kind].upper(), "fm"[number % 2]])
+    return ["--data.root", "labels.csv"]
+
+
+def pixels(place: Path) -> list[str]:
+    number_of = (0, 3, 4)  # in FER2013
+    with open(place / "fer2013.csv", "w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["emotion", "pixels", "Usage"])
+        for name, kind in images(place / "all", 120).items():
+            values = " ".join(map(str, np.asarray(Image.open(place / "all" / name)).ravel().tolist()))
+            writer.writerow([number_of[kind], values, "Training" if name.startswith("T") else "PrivateTest"])
+    return ["--data.root", "fer2013.csv"]
+
+
+@pytest.mark.parametrize("make", [folders, table, pixels])
+def test_from_what_one_has_to_a_measured_model(make, workdir, capsys):
+    data = make(workdir)
+    run_here("audit", *data, "--fail_on", "never", cwd=workdir)
+    said = capsys.readouterr().out
+    assert said.startswith("Source ")
+    assert "anger (angry)" in said or make is pixels
+    run_here("fit", *data, *BRIEFLY, "--name", "mine", cwd=workdir)
+    said = capsys.readouterr().out
+    assert "File names do not tell people apart" in said or make is pixels
+    run_here("test", "--name", "mine", "--ckpt_path", "best", cwd=workdir)
+    report = json.loads((workdir / "runs" / "mine" / "test" / "metrics.json").read_text())
+    assert {name for name, row in report["classes"].items() if row["support"]} == set(NAMES)
+    assert report["images"] == 24
+    assert report["metrics"]["accuracy"]["value"] > 0.5
+    if make is table:
+        assert {one["value"] for one in report["slices"] if one["attribute"] == "gender"} == {"f", "m"}
+    else:
+        assert report["split_options"]["rule"] == "predefined"
+
+
+def test_a_model_of_eight_classes_measures_what_can_be_compared(workdir, capsys):
+    data = folders(workdir)
+    run_here("test", *data, "--ckpt_path", "pretrained", "--name", "three", "--data.faces", "whole", cwd=workdir)
+    said = capsys.readouterr().out
+    assert "angry is anger, happy is happiness, sad is sadness" in said
+    assert "'contempt' has no image: where a network answers with it, that counts as wrong." in said
+    report = json.loads((workdir / "runs" / "three" / "test" / "metrics.json").read_text())
+    assert sum(row["support"] for row in report["classes"].values()) == 24
+    (workdir / "kaggle" / "train" / "sad").rename(workdir / "kaggle" / "train" / "bored")
+    with pytest.raises(SystemExit):
+        run_here("test", *data, "--ckpt_path", "pretrained", "--name", "three", cwd=workdir)
+    said = capsys.readouterr().err
+    assert "the folder 'bored' is none of the classes anger, contempt" in said
+    assert "leave them out with --data.on_error drop" in said
+    drop = ["--data.on_error", "drop", "--data.faces", "whole"]
+    run_here("test", *data, "--ckpt_path", "pretrained", "--name", "four", *drop, cwd=workdir)
+    assert "cannot be used are left out" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_every_fold_of_a_folder_for_each_class(workdir, capsys):
+    run_here("crossval", *folders(workdir), *BRIEFLY, "--folds", "2", "--name", "folds", cwd=workdir)
+    content = json.loads((workdir / "runs" / "folds" / "crossval.json").read_text())
+    assert content["metrics"]["accuracy"]["mean"] > 0.5
+    rows = list(csv.DictReader((workdir / "runs" / "folds" / "test" / "predictions.csv").open()))
+    assert len(rows) == 120
