@@ -3,8 +3,9 @@
 import contextlib
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -15,6 +16,7 @@ from fer_lightning.data.image_files import UnreadableImageError
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.legend import Legend
 from fer_lightning.errors import FERError
+from fer_lightning.files import new_folder
 
 _SHOWN = 20
 
@@ -89,3 +91,28 @@ def alone(lock: str | os.PathLike[str], seconds: float = 3.0) -> Iterator[None]:
         yield
     finally:
         one.release()
+
+
+def built_once(
+    folder: Path, is_whole: Callable[[], bool], build: Callable[[Path], object], need: str, hint: str
+) -> None:
+    """Build a folder aside under a lock, unless it is there: what stands under its name is finished.
+
+    Args:
+        folder: The folder; `<folder>.lock` beside it is the lock.
+        is_whole: Whether it is there as it should be.
+        build: Fills an empty folder, which then takes the place of what is there.
+        need: What the disk is needed for, for messages.
+        hint: What can be done if it cannot be written.
+
+    Raises:
+        FERError: If the disk is full or the folder cannot be written.
+    """
+    if is_whole():
+        return
+    with explained(folder.parent, need, hint):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with alone(f"{folder}.lock"):
+            if not is_whole():
+                with new_folder(folder, replace=True) as aside:
+                    build(aside)

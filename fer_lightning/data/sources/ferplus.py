@@ -1,12 +1,9 @@
 """`ferplus`: the FER+ data set from the two files that it is published as."""
 
-import contextlib
 import csv
 import os
 import re
-import shutil
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -18,7 +15,7 @@ from fer_lightning.data.csv_columns import read_columns
 from fer_lightning.data.image_checks import explained
 from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.errors import FERError
-from fer_lightning.files import check_path
+from fer_lightning.files import check_path, new_folder
 
 SIZE = 48
 SUBSETS = {"Training": "training", "PublicTest": "validation", "PrivateTest": "testing"}
@@ -94,7 +91,7 @@ def ferplus(
     if not kept:
         raise FERError(f"No image in '{votes}' has a majority for one of the eight expressions.")
     need = f"the {len(kept):,} images need {len(kept) * 4 / 1000:,.0f} MB"
-    with explained(folder, need, "Choose another --output."), _new_folder(folder) as aside:
+    with explained(folder, need, "Choose another --output."), new_folder(folder) as aside:
         (aside / "images").mkdir()
         for one in tqdm(kept, "Writing images", delay=1, leave=False):
             Image.fromarray(one.pixels).save(aside / "images" / one.name)
@@ -105,20 +102,6 @@ def ferplus(
     numbers = Counter(one.subset for one in kept)
     said = ", ".join(f"{numbers[subset]:,} {subset}" for subset in subsets.values())
     print(f"{output}: {len(kept):,} images ({said}); {len(rows) - len(kept):,} copies left out.", flush=True)
-
-
-@contextlib.contextmanager
-def _new_folder(folder: Path) -> Iterator[Path]:
-    """A folder aside, which gets the name of `folder` at the end, and is removed after an exception."""
-    aside = folder.with_name(f"{folder.name}.building-{os.getpid()}")
-    try:
-        aside.mkdir(parents=True)
-        yield aside
-        if folder.is_dir():
-            folder.rmdir()  # it is empty
-        aside.rename(folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _label(counts: list[int]) -> tuple[str | None, list[int]]:
