@@ -20,7 +20,7 @@ def rows(data: DataSet) -> Iterator[Finding]:
             "serious",
             f"{many(len(legend.problems), 'row')} of the legend cannot be used.",
             ("line", "problem"),
-            [(str(line), message) for line, message, _ in legend.problems],
+            [(str(one.number), one.message) for one in legend.problems],
             {"rows": len(legend.problems)},
         )
     if legend.repeated:

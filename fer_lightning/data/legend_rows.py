@@ -1,5 +1,6 @@
 """Rows of a legend, each checked against the image folder and the class list, on their way to a Legend."""
 
+import os
 import posixpath
 import sys
 from collections import Counter
@@ -33,6 +34,7 @@ class LegendRows:
 
     Attributes:
         problems: The rows that were refused, and why.
+        file: The file that the next rows stand in, where there are several; empty for `path`.
         vote_names: The class that each of a row's votes is for; empty without votes.
         attribute_names: What each of a row's further cells is; empty without any.
     """
@@ -50,6 +52,7 @@ class LegendRows:
         self.vote_names: tuple[str, ...] = ()
         self.attribute_names: tuple[str, ...] = ()
         self.problems: list[Problem] = []
+        self.file = ""
         self._files = ImageNames(image_dir, follow_links)
         self._spellings: dict[str, str] = {}  # labels as written, and the classes that they mean
         self._rows: list[_Row] = []
@@ -73,7 +76,7 @@ class LegendRows:
                 raise _RefusedError(f"unknown split '{subset.strip()[:80]}'; expected one of {', '.join(SUBSETS)}")
             given = _votes(votes, len(self.vote_names)) if self.vote_names else None
         except _RefusedError as problem:
-            self.problems.append(Problem(number, str(problem), problem.image))
+            self.problems.append(Problem(number, str(problem), problem.image, self.file))
             return
         who = None if identity is None else sys.intern(identity.strip() or relative)
         more = tuple(map(sys.intern, map(str.strip, attributes)))
@@ -81,7 +84,9 @@ class LegendRows:
 
     def place(self, number: int) -> str:
         """Where a row stands, for messages."""
-        return f"{self.path}:{number}" if self.unit == "line" else f"{self.path}, {self.unit} {number}"
+        if self.unit == "entry":
+            return f"{self.path}, entry {number}"
+        return f"{self.path}:{number}" if number else os.fspath(self.path)  # a file in a folder has no line
 
     def finish(self, conflicts: Conflicts, strict: bool = True) -> Legend:
         """The legend of the good rows; `conflicts` as in `read_legend`.
@@ -221,7 +226,11 @@ class LegendRows:
 def listed_problems(problems: Sequence[Problem], place: Callable[[int], str]) -> str:
     """The first 20 problems, each with its place, and how many there are."""
     more = f"\n  ... and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-    shown = [f"{place(number)}: {one_line(said, 500)}" for number, said, _ in problems[:_SHOWN]]
+    shown = [
+        f"{one.file}:{one.number}: {said}" if one.file else f"{place(one.number)}: {said}"
+        for one in problems[:_SHOWN]
+        for said in [one_line(one.message, 500)]
+    ]
     noun = "problem" if len(problems) == 1 else "problems"
     return f"{len(problems)} {noun} in the legend:\n  " + "\n  ".join(shown) + more + _REMEDY
 

@@ -14,11 +14,10 @@ from tqdm import tqdm
 from fer_lightning.data.csv_columns import read_columns
 from fer_lightning.data.image_checks import explained
 from fer_lightning.data.legend import EXPRESSIONS
+from fer_lightning.data.sources.fer2013 import SUBSETS, face_of
 from fer_lightning.errors import FERError
 from fer_lightning.files import check_path, new_folder
 
-SIZE = 48
-SUBSETS = {"Training": "training", "PublicTest": "validation", "PrivateTest": "testing"}
 _ORDER = ("testing", "validation", "training")
 _OTHER_VOTES = ("unknown", "NF")
 
@@ -113,12 +112,10 @@ def _label(counts: list[int]) -> tuple[str | None, list[int]]:
 
 
 def _image(text: str, path: str, line: int) -> np.ndarray:
-    words = text.split()
-    if len(words) != SIZE * SIZE or not all(word.isdecimal() and len(word) < 4 and int(word) < 256 for word in words):
-        raise FERError(
-            f"{path}, line {line}: expected {SIZE * SIZE:,} pixels from 0 to 255, found {len(words):,} words."
-        )
-    return np.array(words, np.int64).astype(np.uint8).reshape(SIZE, SIZE)
+    try:
+        return face_of(text)
+    except ValueError as error:
+        raise FERError(f"{path}, line {line}: {error}.") from None
 
 
 def _without_copies(rows: list[_Image]) -> list[_Image]:
