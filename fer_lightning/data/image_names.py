@@ -1,7 +1,8 @@
 """Which names are files inside an image folder."""
 
 import os
-from pathlib import Path
+import posixpath
+from pathlib import Path, PureWindowsPath
 
 
 class ImageNames:
@@ -19,6 +20,16 @@ class ImageNames:
         self._root, self._follow_links, self.linked = image_dir, follow_links, 0
         self._real_root = os.path.realpath(image_dir)
         self._listings: dict[str, tuple[dict[str, str | None], dict[str, str]] | str] = {}
+
+    def find(self, name: str) -> tuple[str, str]:
+        """The name without detours such as `a/../b`, and what is wrong with it; the latter is empty if it is fine."""
+        if "/" in name or "\\" in name or ":" in name or name in (".", ".."):
+            windows = PureWindowsPath(name)
+            if name.startswith("/") or windows.is_absolute() or windows.drive or ".." in windows.parts:
+                return name, f"the image name '{name}' leaves the image folder"
+            name = posixpath.normpath(name)
+        why = self.check(name)
+        return name, f"the image '{name}' {why}" if why else ""
 
     def check(self, name: str) -> str | None:
         """The complaint about `name`, or None if it is fine."""

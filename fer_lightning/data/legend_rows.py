@@ -1,11 +1,10 @@
 """Rows of a legend, each checked against the image folder and the class list, on their way to a Legend."""
 
 import os
-import posixpath
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -81,6 +80,11 @@ class LegendRows:
         who = None if identity is None else sys.intern(identity.strip() or relative)
         more = tuple(map(sys.intern, map(str.strip, attributes)))
         self._rows.append(_Row(number, relative, known, sys.intern(user), declared, who, given, more))
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing has come, neither good nor refused."""
+        return not self._rows and not self.problems
 
     def place(self, number: int) -> str:
         """Where a row stands, for messages."""
@@ -179,16 +183,12 @@ class LegendRows:
         return {}
 
     def _image(self, image: str) -> str:
-        if "/" in image or "\\" in image or ":" in image or image in (".", ".."):
-            windows = PureWindowsPath(image)
-            if image.startswith("/") or windows.is_absolute() or windows.drive or ".." in windows.parts:
-                raise _RefusedError(f"the image name '{image}' leaves the image folder")
-            image = posixpath.normpath(image)
-        if why := self._files.check(image):
-            if of_cell(image) != image and not self._files.check(of_cell(image)):  # as `Split.write_csv` writes it
-                return of_cell(image)
-            raise _RefusedError(f"the image '{image}' {why}", image)
-        return image
+        name, why = self._files.find(image)
+        if why and of_cell(name) != name and not self._files.check(of_cell(name)):  # as `Split.write_csv` writes it
+            return of_cell(name)
+        if why:
+            raise _RefusedError(why, name)
+        return name
 
     def _class_names(self) -> tuple[str, ...]:
         if self.classes:

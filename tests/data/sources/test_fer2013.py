@@ -68,7 +68,8 @@ def test_the_other_forms_and_where_they_are_found(workdir):
     spaced = table(
         workdir / "kaggle" / "icml_face_data.csv", ROWS, ("emotion", "Usage", "pixels"), "emotion, Usage, pixels"
     )
-    assert Fer2013.fits(spaced) and Fer2013.fits(workdir / "kaggle")
+    assert Fer2013.fits(spaced)
+    assert Fer2013.fits(workdir / "kaggle")
     assert parts_of(Fer2013(str(workdir / "kaggle")).read()) == ["training"] * 3 + ["validation"] * 2 + ["testing"] * 2
     table(workdir / "archive" / "fer2013" / "fer2013.csv")
     assert Fer2013.fits(workdir / "archive")
