@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fer_lightning.audit.findings import DataSet, Finding, many
+from fer_lightning.audit.findings import DataSet, Finding
 from fer_lightning.data.splits import TRAINING
+from fer_lightning.names import many
 
 _RARE = 50
 

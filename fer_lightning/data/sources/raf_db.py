@@ -16,6 +16,7 @@ from fer_lightning.data.sources import DataSource
 from fer_lightning.data.sources.fer2013 import SEVEN
 from fer_lightning.errors import FERError
 from fer_lightning.files import check_path
+from fer_lightning.names import many
 
 _LISTS = ("list_patition_label.txt", "list_partition_label.txt")  # the first is how it is published
 _NUMBERED = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
@@ -130,7 +131,7 @@ class RafDb(DataSource):
                     else:
                         others += 1
         legend = rows.finish(self.conflicts, self.on_error == "error")
-        notes = (f"{others:,} files that are not images are left out.",) if others else ()
+        notes = (f"Left out: {many(others, 'file')} without an image.",) if others else ()
         return replace(legend, format="RAF-DB (numbered folders)", notes=notes)
 
 

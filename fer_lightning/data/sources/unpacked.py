@@ -134,7 +134,7 @@ def _digest(sources: Iterable[str | os.PathLike[str]], settings: Sequence[object
             found = os.stat(path)
         except OSError as error:
             raise FERError(f"Cannot read '{path}': {error.strerror}.") from None
-        digest.update(os.fsencode(os.path.realpath(path)))
+        digest.update(os.fsencode(os.path.abspath(path)))
         digest.update(f"\n{found.st_size} {found.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:12]
 

@@ -83,7 +83,7 @@ def test_numbered_folders(tmp_path):
             (part, label) for part in ("training", "testing") for label in LABELS
         )
         assert legend.format == "RAF-DB (numbered folders)"
-        assert legend.notes == ("1 files that are not images are left out.",)
+        assert legend.notes == ("Left out: 1 file without an image.",)
     (tmp_path / "DATASET" / "test" / "8").mkdir()
     with pytest.raises(FERError, match=r"DATASET: the folder 'test/8' has an unknown number; expected one of 1 surp"):
         RafDb(str(tmp_path)).read()
