@@ -21,7 +21,7 @@ def rows(data: DataSet) -> Iterator[Finding]:
             "serious",
             f"{many(len(legend.problems), 'row')} of the legend cannot be used.",
             ("line", "problem"),
-            [(str(one.number), one.message) for one in legend.problems],
+            [(f"{one.file}:{one.number}".lstrip(":"), one.message) for one in legend.problems],
             {"rows": len(legend.problems)},
         )
     if legend.repeated:
