@@ -75,11 +75,15 @@ class LegendRows:
                 raise _RefusedError(f"unknown split '{subset.strip()[:80]}'; expected one of {', '.join(SUBSETS)}")
             given = _votes(votes, len(self.vote_names)) if self.vote_names else None
         except _RefusedError as problem:
-            self.problems.append(Problem(number, str(problem), problem.image, self.file))
+            self.refuse(number, str(problem), problem.image)
             return
         who = None if identity is None else sys.intern(identity.strip() or relative)
         more = tuple(map(sys.intern, map(str.strip, attributes)))
-        self._rows.append(_Row(number, relative, known, sys.intern(user), declared, who, given, more))
+        self._rows.append(_Row(number, relative, known, sys.intern(user), declared, who, given, more, self.file))
+
+    def refuse(self, number: int, said: str, image: str = "") -> None:
+        """Note what is wrong with a row; `image` if it is the image."""
+        self.problems.append(Problem(number, said, image, self.file))
 
     @property
     def empty(self) -> bool:
@@ -130,7 +134,7 @@ class LegendRows:
             warnings.append(f"Labels were matched by their meaning: {', '.join(matched)}.")
         if self._files.linked:
             warnings.append(f"{self._files.linked:,} files are links to files outside the image folder.")
-        _, images, _, users, declared, identities, votes, more = map(list, zip(*self._rows, strict=True))
+        _, images, _, users, declared, identities, votes, more, _ = map(list, zip(*self._rows, strict=True))
         order = [self.vote_names.index(name) for name in class_names] if self.vote_names else []
         whole = Legend(
             path=self.path,
@@ -152,6 +156,10 @@ class LegendRows:
             problems=tuple(self.problems),
         )
         return whole if keep.all() else whole.take(keep)
+
+    def _named(self, row: int) -> str:
+        one = self._rows[row]
+        return f"{one.file}:{one.number}" if one.file else f"{self.unit} {one.number}"
 
     def _label(self, number: int, raw: str) -> str:
         if raw not in self._spellings:
@@ -215,10 +223,11 @@ class LegendRows:
         for image, rows in conflicting.items() if conflicts != "keep" else ():
             keep[list(rows.values())] = conflicts == "error"
             if conflicts == "error":
-                at = [f"{class_names[label]} ({self.unit} {self._rows[row].number})" for label, row in rows.items()]
+                at = [f"{class_names[label]} ({self._named(row)})" for label, row in rows.items()]
                 message = f"the image '{image}' stands under two labels: {' and '.join(at)}. Correct the legend, or "
-                number = self._rows[max(rows.values())].number
-                self.problems.append(Problem(number, message + "choose --data.conflicts drop or keep"))
+                last = self._rows[max(rows.values())]
+                said = message + "choose --data.conflicts drop or keep"
+                self.problems.append(Problem(last.number, said, "", last.file))
         named = {image: tuple(class_names[label] for label in rows) for image, rows in conflicting.items()}
         return keep, repeated, named
 
@@ -262,6 +271,7 @@ class _Row(NamedTuple):
     identity: str | None
     votes: list[float] | None
     attributes: tuple[str, ...]
+    file: str
 
 
 def _votes(raw: Sequence[str | float], classes: int) -> list[float]:

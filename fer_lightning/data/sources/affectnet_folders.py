@@ -11,7 +11,6 @@ import numpy as np
 from tqdm import tqdm
 
 from fer_lightning.data.image_files import IMAGE_SUFFIXES
-from fer_lightning.data.legend import Problem
 from fer_lightning.data.legend_rows import LegendRows
 from fer_lightning.names import many
 
@@ -77,7 +76,7 @@ def read_folders(rows: LegendRows) -> tuple[str, ...]:
                     feelings.append(values.read(rows.path / here / found) if found in there else "")
             except (OSError, ValueError) as error:
                 said = getattr(error, "strerror", None) or str(error)
-                rows.problems.append(Problem(0, f"the annotation '{here}/{found}' of an image is not usable: {said}"))
+                rows.refuse(0, f"the annotation '{here}/{found}' of an image is not usable: {said}")
                 continue
             label = NUMBERED[number]
             rows.add(0, f"{name}/images/{image}", label, subset=_SETS[name], attributes=feelings)

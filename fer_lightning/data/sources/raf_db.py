@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from fer_lightning.data.csv_columns import read_lines
 from fer_lightning.data.image_files import IMAGE_SUFFIXES
-from fer_lightning.data.legend import SUBSETS, Conflicts, Legend, OnError, Problem
+from fer_lightning.data.legend import SUBSETS, Conflicts, Legend, OnError
 from fer_lightning.data.legend_rows import LegendRows, normalised_classes
 from fer_lightning.data.part_names import part_of
 from fer_lightning.data.sources import DataSource
@@ -95,14 +95,14 @@ class RafDb(DataSource):
             words = line.split()
             if len(words) != 2:
                 said = f"expected a name and a number such as 'train_00001.jpg 5', found '{line[:80]}'"
-                rows.problems.append(Problem(number, said))
+                rows.refuse(number, said)
                 continue
             name, label = words
             part = part_of(name.partition("_")[0])
             if part is None:
-                rows.problems.append(Problem(number, f"the name '{name}' begins with neither train_ nor test_"))
+                rows.refuse(number, f"the name '{name}' begins with neither train_ nor test_")
             elif label not in _LABELS:
-                rows.problems.append(Problem(number, f"unknown number '{label[:80]}'; {_EXPECTED}"))
+                rows.refuse(number, f"unknown number '{label[:80]}'; {_EXPECTED}")
             else:
                 stem, suffix = os.path.splitext(name)
                 image = f"{stem}_aligned{suffix}" if aligned else name
@@ -123,7 +123,7 @@ class RafDb(DataSource):
                     others += 1
                     continue
                 if label not in _LABELS:
-                    rows.problems.append(Problem(0, f"the folder '{part}/{label}' has an unknown number; {_EXPECTED}"))
+                    rows.refuse(0, f"the folder '{part}/{label}' has an unknown number; {_EXPECTED}")
                     continue
                 for name in sorted(os.listdir(root / part / label)):
                     if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES:

@@ -11,7 +11,6 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from fer_lightning.data.image_checks import built_once
-from fer_lightning.data.legend import Problem
 from fer_lightning.data.legend_rows import LegendRows
 from fer_lightning.errors import FERError
 from fer_lightning.files import check_path
@@ -23,7 +22,7 @@ _ROWS = "rows.jsonl"
 
 
 class Entry(NamedTuple):
-    """A row of a data set, with its image, or with what is wrong with it."""
+    """A row of a data set with its image, or with what is wrong with it; with neither it was left out."""
 
     number: int  # of the line or row, from 1
     image: str = ""  # the name of its file
@@ -97,8 +96,8 @@ def add_entries(rows: LegendRows, entries: Iterable[Entry]) -> None:
     for entry in entries:
         rows.file = entry.file
         if entry.problem:
-            rows.problems.append(Problem(entry.number, entry.problem, entry.image, entry.file))
-        else:
+            rows.refuse(entry.number, entry.problem, entry.image)
+        elif entry.image:
             rows.add(
                 entry.number,
                 entry.image,
@@ -156,5 +155,5 @@ def _entries(folder: Path) -> Iterator[Entry]:
     for here, _, names in os.walk(folder / "images"):
         inner = here[start:].replace(os.sep, "/")
         there.update(f"{inner}/{name}" if inner else name for name in names)
-    if {entry.image for entry in entries if not entry.problem} <= there:
+    if {entry.image for entry in entries if entry.image and not entry.problem} <= there:
         yield from entries
