@@ -1,6 +1,8 @@
 """AffectNet's tables of photographs, faces and expressions."""
 
+import contextlib
 import math
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -66,7 +68,9 @@ class AffectNet(DataSource):
     @classmethod
     def fits(cls, path: Path) -> bool:
         """Whether this is such a table, or a folder with one, or with annotations in `train_set` or `val_set`."""
-        return bool(_tables(path) or parts_in(path))
+        with contextlib.suppress(OSError):  # a folder that may not be read
+            return bool(_tables(path) or parts_in(path))
+        return False
 
     def read(self) -> Legend:
         """Cut out the faces unless they are there, and read what they show.
@@ -140,7 +144,7 @@ class AffectNet(DataSource):
                 feelings = (cells.get("valence", ""), cells.get("arousal", ""))
                 stem = re.sub(r"\.\w+$", "", image)
                 entry = Entry(reader.line_num, stem, NUMBERED[number], part, None, feelings, str(table))
-                boxes.append(Box(entry, folder / image, face))
+                boxes.append(Box(entry, os.path.join(folder, image), face))
 
     def _image_folder(self, table: Path, image: str) -> Path:
         """The folder that the names in a table are relative to."""

@@ -31,7 +31,7 @@ class Box(NamedTuple):
     """A face in a photograph."""
 
     entry: Entry  # its row; the image is what its file is to be called, without ending
-    photograph: Path
+    photograph: str  # its path
     face: Face
 
 
@@ -62,7 +62,7 @@ def cut_out(
         raise FERError(listed_problems(problems, lambda number: f"{tables[0]}:{number}"))
     if not boxes:
         raise FERError(f"{tables[0]}: no row names a face with one of the expressions.")
-    sources = dict.fromkeys(map(str, (*tables, *(box.photograph for box in boxes))))
+    sources = dict.fromkeys((*map(str, tables), *(box.photograph for box in boxes)))
     return unpack(name, sources, [MARGIN, LARGEST], partial(_write, boxes), prepared_dir, len(boxes))
 
 

@@ -1,5 +1,6 @@
 """ExpW, whose list names the faces in photographs and their expressions."""
 
+import contextlib
 import math
 import os
 from collections.abc import Sequence
@@ -61,7 +62,9 @@ class ExpW(DataSource):
     @classmethod
     def fits(cls, path: Path) -> bool:
         """Whether this is the list, or a folder with it, whose first line names a face."""
-        return _list_in(path) is not None
+        with contextlib.suppress(OSError):  # a folder that may not be read
+            return _list_in(path) is not None
+        return False
 
     def read(self) -> Legend:
         """Cut out the faces unless they are there, and read what they show.
@@ -97,7 +100,7 @@ class ExpW(DataSource):
                 continue
             stem = f"{os.path.splitext(image)[0]}_face{words[1]}"
             entry = Entry(number, stem, _NUMBERED[int(words[7])], None, image, (words[6],), str(listed))
-            boxes.append(Box(entry, folder / image, face))
+            boxes.append(Box(entry, os.path.join(folder, image), face))
         images, entries = cut_out("expw", boxes, [listed], problems, strict, self.prepared_dir)
         rows = LegendRows(listed, images, self.class_names)
         rows.attribute_names = ("face_box_confidence",)

@@ -1,5 +1,6 @@
 """FER2013 as Kaggle has it: tables with the pixels of an image in each row."""
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -55,7 +56,9 @@ class Fer2013(DataSource):
     @classmethod
     def fits(cls, path: Path) -> bool:
         """Whether this is such a table, or a folder with one."""
-        return bool(_tables(path))
+        with contextlib.suppress(OSError):  # a folder that may not be read
+            return bool(_tables(path))
+        return False
 
     def read(self) -> Legend:
         """Write the images unless they are there, and read what they show.
@@ -129,33 +132,36 @@ def _headings(path: Path) -> list[str]:
 
 def _write(tables: list[Path], images: Path) -> Iterator[Entry]:
     for table in tables:
-        start = "fer" if len(tables) == 1 else table.stem
-        part = None if len(tables) == 1 else table.stem
-        with open_table(table, "--data.root") as reader:
-            header = [name.strip().lower() for name in next(reader, [])]
-            number = -1
-            for row in reader:
-                if not "".join(row).strip():
-                    continue
-                number += 1  # as the names of FER+ count
-                entry = _entry(dict(zip(header, row, strict=False)), len(header) - len(row), part)
-                if not entry.problem:
-                    image = f"{start}{number:07d}.png"
-                    try:
-                        Image.fromarray(face_of(row[header.index("pixels")])).save(images / image)
-                        entry = entry._replace(image=image)
-                    except ValueError as error:
-                        entry = entry._replace(problem=str(error))
-                yield entry._replace(number=reader.line_num, file=str(table) if len(tables) > 1 else "")
-            if number < 0:
-                raise FERError(f"{table}: the file has a header but no rows.")
+        start, part = ("fer", None) if len(tables) == 1 else (table.stem, table.stem)
+        number = -1
+        for number, (line, fields, cells) in enumerate(_rows(table)):  # as the names of FER+ count
+            entry = _entry(cells, fields, part)
+            if not entry.problem:
+                try:
+                    face = Image.fromarray(face_of(cells["pixels"]))
+                    entry = entry._replace(image=f"{start}{number:07d}.png")
+                    face.save(images / entry.image)
+                except ValueError as error:
+                    entry = entry._replace(problem=str(error))
+            yield entry._replace(number=line, file=str(table) if len(tables) > 1 else "")
+        if number < 0:
+            raise FERError(f"{table}: the file has a header but no rows.")
 
 
-def _entry(row: dict[str, str], lacking: int, part: str | None) -> Entry:
-    """What a row says of its image; `lacking` fields are not there."""
-    if lacking:
-        found = len(row) if lacking > 0 else len(row) - lacking
-        return Entry(0, problem=f"expected {found + lacking} fields, found {found}")
+def _rows(table: Path) -> Iterator[tuple[int, int, dict[str, str]]]:
+    """Line, number of fields that are expected, and cells of each row; more cells have numbers for headings."""
+    with open_table(table, "--data.root") as reader:
+        header = [name.strip().lower() for name in next(reader, [])]
+        for row in reader:
+            if "".join(row).strip():
+                headings = (*header, *map(str, range(len(header), len(row))))
+                yield reader.line_num, len(header), dict(zip(headings, row, strict=False))
+
+
+def _entry(row: dict[str, str], fields: int, part: str | None) -> Entry:
+    """What a row says of its image."""
+    if len(row) != fields:
+        return Entry(0, problem=f"expected {fields} fields, found {len(row)}")
     emotion = row["emotion"].strip()
     if not (emotion.isdecimal() and len(emotion) < 3 and int(emotion) < len(_NUMBERED)):
         expected = ", ".join(f"{number} {name}" for number, name in enumerate(_NUMBERED))

@@ -1,5 +1,6 @@
 """Data sets whose file names say who shows what: JAFFE, KDEF, RaFD, FACES, CFD, NimStim."""
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -117,7 +118,9 @@ class FileNames(DataSource):
     @classmethod
     def fits(cls, path: Path) -> bool:
         """Whether nine of ten images, among the first 2,000, are named as those of one of these data sets."""
-        return _naming_of(path) is not None
+        with contextlib.suppress(OSError):  # a folder that may not be read
+            return _naming_of(path) is not None
+        return False
 
     def read(self) -> Legend:
         """List the images and read their names.

@@ -1,5 +1,6 @@
 """Folders of images with metadata files, as Hugging Face's `imagefolder` has them."""
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -54,11 +55,10 @@ class MetadataFolder(DataSource):
     @classmethod
     def fits(cls, path: Path) -> bool:
         """Whether there are such files, with a column `file_name` and one for labels."""
-        try:
-            headings = [list(next(iter(_rows(one)), (0, {}))[1]) for one in _metadata_in(path)[:1]]
-        except (FERError, OSError):
-            return False
-        return any(_IMAGE in names and any(role_of(name) == "label" for name in names) for names in headings)
+        with contextlib.suppress(FERError, OSError):
+            for _, cells in (row for one in _metadata_in(path) for row in _rows(one)):
+                return _IMAGE in cells and any(role_of(name) == "label" for name in cells)
+        return False
 
     def read(self) -> Legend:
         """Read the files; see `read_tables`."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +29,9 @@ from fer_lightning.data.sources.unpacked import Entry, FreeNames, add_entries, u
 from fer_lightning.errors import FERError
 from fer_lightning.files import check_path
 from fer_lightning.names import many
+
+_LOOKED_AT = 1000
+"""Entries of a folder of images without any file of ours may be many more."""
 
 _LONGEST = 100
 """Characters in a cell of a column that can be a slice, as in tables."""
@@ -81,10 +85,9 @@ class Parquet(DataSource):
     @classmethod
     def fits(cls, path: Path) -> bool:
         """Whether this is a Parquet file, or a folder with some that are not called metadata."""
-        try:
+        with contextlib.suppress(OSError):  # a folder that may not be read
             return bool(_files(path))
-        except (OSError, ValueError):
-            return False
+        return False
 
     def read(self) -> Legend:
         """Write the images unless they are there, and read what they show.
@@ -234,10 +237,16 @@ def _files(path: Path) -> list[Path]:
             path.suffix == ".parquet" and start.startswith(b"version https://git-lfs")
         )
         return [path] if known else []
-    for pattern in ("*.parquet", "data/*.parquet", "*/*.parquet", "*/*/*.parquet"):
-        found = [one for one in sorted(path.glob(pattern)) if one.name != "metadata.parquet" and one.is_file()]
+    folders = [path] if path.is_dir() else []
+    for _ in range(3):
+        found = [
+            one for folder in folders for one in sorted(folder.glob("*.parquet")) if one.name != "metadata.parquet"
+        ]
         if found:
             return found
+        folders = [Path(one) for folder in folders for one in islice(os.scandir(folder), _LOOKED_AT) if one.is_dir()]
+        folders.sort(key=lambda folder: (folder.name != "data", folder))
+        folders = folders[:1] if folders and folders[0].name == "data" else folders[:_LOOKED_AT]
     return []
 
 

@@ -31,7 +31,7 @@ def open_parquet(path: Path) -> Any:
             with open(path, "rb") as stream:
                 if stream.read(40).startswith(b"version https://git-lfs"):
                     raise FERError(f"'{path}' only says where Git LFS has the file. Fetch it: git lfs pull.")
-        return parquet.ParquetFile(path)
+        return parquet.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False)  # else a row group is read at once
     except Exception as error:  # of many kinds, by what is damaged
         if isinstance(error, FERError):
             raise

@@ -1,5 +1,6 @@
 """RAF-DB, the basic expressions: as it is published, or in numbered folders as on Kaggle."""
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -63,7 +64,9 @@ class RafDb(DataSource):
     @classmethod
     def fits(cls, path: Path) -> bool:
         """Whether this is the list, or a folder with it or with numbered folders of images that are named so."""
-        return _list_in(path) is not None or _numbered_in(path) is not None
+        with contextlib.suppress(OSError):  # a folder that may not be read
+            return _list_in(path) is not None or _numbered_in(path) is not None
+        return False
 
     def read(self) -> Legend:
         """Read the list or the folders.

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from fer_lightning.data.legend import EXPRESSIONS, SUBSETS
+from fer_lightning.data.legend_check import check_legend
 from fer_lightning.data.sources import box_crops
 from fer_lightning.data.sources.affectnet import AffectNet
 from fer_lightning.errors import FERError
@@ -61,7 +62,7 @@ def test_the_tables(workdir, header, monkeypatch):
     root = published(workdir / "affectnet", header)
     assert AffectNet.fits(root)
     source = AffectNet(str(root))
-    legend = source.read()
+    legend = check_legend(source.read(), source)
     assert legend.class_names == source.class_names == EXPRESSIONS
     assert labels_of(legend) == [*LABELS, "neutral", "happiness", "sadness"]
     assert parts_of(legend) == ["training"] * 8 + ["validation"] * 3

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fer_lightning.data.legend_check import check_legend
 from fer_lightning.data.sources import box_crops
 from fer_lightning.data.sources.expw import ExpW
 from fer_lightning.data.sources.fer2013 import SEVEN
@@ -39,7 +40,7 @@ def test_every_face_is_an_image(workdir, folder, listed, monkeypatch):
     published(workdir / "expw", folder, listed)
     assert ExpW.fits(workdir / "expw")
     source = ExpW("expw")
-    legend = source.read()
+    legend = check_legend(source.read(), source)
     assert legend.class_names == source.class_names == SEVEN
     labels = ["anger", "happiness", "disgust", "fear", "sadness", "surprise", "neutral"]
     assert [legend.class_names[label] for label in legend.labels] == labels

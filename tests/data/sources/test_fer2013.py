@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import os
+import resource
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.legend import SUBSETS
 from fer_lightning.data.sources.fer2013 import SEVEN, Fer2013, face_of
 from fer_lightning.errors import FERError
@@ -120,6 +122,26 @@ def test_damaged_rows_are_listed_with_their_lines_and_left_out_if_wanted(workdir
     (workdir / "fer2013.csv").write_text("emotion,pixels,Usage\n")
     with pytest.raises(FERError, match=r"fer2013.csv: the file has a header but no rows"):
         Fer2013("fer2013.csv").read()
+
+
+def test_a_disk_that_takes_nothing_is_one_message(workdir):
+    table(workdir / "fer2013.csv")
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, most[1]))
+    try:
+        with pytest.raises(FERError, match=r"^Cannot write to 'prepared' \(File too large\)\. .*--data.prepared_dir"):
+            Fer2013("fer2013.csv", prepared_dir="prepared").read()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, most)
+    assert not [path for path in (workdir / "prepared").iterdir() if path.is_dir()]
+
+
+def test_it_trains(workdir):
+    rows = [(number % 7, number, "Training") for number in range(70)] + ROWS
+    source = Fer2013(str(table(workdir / "fer2013.csv", rows)))
+    data = FERDataModule(source=source, split="predefined", image_size=48)
+    assert data.split.counts.sum(1).tolist() == [73, 2, 2]
+    assert data.class_names == SEVEN
 
 
 def test_classes_of_ones_own(workdir):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
+from fer_lightning.data.legend_check import check_legend
 from fer_lightning.data.sources.file_names import NAMINGS, FileNames
 from fer_lightning.errors import FERError
 
@@ -20,7 +21,7 @@ def read(root, **options):
     """By image: the label, who it is, and the attributes."""
     assert FileNames.fits(root)
     source = FileNames(str(root), **options)
-    legend = source.read()
+    legend = check_legend(source.read(), source)
     labels = [legend.class_names[label] for label in legend.labels]
     further = [
         dict(zip(legend.attributes, values, strict=True)) for values in zip(*legend.attributes.values(), strict=True)

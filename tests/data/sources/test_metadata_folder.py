@@ -11,6 +11,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from fer_lightning.data.legend import SUBSETS
+from fer_lightning.data.legend_check import check_legend
 from fer_lightning.data.sources.metadata_folder import MetadataFolder
 from fer_lightning.errors import FERError
 
@@ -49,7 +50,8 @@ def found(legend):
 def test_one_file(workdir, ending):
     write(workdir / "faces" / f"metadata.{ending}", ROWS)
     assert MetadataFolder.fits(workdir / "faces")
-    legend = MetadataFolder("faces").read()
+    source = MetadataFolder("faces")
+    legend = check_legend(source.read(), source)
     assert found(legend) == {
         "a.png": ("anger", None),
         "b.png": ("happiness", None),

@@ -13,6 +13,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from fer_lightning.data.legend import SUBSETS
+from fer_lightning.data.legend_check import check_legend
 from fer_lightning.data.sources.parquet import Parquet
 from fer_lightning.errors import FERError
 
@@ -59,7 +60,7 @@ def test_a_data_set_of_hugging_face(workdir):
     write(root / "data" / "test-00000-of-00001.parquet", {"image": images(1), "label": [1]}, NAMES)
     assert Parquet.fits(root)
     source = Parquet(str(root))
-    legend = source.read()
+    legend = check_legend(source.read(), source)
     assert found(legend) == {
         "testing/person1_0001.png": ("happiness", "testing"),
         "training/person1_0001.png": ("anger", "training"),

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from fer_lightning.data.legend import SUBSETS
+from fer_lightning.data.legend_check import check_legend
 from fer_lightning.data.sources.raf_db import RafDb
 from fer_lightning.errors import FERError
 
@@ -39,7 +40,7 @@ def test_as_published(tmp_path, around):
     published(tmp_path / around)
     assert RafDb.fits(tmp_path)
     source = RafDb(str(tmp_path))
-    legend = source.read()
+    legend = check_legend(source.read(), source)
     assert labels_of(legend) == LABELS * 2
     assert parts_of(legend) == ["training"] * 7 + ["testing"] * 7
     assert legend.images[0] == "train_00001_aligned.jpg"
