@@ -102,7 +102,13 @@ class AffectNet(DataSource):
         rows.problems += problems
         add_entries(rows, entries)
         legend = rows.finish(self.conflicts, strict)
-        notes = (*left_out(skipped), f"The faces are cut out, by the boxes of the table, as files in '{images}'.")
+        more = [one for one in _all_tables(root) if one not in tables]
+        note = f"Left out: {', '.join(one.name for one in more)}; as --data.root, it is read."
+        notes = (
+            *left_out(skipped),
+            *([note] if more else []),
+            f"The faces are cut out, by the boxes of the table, as files in '{images}'.",
+        )
         return replace(legend, format=f"AffectNet ({' and '.join(one.name for one in tables)})", notes=notes)
 
     def _read_table(self, table: Path, boxes: list[Box], problems: list[Problem], skipped: Counter[int]) -> None:
@@ -162,12 +168,14 @@ class AffectNet(DataSource):
 
 def _tables(path: Path) -> list[Path]:
     """The table at a path, or those in a folder; the automatic annotations only where there are no others."""
-    if path.is_file():
-        return [path] if _is_table(path) else []
-    found = [path / folder / f"{name}.csv" for folder in _LISTS for name in _PARTS]
-    tables = [one for one in found if _is_table(one)]
+    tables = _all_tables(path)
     by_hand = [one for one in tables if one.stem != "automatically_annotated"]
     return by_hand or tables
+
+
+def _all_tables(path: Path) -> list[Path]:
+    inside = [path / folder / f"{name}.csv" for folder in _LISTS for name in _PARTS]
+    return [one for one in ([path] if path.is_file() else inside) if _is_table(one)]
 
 
 def _is_table(path: Path) -> bool:

@@ -113,7 +113,9 @@ def test_automatic_annotations_are_read_only_if_asked_for(workdir):
     table.write_text("\n".join([HEADER, row("x/a.png", 1), row("x/b.png", 2)]))
     for name in "ab":
         photograph(root / "Automatically_Annotated_Images" / "x" / f"{name}.png")
-    assert len(AffectNet(str(root)).read()) == 11
+    legend = AffectNet(str(root)).read()
+    assert len(legend) == 11
+    assert legend.notes[1] == "Left out: automatically_annotated.csv; as --data.root, it is read."
     legend = AffectNet(str(table)).read()
     assert (labels_of(legend), parts_of(legend)) == (["happiness", "sadness"], ["training"] * 2)
 
