@@ -145,7 +145,7 @@ class AffectNet(DataSource):
                     found = [cells[name][:20] for name in _BOX]
                     said = f"the face box is no four numbers: {', '.join(map(repr, found))}"
                 if said or face is None:
-                    problems.append(Problem(reader.line_num, said, image if missed else "", str(table)))
+                    problems.append(Problem(reader.line_num, said, "", str(table)))
                     continue
                 feelings = (cells.get("valence", ""), cells.get("arousal", ""))
                 stem = re.sub(r"\.\w+$", "", image)

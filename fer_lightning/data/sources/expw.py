@@ -91,12 +91,11 @@ class ExpW(DataSource):
                 problems.append(Problem(number, f"expected {_EXAMPLE}; found '{line[:80]}'", "", str(listed)))
                 continue
             image, said = names.find(words[0])
-            missed = bool(said)
             if words[7] not in map(str, range(len(_NUMBERED))):
                 expected = ", ".join(f"{value} {name}" for value, name in enumerate(_NUMBERED))
                 said = said or f"unknown expression '{words[7][:80]}'; expected one of {expected}"
             if said:
-                problems.append(Problem(number, said, image if missed else "", str(listed)))
+                problems.append(Problem(number, said, "", str(listed)))
                 continue
             stem = f"{os.path.splitext(image)[0]}_face{words[1]}"
             entry = Entry(number, stem, _NUMBERED[int(words[7])], None, image, (words[6],), str(listed))

@@ -97,7 +97,7 @@ def test_damaged_lines_are_listed(tmp_path):
     with pytest.raises(FERError) as error:
         RafDb(str(root)).read()
     numbers = "1 surprise, 2 fear, 3 disgust, 4 happiness, 5 sadness, 6 anger, 7 neutral"
-    assert str(error.value).splitlines() == [
+    assert str(error.value).splitlines()[:-1] == [
         "4 problems in the legend:",
         f"  {listed}:15: expected a name and a number such as 'train_00001.jpg 5', found 'train_00001.jpg'",
         f"  {listed}:16: unknown number '8'; expected one of {numbers}",
