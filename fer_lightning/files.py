@@ -97,6 +97,39 @@ def replacing_all(folder: str | os.PathLike[str], last: str) -> Iterator[Path]:
         raise
 
 
+@contextlib.contextmanager
+def new_folder(folder: Path, replace: bool = False) -> Iterator[Path]:
+    """A folder aside to fill; it gets the name of `folder` at the end, and is removed after an exception.
+
+    Args:
+        folder: The folder to make; that above it is made too.
+        replace: Whether what stands there gives way; else it has to be empty.
+    """
+    start = f"{folder.name}.building-{_MACHINE}-"
+    aside, old = folder.with_name(f"{start}{os.getpid()}"), folder.with_name(f"{start}{os.getpid()}.old")
+    _remove(aside, old)
+    try:
+        aside.mkdir(parents=True)
+        for suffix in ("", ".old"):
+            _remove_left(folder.parent, start, suffix)
+        yield aside
+        if replace and os.path.lexists(folder):
+            folder.rename(old)
+        elif folder.is_dir():
+            folder.rmdir()  # only an empty one goes
+        aside.rename(folder)
+    finally:
+        _remove(aside, old)
+
+
+def _remove(*paths: Path) -> None:
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
 def sync_folder(folder: Path) -> None:
     """Let the names in a folder outlast a power cut, where the system can do that."""
     with contextlib.suppress(OSError):

@@ -95,6 +95,11 @@ def check_name(name: str, option: str) -> str:
     return name
 
 
+def many(count: int, one: str, more: str | None = None) -> str:
+    """`1 image`, `2,000 images`."""
+    return f"{count:,} {one if count == 1 else more or one + 's'}"
+
+
 def printable(text: str) -> str:
     """A text for a terminal or a log: what would move the cursor, change direction or is no UTF-8 is escaped."""
     return "".join(_escaped(sign) if unicodedata.category(sign) in _UNSEEN else sign for sign in text)

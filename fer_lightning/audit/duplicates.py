@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from tqdm import tqdm
 
-from fer_lightning.audit.findings import DataSet, Exhibit, Finding, many
+from fer_lightning.audit.findings import DataSet, Exhibit, Finding
 from fer_lightning.data.image_metadata import ImageMetadata
 from fer_lightning.data.legend import SUBSETS
 from fer_lightning.data.splits import TESTING
+from fer_lightning.names import many
 
 DISTANCE = 3
 """Bits of the difference hash in which near duplicates may differ."""

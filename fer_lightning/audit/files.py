@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fer_lightning.audit.findings import DataSet, Finding, many
+from fer_lightning.audit.findings import DataSet, Finding
 from fer_lightning.data.image_listing import list_images
+from fer_lightning.names import many
 
 _JPEG = {".jpg", ".jpeg", ".jfif"}
 _SUFFIX_OF = {"JPEG": _JPEG, "MPO": _JPEG | {".mpo"}, "TIFF": {".tif", ".tiff"}, "PPM": {".pgm", ".ppm", ".pnm"}}

@@ -77,8 +77,3 @@ class Finding:
     def __post_init__(self) -> None:
         for name, text in _TEXTS.get(self.name, {}).items():
             object.__setattr__(self, name, getattr(self, name) or text.format(**self.figures))
-
-
-def many(count: int, one: str, more: str | None = None) -> str:
-    """`1 image`, `2,000 images`."""
-    return f"{count:,} {one if count == 1 else more or one + 's'}"

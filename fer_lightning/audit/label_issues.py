@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from itertools import permutations
 
-from fer_lightning.audit.findings import DataSet, Exhibit, Finding, many
+from fer_lightning.audit.findings import DataSet, Exhibit, Finding
+from fer_lightning.names import many
 
 _SHOWN = 40
 

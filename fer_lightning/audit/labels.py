@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fer_lightning.audit.findings import DataSet, Finding, many
+from fer_lightning.audit.findings import DataSet, Finding
 from fer_lightning.data.splits import TRAINING
+from fer_lightning.names import many
 
 _RARE = 50
 
@@ -20,7 +21,7 @@ def rows(data: DataSet) -> Iterator[Finding]:
             "serious",
             f"{many(len(legend.problems), 'row')} of the legend cannot be used.",
             ("line", "problem"),
-            [(str(line), message) for line, message, _ in legend.problems],
+            [(f"{one.file}:{one.number}".lstrip(":"), one.message) for one in legend.problems],
             {"rows": len(legend.problems)},
         )
     if legend.repeated:

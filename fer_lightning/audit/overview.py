@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fer_lightning.audit.findings import DataSet, many
+from fer_lightning.audit.findings import DataSet
 from fer_lightning.data.label_words import class_name
 from fer_lightning.data.legend import SUBSETS
-from fer_lightning.names import printable
+from fer_lightning.names import many, printable
 
 _EACH = 6
 _MOST_CLASSES = 40

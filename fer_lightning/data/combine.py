@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fer_lightning.data.legend import Legend, Problem
+from fer_lightning.data.legend import Legend
 from fer_lightning.data.splits import Split, SplitRule, make_split
 from fer_lightning.errors import FERError
 
@@ -63,9 +63,9 @@ def split_and_combine(
         votes=np.concatenate(votes) if voted else None,
         attributes=combined_attributes(legends),
         problems=tuple(
-            Problem(number, said, image and f"{start}{image}")
+            one._replace(image=one.image and f"{start}{one.image}")
             for start, legend in zip(starts, legends, strict=True)
-            for number, said, image in legend.problems
+            for one in legend.problems
         ),
         notes=tuple(f"{legend.path}: {said}" for legend in legends for said in legend.notes),
         warnings=tuple(f"{legend.path}: {said}" for legend in legends for said in legend.warnings),

@@ -132,6 +132,19 @@ def read_columns(
             yield reader.line_num, {name: cells[place].strip() for name, place in places.items()}
 
 
+def read_lines(path: str | os.PathLike[str], option: str) -> Iterator[tuple[int, str]]:
+    """Number and text of every line that is not blank, without surrounding space.
+
+    Raises:
+        FERError: If it cannot be read as text.
+    """
+    form = form_of(path, option)
+    with open(path, encoding=form.encoding, errors="replace") as stream:
+        for number, line in enumerate(_lines(stream, path), 1):
+            if text := line.strip():
+                yield number, text
+
+
 def _lines(stream: TextIO, path: str | os.PathLike[str]) -> Iterator[str]:
     number = 0
     while line := stream.readline(_LONGEST_LINE):

@@ -3,8 +3,9 @@
 import contextlib
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -14,6 +15,8 @@ from fer_lightning.data.image_files import UnreadableImageError
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.legend import Legend
 from fer_lightning.errors import FERError
+from fer_lightning.files import new_folder
+from fer_lightning.locks import alone
 
 _SHOWN = 20
 
@@ -71,3 +74,28 @@ def explained(folder: str | os.PathLike[str], need: str, hint: str) -> Iterator[
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise FERError(f"The disk is full: {need} in '{folder}'. {hint} Nothing half-built was left.") from None
         raise FERError(f"Cannot write to '{error.filename or folder}' ({error.strerror or error}). {hint}") from None
+
+
+def built_once(
+    folder: Path, is_whole: Callable[[], bool], build: Callable[[Path], object], need: str, hint: str
+) -> None:
+    """Build a folder aside under a lock, unless it is there: what stands under its name is finished.
+
+    Args:
+        folder: The folder; `<folder>.lock` beside it is the lock.
+        is_whole: Whether it is there as it should be.
+        build: Fills an empty folder, which then takes the place of what is there.
+        need: What the disk is needed for, for messages.
+        hint: What can be done if it cannot be written.
+
+    Raises:
+        FERError: If the disk is full or the folder cannot be written.
+    """
+    if is_whole():
+        return
+    with explained(folder.parent, need, hint):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with alone(f"{folder}.lock"):
+            if not is_whole():
+                with new_folder(folder, replace=True) as aside:
+                    build(aside)

@@ -1,7 +1,12 @@
 """Which names are files inside an image folder."""
 
 import os
-from pathlib import Path
+import posixpath
+import re
+from pathlib import Path, PureWindowsPath
+
+_DETOUR = re.compile(r"[\\:]|^/|//|(^|/)\.\.?(/|$)|/$")
+"""In names that may be no plain way down; to take each apart would take most of the time for a million."""
 
 
 class ImageNames:
@@ -19,6 +24,16 @@ class ImageNames:
         self._root, self._follow_links, self.linked = image_dir, follow_links, 0
         self._real_root = os.path.realpath(image_dir)
         self._listings: dict[str, tuple[dict[str, str | None], dict[str, str]] | str] = {}
+
+    def find(self, name: str) -> tuple[str, str]:
+        """The name without detours such as `a/../b`, and what is wrong with it; the latter is empty if it is fine."""
+        if _DETOUR.search(name):
+            windows = PureWindowsPath(name)
+            if name.startswith("/") or windows.is_absolute() or windows.drive or ".." in windows.parts:
+                return name, f"the image name '{name}' leaves the image folder"
+            name = posixpath.normpath(name)
+        why = self.check(name)
+        return name, f"the image '{name}' {why}" if why else ""
 
     def check(self, name: str) -> str | None:
         """The complaint about `name`, or None if it is fine."""

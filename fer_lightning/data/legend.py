@@ -34,6 +34,7 @@ class Problem(NamedTuple):
     number: int  # of the line, or of the entry in a list, from 1; 0 for a file in a folder
     message: str
     image: str = ""  # the image of that row, where it is the image that is missing
+    file: str = ""  # the file that the row stands in, where a data set has several
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """Rows of a legend, each checked against the image folder and the class list, on their way to a Legend."""
 
-import posixpath
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -33,6 +33,7 @@ class LegendRows:
 
     Attributes:
         problems: The rows that were refused, and why.
+        file: The file that the next rows stand in, where there are several; empty for `path`.
         vote_names: The class that each of a row's votes is for; empty without votes.
         attribute_names: What each of a row's further cells is; empty without any.
     """
@@ -50,6 +51,7 @@ class LegendRows:
         self.vote_names: tuple[str, ...] = ()
         self.attribute_names: tuple[str, ...] = ()
         self.problems: list[Problem] = []
+        self.file = ""
         self._files = ImageNames(image_dir, follow_links)
         self._spellings: dict[str, str] = {}  # labels as written, and the classes that they mean
         self._rows: list[_Row] = []
@@ -73,15 +75,26 @@ class LegendRows:
                 raise _RefusedError(f"unknown split '{subset.strip()[:80]}'; expected one of {', '.join(SUBSETS)}")
             given = _votes(votes, len(self.vote_names)) if self.vote_names else None
         except _RefusedError as problem:
-            self.problems.append(Problem(number, str(problem), problem.image))
+            self.refuse(number, str(problem), problem.image)
             return
         who = None if identity is None else sys.intern(identity.strip() or relative)
         more = tuple(map(sys.intern, map(str.strip, attributes)))
-        self._rows.append(_Row(number, relative, known, sys.intern(user), declared, who, given, more))
+        self._rows.append(_Row(number, relative, known, sys.intern(user), declared, who, given, more, self.file))
+
+    def refuse(self, number: int, said: str, image: str = "") -> None:
+        """Note what is wrong with a row; `image` if it is the image."""
+        self.problems.append(Problem(number, said, image, self.file))
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing has come, neither good nor refused."""
+        return not self._rows and not self.problems
 
     def place(self, number: int) -> str:
         """Where a row stands, for messages."""
-        return f"{self.path}:{number}" if self.unit == "line" else f"{self.path}, {self.unit} {number}"
+        if self.unit == "entry":
+            return f"{self.path}, entry {number}"
+        return f"{self.path}:{number}" if number else os.fspath(self.path)  # a file in a folder has no line
 
     def finish(self, conflicts: Conflicts, strict: bool = True) -> Legend:
         """The legend of the good rows; `conflicts` as in `read_legend`.
@@ -121,7 +134,7 @@ class LegendRows:
             warnings.append(f"Labels were matched by their meaning: {', '.join(matched)}.")
         if self._files.linked:
             warnings.append(f"{self._files.linked:,} files are links to files outside the image folder.")
-        _, images, _, users, declared, identities, votes, more = map(list, zip(*self._rows, strict=True))
+        _, images, _, users, declared, identities, votes, more, _ = map(list, zip(*self._rows, strict=True))
         order = [self.vote_names.index(name) for name in class_names] if self.vote_names else []
         whole = Legend(
             path=self.path,
@@ -143,6 +156,10 @@ class LegendRows:
             problems=tuple(self.problems),
         )
         return whole if keep.all() else whole.take(keep)
+
+    def _named(self, row: int) -> str:
+        one = self._rows[row]
+        return f"{one.file}:{one.number}" if one.file else f"{self.unit} {one.number}"
 
     def _label(self, number: int, raw: str) -> str:
         if raw not in self._spellings:
@@ -174,16 +191,12 @@ class LegendRows:
         return {}
 
     def _image(self, image: str) -> str:
-        if "/" in image or "\\" in image or ":" in image or image in (".", ".."):
-            windows = PureWindowsPath(image)
-            if image.startswith("/") or windows.is_absolute() or windows.drive or ".." in windows.parts:
-                raise _RefusedError(f"the image name '{image}' leaves the image folder")
-            image = posixpath.normpath(image)
-        if why := self._files.check(image):
-            if of_cell(image) != image and not self._files.check(of_cell(image)):  # as `Split.write_csv` writes it
-                return of_cell(image)
-            raise _RefusedError(f"the image '{image}' {why}", image)
-        return image
+        name, why = self._files.find(image)
+        if why and of_cell(name) != name and not self._files.check(of_cell(name)):  # as `Split.write_csv` writes it
+            return of_cell(name)
+        if why:
+            raise _RefusedError(why, name)
+        return name
 
     def _class_names(self) -> tuple[str, ...]:
         if self.classes:
@@ -210,10 +223,11 @@ class LegendRows:
         for image, rows in conflicting.items() if conflicts != "keep" else ():
             keep[list(rows.values())] = conflicts == "error"
             if conflicts == "error":
-                at = [f"{class_names[label]} ({self.unit} {self._rows[row].number})" for label, row in rows.items()]
+                at = [f"{class_names[label]} ({self._named(row)})" for label, row in rows.items()]
                 message = f"the image '{image}' stands under two labels: {' and '.join(at)}. Correct the legend, or "
-                number = self._rows[max(rows.values())].number
-                self.problems.append(Problem(number, message + "choose --data.conflicts drop or keep"))
+                last = self._rows[max(rows.values())]
+                said = message + "choose --data.conflicts drop or keep"
+                self.problems.append(Problem(last.number, said, "", last.file))
         named = {image: tuple(class_names[label] for label in rows) for image, rows in conflicting.items()}
         return keep, repeated, named
 
@@ -221,7 +235,11 @@ class LegendRows:
 def listed_problems(problems: Sequence[Problem], place: Callable[[int], str]) -> str:
     """The first 20 problems, each with its place, and how many there are."""
     more = f"\n  ... and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-    shown = [f"{place(number)}: {one_line(said, 500)}" for number, said, _ in problems[:_SHOWN]]
+    shown = [
+        f"{one.file}:{one.number}: {said}" if one.file else f"{place(one.number)}: {said}"
+        for one in problems[:_SHOWN]
+        for said in [one_line(one.message, 500)]
+    ]
     noun = "problem" if len(problems) == 1 else "problems"
     return f"{len(problems)} {noun} in the legend:\n  " + "\n  ".join(shown) + more + _REMEDY
 
@@ -253,6 +271,7 @@ class _Row(NamedTuple):
     identity: str | None
     votes: list[float] | None
     attributes: tuple[str, ...]
+    file: str
 
 
 def _votes(raw: Sequence[str | float], classes: int) -> list[float]:

@@ -5,7 +5,6 @@ fingerprint of the split and of the files.
 """
 
 import errno
-import glob
 import hashlib
 import json
 import os
@@ -16,10 +15,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from fer_lightning.data.image_checks import explained
+from fer_lightning.data.image_checks import built_once
 from fer_lightning.data.legend import SUBSETS
 from fer_lightning.data.splits import Split
-from fer_lightning.locks import alone
 from fer_lightning.names import printable
 
 _LAYOUT = 1
@@ -70,24 +68,14 @@ def build_tree(split: Split, folder: str | os.PathLike[str], name: str = "tree",
         FERError: If the disk is full or the folder cannot be written.
     """
     tree = tree_path(split, folder, name)
-    if is_built(tree, split):
-        return tree
     hint = "Choose another place with --data.prepared_dir DIR."
-    with explained(tree.parent, "the image folders are to be built", hint):
-        tree.parent.mkdir(parents=True, exist_ok=True)
-        with alone(f"{tree}.lock"):
-            if is_built(tree, split):
-                return tree
-            for left in tree.parent.glob(f"{glob.escape(tree.name)}.building-*"):
-                shutil.rmtree(left, ignore_errors=True)
-            if os.path.lexists(tree):
-                _put_away(tree, split)
-            aside = tree.with_name(f"{tree.name}.building-{os.getpid()}")
-            try:
-                _build(split, aside, quiet)
-                aside.rename(tree)
-            finally:
-                shutil.rmtree(aside, ignore_errors=True)
+
+    def build(aside: Path) -> None:
+        if os.path.lexists(tree):
+            _put_away(tree, split)
+        _build(split, aside, quiet)
+
+    built_once(tree, lambda: is_built(tree, split), build, "the image folders are to be built", hint)
     return tree
 
 
@@ -104,7 +92,6 @@ def _put_away(tree: Path, split: Split) -> None:
 
 
 def _build(split: Split, aside: Path, quiet: bool) -> None:
-    aside.mkdir()
     legend = split.legend
     place: Callable[[str, str], object] = _link
     source_dir = os.path.realpath(legend.image_dir)

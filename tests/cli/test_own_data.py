@@ -14,7 +14,7 @@ from tests.conftest import run_here
 
 WORDS = ("angry", "happy", "sad")
 NAMES = ["anger", "happiness", "sadness"]
-BRIEFLY = ["--data.image_size", "16", "--data.num_workers", "0", "--trainer.max_epochs", "2"]
+BRIEFLY = ["--data.image_size", "32", "--data.num_workers", "0", "--trainer.max_epochs", "2"]
 
 
 def images(folder: Path, count: int) -> dict[str, int]:

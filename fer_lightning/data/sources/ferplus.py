@@ -1,12 +1,9 @@
 """`ferplus`: the FER+ data set from the two files that it is published as."""
 
-import contextlib
 import csv
 import os
 import re
-import shutil
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -17,11 +14,10 @@ from tqdm import tqdm
 from fer_lightning.data.csv_columns import read_columns
 from fer_lightning.data.image_checks import explained
 from fer_lightning.data.legend import EXPRESSIONS
+from fer_lightning.data.sources.fer2013 import SUBSETS, face_of
 from fer_lightning.errors import FERError
-from fer_lightning.files import check_path
+from fer_lightning.files import check_path, new_folder
 
-SIZE = 48
-SUBSETS = {"Training": "training", "PublicTest": "validation", "PrivateTest": "testing"}
 _ORDER = ("testing", "validation", "training")
 _OTHER_VOTES = ("unknown", "NF")
 
@@ -94,7 +90,7 @@ def ferplus(
     if not kept:
         raise FERError(f"No image in '{votes}' has a majority for one of the eight expressions.")
     need = f"the {len(kept):,} images need {len(kept) * 4 / 1000:,.0f} MB"
-    with explained(folder, need, "Choose another --output."), _new_folder(folder) as aside:
+    with explained(folder, need, "Choose another --output."), new_folder(folder) as aside:
         (aside / "images").mkdir()
         for one in tqdm(kept, "Writing images", delay=1, leave=False):
             Image.fromarray(one.pixels).save(aside / "images" / one.name)
@@ -107,20 +103,6 @@ def ferplus(
     print(f"{output}: {len(kept):,} images ({said}); {len(rows) - len(kept):,} copies left out.", flush=True)
 
 
-@contextlib.contextmanager
-def _new_folder(folder: Path) -> Iterator[Path]:
-    """A folder aside, which gets the name of `folder` at the end, and is removed after an exception."""
-    aside = folder.with_name(f"{folder.name}.building-{os.getpid()}")
-    try:
-        aside.mkdir(parents=True)
-        yield aside
-        if folder.is_dir():
-            folder.rmdir()  # it is empty
-        aside.rename(folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
 def _label(counts: list[int]) -> tuple[str | None, list[int]]:
     """The expression with the majority, if there is one; and the expressions' votes."""
     heard = [count if count > 1 else 0 for count in counts]
@@ -130,12 +112,10 @@ def _label(counts: list[int]) -> tuple[str | None, list[int]]:
 
 
 def _image(text: str, path: str, line: int) -> np.ndarray:
-    words = text.split()
-    if len(words) != SIZE * SIZE or not all(word.isdecimal() and len(word) < 4 and int(word) < 256 for word in words):
-        raise FERError(
-            f"{path}, line {line}: expected {SIZE * SIZE:,} pixels from 0 to 255, found {len(words):,} words."
-        )
-    return np.array(words, np.int64).astype(np.uint8).reshape(SIZE, SIZE)
+    try:
+        return face_of(text)
+    except ValueError as error:
+        raise FERError(f"{path}, line {line}: {error}.") from None
 
 
 def _without_copies(rows: list[_Image]) -> list[_Image]:

@@ -7,15 +7,32 @@ from pathlib import Path
 from typing import Any
 
 from fer_lightning.data.sources import DataSource
+from fer_lightning.data.sources.affectnet import AffectNet
+from fer_lightning.data.sources.expw import ExpW
+from fer_lightning.data.sources.fer2013 import Fer2013
+from fer_lightning.data.sources.file_names import FileNames
 from fer_lightning.data.sources.image_folder import ImageFolder
 from fer_lightning.data.sources.legend_csv import LegendCsv
+from fer_lightning.data.sources.metadata_folder import MetadataFolder
+from fer_lightning.data.sources.parquet import Parquet
+from fer_lightning.data.sources.raf_db import RafDb
 from fer_lightning.data.sources.synthetic import SyntheticFaces
 from fer_lightning.data.sources.table import Table
 from fer_lightning.errors import FERError
 from fer_lightning.files import check_path
 from fer_lightning.names import printable
 
-FORMS: tuple[Any, ...] = (ImageFolder, Table)
+FORMS: tuple[Any, ...] = (
+    Fer2013,
+    RafDb,
+    AffectNet,
+    ExpW,
+    FileNames,
+    MetadataFolder,
+    Parquet,
+    ImageFolder,
+    Table,
+)
 """What is tried, in this order, where there is no legend.csv: a new form is a class and an entry here."""
 
 
@@ -61,14 +78,14 @@ def recognised(root: str | None, legend: str | None, given: Mapping[str, Any]) -
     """The source that reads what is at a path; the arguments as of `chosen_sources`."""
     if legend is not None and root is not None:
         return _made(LegendCsv, {"root": root, "legend": legend}, given)
-    if legend is not None:
-        return _made(Table, {"root": legend}, given)
-    place = Path(root or ".").expanduser()
+    place = Path(legend or root or ".").expanduser()
     if any((place / name).is_file() for name in ("legend.csv", "data/legend.csv")):
         return _made(LegendCsv, {"root": os.fspath(place)}, given)
     for form in FORMS:
         if form.fits(place):
             return _made(form, {"root": os.fspath(place)}, given)
+    if legend is not None:
+        return _made(Table, {"root": legend}, given)
     raise FERError(_unknown(place))
 
 

@@ -6,17 +6,15 @@ A network trained on these invented people knows drawings, not people.
 import csv
 import hashlib
 import os
-import shutil
 from pathlib import Path
 
 from tqdm import tqdm
 
-from fer_lightning.data.image_checks import explained
+from fer_lightning.data.image_checks import built_once
 from fer_lightning.data.legend import EXPRESSIONS, Legend
 from fer_lightning.data.sources import DataSource
 from fer_lightning.data.sources.legend_csv import LegendCsv
 from fer_lightning.data.sources.synthetic_face import draw_face
-from fer_lightning.locks import alone
 
 _VERSION = 3
 _CHECKSUM = "checksum.txt"
@@ -52,46 +50,28 @@ def synthetic_faces(
     usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fer_lightning"
     folder = Path(cache or os.environ.get("FER_LIGHTNING_CACHE") or usual)
     root = folder / f"synthetic_faces-v{_VERSION}-{people}x{images}-{seed}"
-    if _is_whole(root):
-        return root
     hint = "Choose another place with the environment variable FER_LIGHTNING_CACHE."
-    with explained(folder, "the synthetic faces need up to 32 MB", hint):
-        folder.mkdir(parents=True, exist_ok=True)
-        with alone(f"{root}.lock"):
-            if not _is_whole(root):
-                _draw(root, people, images, seed)
+
+    def draw(aside: Path) -> None:
+        if os.path.lexists(root):
+            print(f"Note   The synthetic faces in '{root}' are damaged: they are drawn anew.", flush=True)
+        _draw(aside, people, images, seed)
+
+    built_once(root, lambda: _is_whole(root), draw, "the synthetic faces need up to 32 MB", hint)
     return root
 
 
-def _draw(root: Path, people: int, images: int, seed: int) -> None:
-    if os.path.lexists(root):
-        print(f"Note   The synthetic faces in '{root}' are damaged: they are drawn anew.", flush=True)
-    aside, old = root.with_name(root.name + ".building"), root.with_name(root.name + ".old")
-    _remove(aside, old)
-    try:
-        (aside / "images").mkdir(parents=True)
-        with open(aside / "legend.csv", "w", newline="", encoding="utf-8") as stream:
-            legend = csv.writer(stream)
-            legend.writerow(["user.id", "image", "emotion"])
-            for person in tqdm(range(people), "Drawing faces", delay=1, leave=False):
-                for number, expression in enumerate(EXPRESSIONS * images):
-                    name = f"person_{person:03d}_{number:02d}.png"
-                    draw_face(expression, (seed, person), number).save(aside / "images" / name)
-                    legend.writerow(["drawn", name, expression])
-        (aside / _CHECKSUM).write_text(_checksum(aside), encoding="ascii")
-        if os.path.lexists(root):
-            root.rename(old)
-        aside.rename(root)
-    finally:
-        _remove(aside, old)
-
-
-def _remove(*paths: Path) -> None:
-    for path in paths:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+def _draw(aside: Path, people: int, images: int, seed: int) -> None:
+    (aside / "images").mkdir()
+    with open(aside / "legend.csv", "w", newline="", encoding="utf-8") as stream:
+        legend = csv.writer(stream)
+        legend.writerow(["user.id", "image", "emotion"])
+        for person in tqdm(range(people), "Drawing faces", delay=1, leave=False):
+            for number, expression in enumerate(EXPRESSIONS * images):
+                name = f"person_{person:03d}_{number:02d}.png"
+                draw_face(expression, (seed, person), number).save(aside / "images" / name)
+                legend.writerow(["drawn", name, expression])
+    (aside / _CHECKSUM).write_text(_checksum(aside), encoding="ascii")
 
 
 def _is_whole(root: Path) -> bool:

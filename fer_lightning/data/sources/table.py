@@ -14,7 +14,7 @@ from tqdm import tqdm
 from fer_lightning.data.column_roles import Role, listed, places_of_roles, role_of
 from fer_lightning.data.csv_columns import TableForm, form_of, open_table
 from fer_lightning.data.label_words import class_among, class_name
-from fer_lightning.data.legend import EXPRESSIONS, Conflicts, Legend, OnError, Problem
+from fer_lightning.data.legend import EXPRESSIONS, Conflicts, Legend, OnError
 from fer_lightning.data.legend_rows import LegendRows, normalised_classes
 from fer_lightning.data.sources import DataSource
 from fer_lightning.errors import FERError
@@ -114,18 +114,23 @@ def read_table(
     """
     form = form_of(path, "--data.legend")
     with open_table(path, "--data.legend", form) as reader:
-        header, line = _header(reader, path)
+        header, line = header_of(reader, path)
         places = places_of_roles(header, columns, f"{path}:{line}")
         column = (row[places["image"]].strip() for row in reader if len(row) == len(header))
         folder, prefix = (Path(image_dir), "") if image_dir is not None else _image_folder(Path(path), column)
     rows = LegendRows(Path(path), folder, classes, follow_links=follow_links)
     with open_table(path, "--data.legend", form) as reader:
-        header, line = _header(reader, path)
-        long = _add_rows(rows, reader, header, places, f"{path}:{line}", prefix)
-    return _understood(rows.finish(conflicts, strict), form, header, places, long)
+        header, line = header_of(reader, path)
+        long = add_rows(rows, reader, header, places, f"{path}:{line}", prefix)
+    return understood(rows.finish(conflicts, strict), form, header, places, long)
 
 
-def _header(reader: Any, path: str | os.PathLike[str]) -> tuple[list[str], int]:
+def header_of(reader: Any, path: str | os.PathLike[str]) -> tuple[list[str], int]:
+    """The headings in the first line that is not blank, as class names are written, and its number.
+
+    Raises:
+        FERError: If there is none.
+    """
     header = next((row for row in reader if any(cell.strip() for cell in row)), None)
     if header is not None and len(header) <= 2 and header[0].strip().lower() in ("sep=", "sep=,"):  # as Excel writes
         header = next(reader, None)
@@ -152,10 +157,25 @@ def _image_folder(path: Path, column: Iterator[str]) -> tuple[Path, str]:
     return Path(common), common
 
 
-def _add_rows(
+def add_rows(
     rows: LegendRows, reader: Any, header: list[str], places: dict[Role, int], place: str, prefix: str
 ) -> set[str]:
-    """Take the rows; the headings of columns that are too long to be kept."""
+    """Take the rows of a table.
+
+    Args:
+        rows: Takes them.
+        reader: Gives the fields of each row, and has its `line_num`, as a `csv.reader`.
+        header: The headings.
+        places: Their roles.
+        place: File and line of the header, for messages.
+        prefix: An absolute folder that image names are in and are to be relative to; empty if they are as they are.
+
+    Returns:
+        The headings of columns that are too long to be kept.
+
+    Raises:
+        FERError: If columns of votes are wrong, or there is no row.
+    """
     vote_at, extra_at = _further_columns(header, places, rows.classes, place)
     rows.vote_names = tuple(vote_at)
     rows.attribute_names = tuple(header[at] for at in extra_at)
@@ -168,10 +188,11 @@ def _add_rows(
             continue
         any_row, line = True, reader.line_num
         if len(row) != len(header):
-            rows.problems.append(Problem(line, f"expected {len(header)} fields, found {len(row)}"))
+            rows.refuse(line, f"expected {len(header)} fields, found {len(row)}")
             continue
         if empty := [at for at in needed if not row[at].strip()]:
-            rows.problems += [Problem(line, f"the field '{header[at]}' is empty") for at in empty]
+            for at in empty:
+                rows.refuse(line, f"the field '{header[at]}' is empty")
             continue
         image = row[places["image"]].strip()
         if prefix:
@@ -225,10 +246,18 @@ def _is_index(name: str) -> bool:
     return name == "index" or name.startswith("unnamed:")  # as pandas writes it
 
 
-def _understood(
+def understood(
     legend: Legend, form: TableForm, header: Sequence[str], places: Mapping[Role, int], long: Collection[str]
 ) -> Legend:
-    """The legend with what was understood beyond a plain CSV file with usual columns."""
+    """The legend with what was understood beyond a plain CSV file with usual columns.
+
+    Args:
+        legend: What was read.
+        form: How the table is written.
+        header: The headings.
+        places: Their roles.
+        long: The headings that are not kept, as of `add_rows`.
+    """
     found = {header[place]: role for role, place in places.items()}
     unusual = [f"'{printable(name)}' is the {role}" for name, role in found.items() if name not in _USUAL]
     notes = [f"Columns: {', '.join(unusual)}."] if unusual else []
