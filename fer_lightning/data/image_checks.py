@@ -61,7 +61,7 @@ def check_complaints(complaints: Sequence[str], legend: Legend) -> None:
         raise FERError(
             f"{len(bad)} of {len(legend)} images cannot be used:\n  "
             + "\n  ".join(bad[:_SHOWN])
-            + f"{more}\nReplace the files, or take their rows out of {legend.path}."
+            + f"{more}\nReplace the files, or leave them out with --data.on_error drop."
         )
 
 
