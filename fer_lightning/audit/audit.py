@@ -40,7 +40,7 @@ CHECKS: list[Callable[[DataSet], Iterator[Finding]]] = [
 """All checks, in the order in which findings of one severity are shown: a new one is a function and an entry here."""
 
 
-_READING = ("images", "columns", "conflicts", "follow_links", "prepared_dir")
+_READING = ("images", "columns", "label_names", "conflicts", "follow_links", "prepared_dir")
 
 
 class Audit(NamedTuple):
@@ -60,6 +60,7 @@ class DataOptions:
         images: The image folder, if it is elsewhere.
         columns: Headings by role, where a table has unusual ones.
         classes: The class list; without it, the labels found.
+        label_names: What labels that are numbers mean, in their order; without it, the class list.
         conflicts: An image under two labels is an error, dropped, or kept under each.
         follow_links: Take links to files outside the image folder.
         prepared_dir: Where images are kept that are no files of their own, such as those in a table.
@@ -76,6 +77,7 @@ class DataOptions:
     images: str | None = None
     columns: dict[str, str] | None = None
     classes: list[str] | None = None
+    label_names: list[str] | None = None
     conflicts: Conflicts = "drop"
     follow_links: bool = False
     prepared_dir: str = "prepared_data"

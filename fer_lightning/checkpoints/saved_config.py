@@ -70,6 +70,8 @@ def saved_settings(
         network = model["network"] = dict(info.network)
         if "weights" in (given := network.get("init_args") or {}):  # what its network started from
             network["init_args"] = given | {"weights": None}
+    if data.get("label_names") is None:  # numbers mean what was said in the training, and nothing without that
+        data["label_names"] = data.get("classes") or []
     data.update(info.input_spec.to_dict(), classes=list(info.class_names))
     data.pop("prepared_dir", None)
     for name in set(saved) - {"model", "data"}:

@@ -43,6 +43,7 @@ class _DataSets:
     legend: str | None = None
     images: str | None = None
     classes: list[str] | None = None
+    label_names: list[str] | None = None
     columns: dict[str, str] | None = None
     conflicts: Conflicts = "drop"
     on_error: OnError = "error"

@@ -150,7 +150,7 @@ class FERCommandLine(LightningCLI):
         saved = saved_settings(path, verb == "fit", trusted, kinds, folder)
         if finetune:  # weights without a training to go on with: a new run starts from them, with classes of its own
             saved["model"]["fine_tuning"]["weights"] = str(path)
-            saved["data"].pop("classes")
+            del saved["data"]["classes"], saved["data"]["label_names"]
             saved["model"].pop("class_prior", None)
         if run_dir:  # the run is where its checkpoint lies, whatever it was called before
             saved |= {"name": run_dir.name, "runs_dir": str(run_dir.parent)}

@@ -42,15 +42,15 @@ class FERDataModule(LightningDataModule):
     also work without a Trainer.
 
     Args:
-        root: The data set: a folder with `legend.csv` and `images/`, a folder for each class (within `train/`, `test/`
-            or not), a table with a row an image, or a data set as it is published; see `fer_lightning.data.sources`. A
-            list trains on all of them; each is split by itself (with `predefined`, those without parts as `grouped`).
-            Without it, the embedded data set of synthetic faces is used.
+        root: The data set: a folder for each class, a table, a folder with `legend.csv` and `images/`, or as it is
+            published (docs/data.md). A list trains on all of them; each is split by itself (with `predefined`, those
+            without parts as `grouped`). Without it, the embedded data set of synthetic faces is used.
         legend: The table, if it is elsewhere.
         images: The image folder, if it is elsewhere.
         columns: Headings by role, where a table has unusual ones, such as `{image: pth, label: class}`; the roles are
             image, label, split, identity and user.
         classes: The class list, in the order of the network's outputs; without it, the labels found in the legend.
+        label_names: What labels that are numbers mean, in their order; without it, the class list.
         conflicts: An image under two labels is an error, dropped, or kept under each.
         on_error: An image or row that cannot be used is an error, or dropped and listed.
         follow_links: Take links to files outside the image folder.
@@ -106,6 +106,7 @@ class FERDataModule(LightningDataModule):
         images: str | None = None,
         columns: dict[str, str] | None = None,
         classes: list[str] | None = None,
+        label_names: list[str] | None = None,
         conflicts: Conflicts = "drop",
         on_error: OnError = "error",
         follow_links: bool = False,
@@ -154,8 +155,8 @@ class FERDataModule(LightningDataModule):
         batch_bytes = (batch_size + eval_batch_size) * self.in_channels * image_size**2
         self.num_workers = fitting_workers(num_workers, 0 if cache else available_cpus(), batch_bytes)
         names = normalised_classes(classes) if classes is not None else None
-        reading: dict[str, Any] = {"images": images, "columns": columns, "classes": names, "conflicts": conflicts}
-        reading |= {"follow_links": follow_links, "prepared_dir": prepared_dir}
+        reading: dict[str, Any] = {"images": images, "columns": columns, "classes": names, "label_names": label_names}
+        reading |= {"conflicts": conflicts, "follow_links": follow_links, "prepared_dir": prepared_dir}
         # What `exclude` names may be missing: what else is wrong shows once the legend is read.
         sources = chosen_sources(source, root, legend, reading | {"on_error": "drop" if exclude else on_error})
         split_options: dict[str, Any] = {"rule": split, "train_fraction": train_fraction, "val_fraction": val_fraction}

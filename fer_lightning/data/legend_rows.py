@@ -3,22 +3,22 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from fer_lightning.data.image_names import ImageNames
-from fer_lightning.data.label_words import class_among, class_name, expression_of, numbered_classes
+from fer_lightning.data.label_words import class_among, class_name, expression_of, meaning_of
 from fer_lightning.data.legend import SUBSETS, Conflicts, Legend, Problem
 from fer_lightning.data.legend_check import check_class_names
 from fer_lightning.data.part_names import part_of
+from fer_lightning.data.problems import REMEDY, listed_problems
 from fer_lightning.errors import FERError
-from fer_lightning.names import MOST_CLASSES, complaint, of_cell, one_line, twins
+from fer_lightning.names import MOST_CLASSES, complaint, of_cell, twins
 
 _SHOWN = 20
-_REMEDY = "\nCorrect them, or leave them out with --data.on_error drop."
 
 
 class LegendRows:
@@ -30,6 +30,7 @@ class LegendRows:
         classes: The class list; None takes the labels (or vote columns) that come.
         unit: What the number of a row counts: `line` for files, `entry` for lists.
         follow_links: Whether links to files outside the folder are taken.
+        label_names: What labels that are numbers mean, in their order; None takes the class list.
 
     Attributes:
         problems: The rows that were refused, and why.
@@ -45,9 +46,11 @@ class LegendRows:
         classes: Sequence[str] | None = None,
         unit: Literal["line", "entry"] = "line",
         follow_links: bool = False,
+        label_names: Sequence[str] | None = None,
     ) -> None:
         self.path, self.image_dir, self.unit = path, image_dir, unit
         self.classes = normalised_classes(classes) if classes is not None else None
+        self._label_names = None if label_names is None else [class_name(name) for name in label_names]
         self.vote_names: tuple[str, ...] = ()
         self.attribute_names: tuple[str, ...] = ()
         self.problems: list[Problem] = []
@@ -103,22 +106,22 @@ class LegendRows:
             FERError: With the first 20 problems and their number, if it is `strict` or no row is good; or if only one
                 class or no row is left.
         """
-        meant = self._numbers()
+        self._read_numbers()
         class_names = self._class_names()
         places = {name: place for place, name in enumerate(class_names)}
-        labels = np.array([places[meant.get(row.label, row.label)] for row in self._rows], np.int64)
+        labels = np.array([places[row.label] for row in self._rows], np.int64)
         ranks = np.zeros(len(labels), np.int64)
         for label in range(len(class_names)):
             rows = np.flatnonzero(labels == label)
             ranks[rows] = np.arange(len(rows))
         keep, repeated, conflicting = self._unique(labels, class_names, conflicts)
         if self.problems and (strict or not keep.any()):
-            raise FERError(listed_problems(self.problems, self.place).removesuffix(_REMEDY * (self.unit == "entry")))
+            raise FERError(listed_problems(self.problems, self.place).removesuffix(REMEDY * (self.unit == "entry")))
         if not keep.any():
             raise FERError(f"{self.path}: no image is left: every one stands under two labels (see --data.conflicts).")
         if len(class_names) < 2 and not self.problems:
             raise FERError(f"{self.path}: expected two or more classes, found only '{class_names[0]}'.")
-        spellings = {raw.strip(): meant.get(name, name) for raw, name in sorted(self._spellings.items())}
+        spellings = {raw.strip(): name for raw, name in sorted(self._spellings.items())}
         warnings = []
         if repeated:
             warnings.append(f"{len(repeated)} repeated rows were merged (first: {repeated[0]}).")
@@ -182,13 +185,24 @@ class LegendRows:
                 raise FERError(f"{self.place(number)}: {said}")
         return self._spellings[raw]
 
-    def _numbers(self) -> Mapping[str, str]:
-        """The class that each number among the labels stands for."""
+    def _read_numbers(self) -> None:
+        """Give labels that are numbers the classes that they stand for."""
         names = set(self._spellings.values())
         numbers = {name for name in names if name.isdecimal() and name not in (self.classes or ())}
-        if numbers and (self.classes or (numbers == names and self.unit == "line" and not self.vote_names)):
-            return numbered_classes(numbers, self.classes, str(self.path))
-        return {}
+        alone = numbers == names and self.unit == "line" and not self.vote_names
+        if not numbers or not (self.classes or self._label_names or alone):
+            return
+        meant = meaning_of(numbers, self.classes, str(self.path), self._label_names)
+        unknown = numbers.difference(meant)
+        expected = f"expected one of {', '.join(self.classes or ())}"
+        self.problems += [
+            Problem(row.number, f"unknown label '{row.label}'; {expected}", "", row.file)
+            for row in self._rows
+            if row.label in unknown
+        ]
+        kept = (row for row in self._rows if row.label not in unknown)
+        self._rows = [row._replace(label=meant.get(row.label, row.label)) for row in kept]
+        self._spellings = {raw: meant.get(name, name) for raw, name in self._spellings.items() if name not in unknown}
 
     def _image(self, image: str) -> str:
         name, why = self._files.find(image)
@@ -230,18 +244,6 @@ class LegendRows:
                 self.problems.append(Problem(last.number, said, "", last.file))
         named = {image: tuple(class_names[label] for label in rows) for image, rows in conflicting.items()}
         return keep, repeated, named
-
-
-def listed_problems(problems: Sequence[Problem], place: Callable[[int], str]) -> str:
-    """The first 20 problems, each with its place, and how many there are."""
-    more = f"\n  ... and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-    shown = [
-        f"{one.file}:{one.number}: {said}" if one.file else f"{place(one.number)}: {said}"
-        for one in problems[:_SHOWN]
-        for said in [one_line(one.message, 500)]
-    ]
-    noun = "problem" if len(problems) == 1 else "problems"
-    return f"{len(problems)} {noun} in the legend:\n  " + "\n  ".join(shown) + more + _REMEDY
 
 
 def normalised_classes(classes: Sequence[str]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 from fer_lightning.data.csv_columns import read_columns
 from fer_lightning.data.image_checks import complaints_about, explained
 from fer_lightning.data.legend import Legend, OnError, Problem
-from fer_lightning.data.legend_rows import listed_problems
+from fer_lightning.data.problems import listed_problems
 from fer_lightning.errors import FERError
 from fer_lightning.files import replacing
 from fer_lightning.names import cell, file_name, of_cell, one_line

@@ -13,7 +13,7 @@ from fer_lightning.cores import available_cpus
 from fer_lightning.data.face_crop import Face
 from fer_lightning.data.image_files import UnreadableImageError, read_image
 from fer_lightning.data.legend import Problem
-from fer_lightning.data.legend_rows import listed_problems
+from fer_lightning.data.problems import listed_problems
 from fer_lightning.data.sources.unpacked import Entry, FreeNames, unpack
 from fer_lightning.errors import FERError
 

@@ -2,7 +2,7 @@
 
 import os
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -12,8 +12,9 @@ from fer_lightning.data.image_files import IMAGE_SUFFIXES
 from fer_lightning.data.image_listing import Listing, by_ending, is_junk, list_images
 from fer_lightning.data.label_words import class_name, classes_of
 from fer_lightning.data.legend import Legend, OnError, Problem
-from fer_lightning.data.legend_rows import listed_problems, normalised_classes
+from fer_lightning.data.legend_rows import normalised_classes
 from fer_lightning.data.part_names import part_of
+from fer_lightning.data.problems import listed_problems
 from fer_lightning.data.sources import DataSource
 from fer_lightning.errors import FERError
 from fer_lightning.files import check_path
@@ -37,11 +38,18 @@ class ImageFolder(DataSource):
         classes: The class list, in the order of the network's outputs; without it, the folders, alphabetically.
         on_error: A file or folder that cannot be used is an error, or dropped.
         follow_links: Whether links to files outside the folder are taken.
+        label_names: What folders that are numbers mean, in their order; None takes the class list.
     """
 
     def __init__(
-        self, root: str, classes: list[str] | None = None, on_error: OnError = "error", follow_links: bool = False
+        self,
+        root: str,
+        classes: list[str] | None = None,
+        on_error: OnError = "error",
+        follow_links: bool = False,
+        label_names: Sequence[str] | None = None,
     ) -> None:
+        self.label_names = label_names
         self.root, self.on_error, self.follow_links = root, on_error, follow_links
         self.class_names = normalised_classes(classes) if classes is not None else None
 
@@ -68,7 +76,7 @@ class ImageFolder(DataSource):
         listing = list_images(root, self.follow_links)
         layout = _Layout.of(list(listing.images), root)
         written = sorted({label for _, label in layout.places.values() if label is not None})
-        meant = classes_of(written, self.class_names, str(root))
+        meant = classes_of(written, self.class_names, str(root), self.label_names)
         names = self.class_names or tuple(sorted(set(meant.values())))
         problems = [Problem(0, f"'{name}' {why}", name) for name, why in listing.refused]
         problems += [Problem(0, f"the folder '{name}' cannot be read: {why}") for name, why in listing.closed]

@@ -21,6 +21,7 @@ class LegendCsv(DataSource):
         conflicts: An image under two labels is an error, dropped, or kept under each.
         on_error: A row that cannot be used is an error, or dropped.
         follow_links: Whether links to files outside the image folder are taken.
+        label_names: What labels that are numbers mean, in their order; None takes the class list.
     """
 
     def __init__(
@@ -33,7 +34,9 @@ class LegendCsv(DataSource):
         conflicts: Conflicts = "drop",
         on_error: OnError = "error",
         follow_links: bool = False,
+        label_names: Sequence[str] | None = None,
     ) -> None:
+        self.label_names = label_names
         self.root, self.legend, self.images, self.columns = root, legend, images, columns
         self.conflicts, self.on_error, self.follow_links = conflicts, on_error, follow_links
         self.class_names = normalised_classes(classes) if classes is not None else None
@@ -42,7 +45,8 @@ class LegendCsv(DataSource):
         """Find the legend and read it, see `fer_lightning.data.sources.table.read_table`."""
         path, images = locate_legend(self.root, self.legend, self.images)
         strict = self.on_error == "error"
-        return read_table(path, images, self.class_names, self.conflicts, strict, self.columns, self.follow_links)
+        options = (strict, self.columns, self.follow_links, self.label_names)
+        return read_table(path, images, self.class_names, self.conflicts, *options)
 
 
 def read_legend(

@@ -69,13 +69,14 @@ def chosen_sources(
     if len(roots) > 1:
         if legend or "images" in given:
             raise FERError("--data.legend and --data.images go with one --data.root, not with a list.")
-        given.pop("classes", None)  # not each need have all classes
-        return [recognised(one, None, given) for one in roots]
+        if classes := given.pop("classes", None):  # not each need have all of them
+            given.setdefault("label_names", classes)
+        return [recognised(one, None, given, strict=False) for one in roots]
     return [recognised(roots[0] if roots else None, legend, given)]
 
 
-def recognised(root: str | None, legend: str | None, given: Mapping[str, Any]) -> DataSource:
-    """The source that reads what is at a path; the arguments as of `chosen_sources`."""
+def recognised(root: str | None, legend: str | None, given: Mapping[str, Any], strict: bool = True) -> DataSource:
+    """The source that reads what is at a path; the arguments as of `chosen_sources`, all used if it is `strict`."""
     if legend is not None and root is not None:
         return _made(LegendCsv, {"root": root, "legend": legend}, given)
     place = Path(legend or root or ".").expanduser()
@@ -83,16 +84,17 @@ def recognised(root: str | None, legend: str | None, given: Mapping[str, Any]) -
         return _made(LegendCsv, {"root": os.fspath(place)}, given)
     for form in FORMS:
         if form.fits(place):
-            return _made(form, {"root": os.fspath(place)}, given)
+            return _made(form, {"root": os.fspath(place)}, given, strict)
     if legend is not None:
         return _made(Table, {"root": legend}, given)
     raise FERError(_unknown(place))
 
 
-def _made(form: Any, place: Mapping[str, str], given: Mapping[str, Any]) -> DataSource:
+def _made(form: Any, place: Mapping[str, str], given: Mapping[str, Any], strict: bool = True) -> DataSource:
     known = inspect.signature(form).parameters
     told = {name: value for name, value in given.items() if name in known}
-    if unused := [name for name in ("images", "columns") if name in given and name not in known]:
+    unused = [name for name in ("images", "columns") if name in given and name not in known]
+    if unused and strict:
         raise FERError(
             f"--data.{unused[0]} does not go with '{place['root']}', which is read as "
             f"{form.__doc__.partition('.')[0]}. Leave it away."

@@ -42,6 +42,7 @@ class Table(DataSource):
         conflicts: An image under two labels is an error, dropped, or kept under each.
         on_error: A row that cannot be used is an error, or dropped.
         follow_links: Whether links to files outside the image folder are taken.
+        label_names: What labels that are numbers mean, in their order; None takes the class list.
     """
 
     def __init__(
@@ -53,7 +54,9 @@ class Table(DataSource):
         conflicts: Conflicts = "drop",
         on_error: OnError = "error",
         follow_links: bool = False,
+        label_names: Sequence[str] | None = None,
     ) -> None:
+        self.label_names = label_names
         self.root, self.images, self.columns, self.conflicts = root, images, columns, conflicts
         self.on_error, self.follow_links = on_error, follow_links
         self.class_names = normalised_classes(classes) if classes is not None else None
@@ -73,7 +76,8 @@ class Table(DataSource):
         if images is not None and not images.is_dir():
             raise FERError(f"No image folder found: expected one at '{images}'. Name it with --data.images DIR.")
         strict = self.on_error == "error"
-        return read_table(path, images, self.class_names, self.conflicts, strict, self.columns, self.follow_links)
+        options = (strict, self.columns, self.follow_links, self.label_names)
+        return read_table(path, images, self.class_names, self.conflicts, *options)
 
 
 def table_in(path: Path) -> Path | None:
@@ -92,6 +96,7 @@ def read_table(
     strict: bool = True,
     columns: Mapping[str, str] | None = None,
     follow_links: bool = False,
+    label_names: Sequence[str] | None = None,
 ) -> Legend:
     """Read a table and check every row of it against the image folder.
 
@@ -107,6 +112,7 @@ def read_table(
         strict: Whether rows with problems are refused; else they are left out, see `Legend.problems`.
         columns: Headings by role, where they have unusual ones.
         follow_links: Whether links to files outside the image folder are taken.
+        label_names: What labels that are numbers mean, in their order; None takes the class list.
 
     Raises:
         FERError: With the first 20 problems and their count, each with file and line; or if the file as a whole cannot
@@ -118,7 +124,7 @@ def read_table(
         places = places_of_roles(header, columns, f"{path}:{line}")
         column = (row[places["image"]].strip() for row in reader if len(row) == len(header))
         folder, prefix = (Path(image_dir), "") if image_dir is not None else _image_folder(Path(path), column)
-    rows = LegendRows(Path(path), folder, classes, follow_links=follow_links)
+    rows = LegendRows(Path(path), folder, classes, follow_links=follow_links, label_names=label_names)
     with open_table(path, "--data.legend", form) as reader:
         header, line = header_of(reader, path)
         long = add_rows(rows, reader, header, places, f"{path}:{line}", prefix)
