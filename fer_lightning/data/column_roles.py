@@ -47,6 +47,8 @@ def places_of_roles(headings: Sequence[str], chosen: Mapping[str, str] | None, p
     found: dict[Role, list[int]] = {role: [] for role in ROLES}
     lowered = [heading.lower() for heading in headings]
     for role, heading in (chosen or {}).items():
+        if not heading and role not in ("image", "label"):
+            continue  # nothing is to have that role
         if role not in ROLES:
             raise FERError(
                 f"Invalid value for --data.columns. Expected some of {', '.join(ROLES)}, each with the heading of a "

@@ -20,6 +20,10 @@ _ENCODINGS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codec
 _SPOKEN = {"utf-16": "in UTF-16", "cp1252": "in Latin-1 (no UTF-8)", ";": "separated by semicolons", "\t": "by tabs"}
 
 
+_MOST_LINES = 10
+"""More in one row are no text with line breaks, but a quote that is not closed."""
+
+
 class TableForm(NamedTuple):
     """How the text of a table is encoded, and what separates its fields."""
 
@@ -86,7 +90,7 @@ def open_table(path: str | os.PathLike[str], option: str, form: TableForm | None
     start = f"Invalid value for {option}. Cannot read '{printable(os.fspath(path))}'"
     errors = "replace" if form.encoding == "cp1252" else "strict"  # it has a few bytes without a meaning
     with open(path, newline="", encoding=form.encoding, errors=errors) as stream:
-        reader = csv.reader(_lines(stream, path), delimiter=form.delimiter, skipinitialspace=True)
+        reader = _Rows(_lines(stream, path), form.delimiter, path)
         try:
             yield reader
         except (UnicodeError, csv.Error, OSError) as error:
@@ -143,6 +147,36 @@ def read_lines(path: str | os.PathLike[str], option: str) -> Iterator[tuple[int,
         for number, line in enumerate(_lines(stream, path), 1):
             if text := line.strip():
                 yield number, text
+
+
+class _Rows:
+    """The rows of a CSV file, as `csv.reader` gives them; a quote that is not closed swallows no rows."""
+
+    def __init__(self, lines: Iterator[str], delimiter: str, path: str | os.PathLike[str]) -> None:
+        self._rows, self._path = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True), path
+
+    @property
+    def line_num(self) -> int:
+        return self._rows.line_num
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return self
+
+    def __next__(self) -> list[str]:
+        before = self.line_num
+        try:
+            row = next(self._rows)
+        except csv.Error as error:
+            if self.line_num - before > 1:
+                raise FERError(self._unclosed(before)) from error
+            raise
+        if self.line_num - before > _MOST_LINES:
+            raise FERError(self._unclosed(before))
+        return row
+
+    def _unclosed(self, before: int) -> str:
+        count = self.line_num - before
+        return f"{self._path}, line {before + 1}: a cell runs over {count:,} lines. Is a quote not closed there?"
 
 
 def _lines(stream: TextIO, path: str | os.PathLike[str]) -> Iterator[str]:

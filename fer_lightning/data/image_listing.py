@@ -34,16 +34,16 @@ def is_junk(name: str) -> bool:
 
 
 def list_images(root: str | os.PathLike[str], follow_links: bool = False) -> Listing:
-    """Look through a folder with all that is in it; links to folders are not followed.
+    """Look through a folder with all that is in it.
 
     Args:
         root: The folder.
-        follow_links: Whether links to files outside of it are taken.
+        follow_links: Whether links to files outside of it, and to folders, are taken.
     """
     listing = Listing()
     start = os.fspath(root)
     real_root = os.path.realpath(start).rstrip(os.sep) + os.sep
-    waiting = [""]
+    waiting, followed = [""], {os.path.realpath(start)}
     while waiting:
         folder = waiting.pop()
         names: list[str] = []
@@ -55,6 +55,15 @@ def list_images(root: str | os.PathLike[str], follow_links: bool = False) -> Lis
                         continue
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(f"{folder}/{name}" if folder else name)
+                        continue
+                    if entry.is_symlink() and entry.is_dir():
+                        inner = f"{folder}/{name}" if folder else name
+                        if not follow_links:
+                            why = "is a link to a folder; --data.follow_links true takes it"
+                            listing.refused.append((inner, why))
+                        elif (real := os.path.realpath(entry.path)) not in followed:  # else it may lead in circles
+                            followed.add(real)
+                            waiting.append(inner)
                         continue
                     dot = name.rfind(".")
                     ending = name[dot:].lower() if dot > 0 else ""
@@ -78,6 +87,7 @@ def list_images(root: str | os.PathLike[str], follow_links: bool = False) -> Lis
         if names:
             names.sort()
             listing.images[folder] = names
+    listing.refused.sort()
     return listing
 
 

@@ -3,6 +3,7 @@
 import os
 import posixpath
 import re
+import unicodedata
 from pathlib import Path, PureWindowsPath
 
 _DETOUR = re.compile(r"[\\:]|^/|//|(^|/)\.\.?(/|$)|/$")
@@ -14,7 +15,7 @@ class ImageNames:
 
     Args:
         image_dir: The folder that names are relative to.
-        follow_links: Whether a link to a file outside counts as a file that is there; a folder behind one never.
+        follow_links: Whether a link to a file outside counts as a file that is there, and what is behind one.
 
     Attributes:
         linked: How many names were links to files outside.
@@ -33,6 +34,11 @@ class ImageNames:
                 return name, f"the image name '{name}' leaves the image folder"
             name = posixpath.normpath(name)
         why = self.check(name)
+        if why and not name.isascii():  # macOS writes accents in another encoding than everybody else
+            for form in ("NFC", "NFD"):
+                other = unicodedata.normalize(form, name)
+                if other != name and not self.check(other):
+                    return other, ""
         return name, f"the image '{name}' {why}" if why else ""
 
     def check(self, name: str) -> str | None:
@@ -55,8 +61,8 @@ class ImageNames:
         if "\0" in folder:
             return "has a name that no file can have"
         here = os.path.join(self._root, folder) if folder else os.fspath(self._root)
-        if not self._inside(here):
-            return "lies behind a link that leaves the image folder"
+        if not self._follow_links and not self._inside(here):
+            return "lies behind a link that leaves the image folder; --data.follow_links true takes it"
         listing: dict[str, str | None] = {}
         try:
             with os.scandir(here) as entries:

@@ -138,7 +138,8 @@ def make_split(
             )
     check_range("--data.split_seed", seed, -(2**63), 2**63)
     if rule is None:
-        rule = "grouped" if legend.declared is None or fold is not None else "predefined"
+        whole = legend.declared is not None and len(np.unique(legend.declared)) > 1 and TRAINING in legend.declared
+        rule = "predefined" if whole and fold is None else "grouped"
     if fold is not None and (rule not in ("stratified", "grouped") or not 0 <= fold[0] < fold[1] or fold[1] < 2):
         raise FERError(
             "Invalid value for --data.fold. Expected --data.split grouped or stratified, --data.folds of 2 or more and "

@@ -100,6 +100,25 @@ def test_a_model_of_eight_classes_measures_what_can_be_compared(workdir, capsys)
     assert "cannot be used are left out" in capsys.readouterr().out
 
 
+def test_numbers_are_never_taken_for_the_classes_of_a_checkpoint(workdir, capsys):
+    data = folders(workdir)
+    for part in ("train", "test"):
+        for number, word in enumerate(WORDS):
+            (workdir / "kaggle" / part / word).rename(workdir / "kaggle" / part / str(number))
+    test = ["test", *data, "--data.faces", "whole", "--ckpt_path", "pretrained"]
+    with pytest.raises(SystemExit):
+        run_here(*test, "--name", "numbers", cwd=workdir)
+    assert "the labels are numbers, 0, 1, 2, and what they mean is not known" in capsys.readouterr().err
+    named = ["--data.label_names", json.dumps(WORDS)]
+    run_here(*test, "--name", "numbers", *named, cwd=workdir)
+    report = json.loads((workdir / "runs" / "numbers" / "test" / "metrics.json").read_text())
+    assert {name for name, row in report["classes"].items() if row["support"]} == set(NAMES)
+    run_here("fit", *data, *BRIEFLY, *named, "--name", "mine", cwd=workdir)
+    run_here("test", "--name", "mine", "--ckpt_path", "best", cwd=workdir)
+    report = json.loads((workdir / "runs" / "mine" / "test" / "metrics.json").read_text())
+    assert sorted(report["classes"]) == NAMES
+
+
 @pytest.mark.slow
 def test_every_fold_of_a_folder_for_each_class(workdir, capsys):
     run_here("crossval", *folders(workdir), *BRIEFLY, "--folds", "2", "--name", "folds", cwd=workdir)

@@ -166,7 +166,10 @@ def test_a_legend_that_is_no_small_table_is_refused_at_once(make_data, tmp_path)
             "100,003 columns",
         ),
         (b"x" * 3_000_000, "longer than 1,000,000 characters"),
-        (b'user.id,image,emotion\nu,"p0.png,jolly\n' + b"u,p1.png,fear\n" * 20_000, "not readable as CSV"),
+        (
+            b'user.id,image,emotion\nu,"p0.png,jolly\n' + b"u,p1.png,fear\n" * 20_000,
+            "line 2: a cell runs over ",
+        ),
         ("user.id,image,emotion\nu,p0.png,jolly\n".encode("utf-16-le"), "it is not a text"),
         (b"user.id,image,emotion\nu,p\x000.png,jolly\n", "it is not a text"),
         (b"user.id,image,emotion\nu,p0.png,jo\x00y\n", "it is not a text"),

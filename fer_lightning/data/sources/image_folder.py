@@ -10,8 +10,8 @@ import numpy as np
 
 from fer_lightning.data.image_files import IMAGE_SUFFIXES
 from fer_lightning.data.image_listing import Listing, by_ending, is_junk, list_images
-from fer_lightning.data.label_words import class_name, classes_of
-from fer_lightning.data.legend import Legend, OnError, Problem
+from fer_lightning.data.label_words import class_name, classes_of, expression_of
+from fer_lightning.data.legend import EXPRESSIONS, Legend, OnError, Problem
 from fer_lightning.data.legend_rows import normalised_classes
 from fer_lightning.data.part_names import part_of
 from fer_lightning.data.problems import listed_problems
@@ -21,6 +21,8 @@ from fer_lightning.files import check_path
 from fer_lightning.names import printable
 
 _LOOKED_AT = 10_000
+_HANDFUL = 10
+"""No more folders around those of classes than this are rather kinds of images than people."""
 _EXPECTED = """Expected a folder for each class, with or without folders for the parts of the split around them:
   train/angry/ann.jpg        or    angry/ann.jpg
   train/happy/ben.jpg              happy/ben.jpg
@@ -87,7 +89,7 @@ class ImageFolder(DataSource):
         ]
         if problems and self.on_error == "error":
             raise FERError(listed_problems(problems, lambda number: str(root)))
-        images, labels, parts = [], [], []
+        images, labels, parts, outer = [], [], [], []
         for folder in sorted(listing.images):
             part, label = layout.places[folder]
             if label is None or label not in meant:
@@ -96,6 +98,7 @@ class ImageFolder(DataSource):
             images += [f"{folder}/{name}" for name in files]
             labels.append(np.full(len(files), names.index(meant[label]), np.int64))
             parts.append(np.full(len(files), part, np.int8))
+            outer += [layout.outer[folder]] * len(files) if layout.outer else []
         if not images:
             raise FERError(f"'{root}' has no images in folders of classes. {_EXPECTED}")
         together = np.concatenate(labels)
@@ -111,8 +114,9 @@ class ImageFolder(DataSource):
             ranks=_ranks(together, len(names)),
             class_rows=np.bincount(together, minlength=len(names)),
             declared=np.concatenate(parts) if layout.has_parts else None,
-            identities=None,
+            identities=outer if len(set(outer)) > _HANDFUL else None,
             votes=None,
+            attributes={"folder": outer} if outer else {},
             warnings=tuple(_matched(meant)),
             format="a folder for each class" + (", within folders for parts" if layout.has_parts else ""),
             notes=tuple(_notes(listing, layout)),
@@ -124,8 +128,15 @@ class ImageFolder(DataSource):
 class _Layout:
     """What the folders with images mean: for each, its part (0 without parts) and the label as it is written."""
 
-    def __init__(self, places: Mapping[str, tuple[int, str | None]], has_parts: bool, outside: list[str]) -> None:
-        self.places, self.has_parts, self.outside = places, has_parts, outside
+    def __init__(
+        self,
+        places: Mapping[str, tuple[int, str | None]],
+        has_parts: bool,
+        outside: list[str],
+        outer: Mapping[str, str] | None = None,
+        note: str = "",
+    ) -> None:
+        self.places, self.has_parts, self.outside, self.outer, self.note = places, has_parts, outside, outer, note
 
     @classmethod
     def of(cls, folders: list[str], root: Path) -> "_Layout":
@@ -142,6 +153,13 @@ class _Layout:
                 f"'{root / '/'.join(common)}': the folders {printable(parts)} are parts of a split, but "
                 f"{printable(others)} beside them are not. {_EXPECTED}"
             )
+        at = 0 if known else _class_level(list(rest.values()))
+        if at:
+            told = ", ".join(sorted(first)[:5])
+            outer = {folder: path[0] for folder, path in rest.items() if len(path) > at}
+            found = {folder: (0, path[at] if len(path) > at else None) for folder, path in rest.items()}
+            outside = [folder for folder, (_, label) in found.items() if label is None]
+            return cls(found, False, outside, outer, f"Classes are the folders within those of {printable(told)} ...")
         places: dict[str, tuple[int, str | None]] = {}
         second = {path[1] for path in rest.values() if len(path) > 1}
         inverted = not known and bool(second) and all(part_of(name) is not None for name in second)
@@ -156,8 +174,15 @@ class _Layout:
         return cls(places, bool(known) or inverted, [folder for folder, (_, label) in places.items() if label is None])
 
 
+def _class_level(paths: Sequence[Sequence[str]]) -> int:
+    """How many folders stand around those of the classes: 1 where only the second ones are words for expressions."""
+    first, second = ({class_name(path[at]) for path in paths if len(path) > at} for at in (0, 1))
+    named = [sum(expression_of(name) in EXPRESSIONS for name in names) for names in (first, second)]
+    return int(named[0] < 2 <= named[1] and 2 * named[1] > len(second))
+
+
 def _notes(listing: Listing, layout: _Layout) -> list[str]:
-    notes = []
+    notes = [layout.note] if layout.note else []
     if outside := sum(len(listing.images[folder]) for folder in layout.outside):
         notes.append(f"{outside:,} images outside of the folders of classes are left out.")
     if listing.others:

@@ -124,7 +124,7 @@ def read_tables(
     for table in tables:
         rows.file = str(table.path) if len(tables) > 1 else ""
         reader = _Reader(table, rows, header, image, header[-1] == "split" and "split" not in headings)
-        long |= add_rows(rows, reader, header, places, f"{table.path}:1", "")
+        long |= add_rows(rows, reader, header, places, f"{table.path}:1")
     return understood(rows.finish(conflicts, strict), TableForm(), header, places, long)
 
 

@@ -3,9 +3,14 @@
 import inspect
 import os
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from fer_lightning.data.column_roles import places_of_roles
+from fer_lightning.data.csv_columns import open_table
+from fer_lightning.data.label_words import class_name, expression_of
+from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.data.sources import DataSource
 from fer_lightning.data.sources.affectnet import AffectNet
 from fer_lightning.data.sources.expw import ExpW
@@ -17,7 +22,8 @@ from fer_lightning.data.sources.metadata_folder import MetadataFolder
 from fer_lightning.data.sources.parquet import Parquet
 from fer_lightning.data.sources.raf_db import RafDb
 from fer_lightning.data.sources.synthetic import SyntheticFaces
-from fer_lightning.data.sources.table import Table
+from fer_lightning.data.sources.table import Table, header_of, table_in
+from fer_lightning.data.sources.table_images import image_place
 from fer_lightning.errors import FERError
 from fer_lightning.files import check_path
 from fer_lightning.names import printable
@@ -82,12 +88,42 @@ def recognised(root: str | None, legend: str | None, given: Mapping[str, Any], s
     place = Path(legend or root or ".").expanduser()
     if any((place / name).is_file() for name in ("legend.csv", "data/legend.csv")):
         return _made(LegendCsv, {"root": os.fspath(place)}, given)
+    table = _usable_table(place)
     for form in FORMS:
-        if form.fits(place):
+        if form.fits(place) and not (table and form in (FileNames, ImageFolder)):
             return _made(form, {"root": os.fspath(place)}, given, strict)
     if legend is not None:
         return _made(Table, {"root": legend}, given)
     raise FERError(_unknown(place))
+
+
+def _usable_table(folder: Path) -> Path | None:
+    """The only table in a folder, if its columns are known and some of its images are there.
+
+    Raises:
+        FERError: If images lie in folders of other expressions than the table says.
+    """
+    path = table_in(folder) if folder.is_dir() else None
+    if path is None:
+        return None
+    try:
+        with open_table(path, "--data.root") as reader:
+            header, line = header_of(reader, path)
+            at = places_of_roles(header, None, f"{path}:{line}")
+            rows = [(row[at["image"]], row[at["label"]]) for row in islice(reader, 100) if len(row) == len(header)]
+    except FERError:
+        return None
+    place = image_place(path, [name for name, _ in rows])
+    there = [(name, label) for raw, label in rows if (place.folder / (name := place.name(raw))).is_file()]
+    for name, label in there:
+        folders = {expression_of(class_name(part)) for part in name.split("/")[:-1]}.intersection(EXPRESSIONS)
+        if folders and expression_of(class_name(label)) not in folders:
+            raise FERError(
+                f"Invalid value for --data.root. '{folder}' has a table and folders of classes, and they do not agree: "
+                f"'{path.name}' says {label} of '{name}'. Name the one that counts, --data.root '{path}', or move it "
+                "away."
+            )
+    return path if there else None
 
 
 def _made(form: Any, place: Mapping[str, str], given: Mapping[str, Any], strict: bool = True) -> DataSource:

@@ -1,11 +1,9 @@
 """Tables of any data set: CSV, TSV or what a spreadsheet exports, a row an image."""
 
 import os
-import posixpath
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,9 @@ from fer_lightning.data.csv_columns import TableForm, form_of, open_table
 from fer_lightning.data.label_words import class_among, class_name
 from fer_lightning.data.legend import EXPRESSIONS, Conflicts, Legend, OnError
 from fer_lightning.data.legend_rows import LegendRows, normalised_classes
+from fer_lightning.data.part_names import part_of
 from fer_lightning.data.sources import DataSource
+from fer_lightning.data.sources.table_images import ImagePlace, image_place
 from fer_lightning.errors import FERError
 from fer_lightning.files import check_path
 from fer_lightning.names import of_cell, of_column, printable
@@ -122,13 +122,32 @@ def read_table(
     with open_table(path, "--data.legend", form) as reader:
         header, line = header_of(reader, path)
         places = places_of_roles(header, columns, f"{path}:{line}")
-        column = (row[places["image"]].strip() for row in reader if len(row) == len(header))
-        folder, prefix = (Path(image_dir), "") if image_dir is not None else _image_folder(Path(path), column)
+        column = (row[places["image"]] for row in reader if len(row) == len(header))
+        place = image_place(Path(path), column, None if image_dir is None else Path(image_dir))
+    places = _without_other_splits(path, form, header, places, columns)
+    folder = place.folder if image_dir is None else Path(image_dir)
     rows = LegendRows(Path(path), folder, classes, follow_links=follow_links, label_names=label_names)
     with open_table(path, "--data.legend", form) as reader:
         header, line = header_of(reader, path)
-        long = add_rows(rows, reader, header, places, f"{path}:{line}", prefix)
+        long = add_rows(rows, reader, header, places, f"{path}:{line}", place)
     return understood(rows.finish(conflicts, strict), form, header, places, long)
+
+
+def _without_other_splits(
+    path: str | os.PathLike[str],
+    form: TableForm,
+    header: Sequence[str],
+    places: dict[Role, int],
+    chosen: Mapping[str, str] | None,
+) -> dict[Role, int]:
+    """The roles without that of a column such as `set`, unless what is in it are parts of a split."""
+    at = places.get("split")
+    if at is None or header[at] in ("split", "usage") or "split" in (chosen or {}):
+        return places
+    with open_table(path, "--data.legend", form) as reader:
+        header_of(reader, path)
+        parts = all(part_of(row[at]) is not None for row in reader if len(row) == len(header))
+    return places if parts else {role: place for role, place in places.items() if role != "split"}
 
 
 def header_of(reader: Any, path: str | os.PathLike[str]) -> tuple[list[str], int]:
@@ -145,26 +164,13 @@ def header_of(reader: Any, path: str | os.PathLike[str]) -> tuple[list[str], int
     return [class_name(cell) for cell in header], reader.line_num
 
 
-def _image_folder(path: Path, column: Iterator[str]) -> tuple[Path, str]:
-    """The folder that image names are relative to, and what stands in front of each that has to go.
-
-    A table that was written elsewhere may have absolute names, or such that lead out of its own folder: then it is the
-    folder that all images have in common.
-    """
-    some = list(islice((name.replace("\\", "/") for name in column if name), 1))
-    here = path.absolute().parent
-    if not some:
-        return here, ""
-    if not (some[0].startswith("/") or posixpath.normpath(some[0]).startswith("..")):
-        places = [here, here / "images", here.parent / "images", here.parent]
-        return next((place for place in places if (place / some[0]).is_file()), here), ""
-    folders = {posixpath.dirname(name.replace("\\", "/")) for name in (*some, *column) if name}
-    common = posixpath.commonpath([posixpath.normpath(posixpath.join(here.as_posix(), folder)) for folder in folders])
-    return Path(common), common
-
-
 def add_rows(
-    rows: LegendRows, reader: Any, header: list[str], places: dict[Role, int], place: str, prefix: str
+    rows: LegendRows,
+    reader: Any,
+    header: list[str],
+    places: dict[Role, int],
+    place: str,
+    images: ImagePlace | None = None,
 ) -> set[str]:
     """Take the rows of a table.
 
@@ -174,7 +180,7 @@ def add_rows(
         header: The headings.
         places: Their roles.
         place: File and line of the header, for messages.
-        prefix: An absolute folder that image names are in and are to be relative to; empty if they are as they are.
+        images: Where images are; None where names are as they are.
 
     Returns:
         The headings of columns that are too long to be kept.
@@ -186,7 +192,6 @@ def add_rows(
     rows.vote_names = tuple(vote_at)
     rows.attribute_names = tuple(header[at] for at in extra_at)
     long: set[int] = set()
-    here = rows.path.absolute().parent.as_posix()
     needed = [places[role] for role in ("image", "label", "split") if role in places]
     any_row = False
     for row in tqdm(reader, "Reading the legend", unit=" rows", delay=1, leave=False):
@@ -201,11 +206,8 @@ def add_rows(
                 rows.refuse(line, f"the field '{header[at]}' is empty")
             continue
         image = row[places["image"]].strip()
-        if prefix:
-            whole = posixpath.normpath(posixpath.join(here, image.replace("\\", "/")))
-            image = posixpath.relpath(whole, prefix)
-        elif "\\" in image:
-            image = image.replace("\\", "/")
+        if images is not None:
+            image = images.name(image)
         long.update(at for at in extra_at if len(row[at]) > _LONGEST)
         rows.add(
             line,

@@ -117,7 +117,7 @@ def test_the_legend_is_whole(folder):
 def test_a_class_list_gives_order_and_numbers(folder):
     root = folder("0/a.jpg", "1/b.jpg", "2/c.jpg")
     assert [label for _, label, _ in rows(root, classes=["sad", "fear", "happy"])] == ["sad", "fear", "happy"]
-    with pytest.raises(FERError, match=r"numbers, 0, 1, 2, and what they mean is not known.*--data.classes"):
+    with pytest.raises(FERError, match=r"numbers, 0, 1, 2, and what they mean is not known.*--data.label_names"):
         ImageFolder(str(root)).read()
 
 
@@ -165,3 +165,44 @@ def test_what_is_no_such_folder(names, folder, tmp_path):
     assert not ImageFolder.fits(tmp_path / "faces")
     with pytest.raises(FERError, match=r"train/angry/ann.jpg|no images"):
         ImageFolder(str(tmp_path / "faces")).read()
+
+
+def test_classes_within_folders_of_people_or_groups(folder):
+    many = [f"subject{person:02d}/{word}/{person}.jpg" for person in range(12) for word in ("angry", "happy")]
+    legend = ImageFolder(str(folder(*many))).read()
+    assert legend.class_names == ("anger", "happiness")
+    assert legend.identities[:2] == ["subject00", "subject00"]
+    assert legend.attributes["folder"][-1] == "subject11"
+
+
+def test_a_few_groups_around_classes_are_no_people(folder):
+    legend = ImageFolder(str(folder("male/angry/a.jpg", "male/sad/b.jpg", "female/angry/c.jpg"))).read()
+    assert legend.class_names == ("anger", "sadness")
+    assert legend.identities is None
+    assert legend.attributes == {"folder": ["female", "male", "male"]}
+
+
+def test_parts_with_words_around_them(folder):
+    root = folder("train_images/angry/a.jpg", "train_images/sad/b.jpg", "2_test/angry/c.jpg")
+    assert [(label, part) for _, label, part in rows(root)] == [
+        ("anger", "testing"),
+        ("anger", "training"),
+        ("sadness", "training"),
+    ]
+
+
+def test_links_to_folders_are_refused_or_followed_and_never_in_circles(folder, tmp_path):
+    root = folder("fear/a.jpg", "calm/b.jpg")
+    (tmp_path / "store").mkdir()
+    Image.new("L", (8, 8)).save(tmp_path / "store" / "c.jpg")
+    (root / "sad").symlink_to(tmp_path / "store")
+    (root / "fear" / "again").symlink_to(root)
+    with pytest.raises(FERError, match=r"'fear/again' is a link to a folder(.|\n)*'sad' is a link to a folder"):
+        ImageFolder(str(root)).read()
+    assert ImageFolder(str(root), follow_links=True).read().images == ["calm/b.jpg", "fear/a.jpg", "sad/c.jpg"]
+
+
+def test_only_training_is_split_here(folder):
+    names = [f"train/{label}/{n}.jpg" for label in ("fear", "sad") for n in range(20)]
+    legend = ImageFolder(str(folder(*names, "train/calm/x.jpg"))).read()
+    assert make_split(legend).options["rule"] == "grouped"

@@ -32,12 +32,18 @@ def test_each_is_read_by_its_own(tree, make_data):
     assert isinstance(source_of(), SyntheticFaces)
     assert isinstance(source_of(native), LegendCsv)
     assert isinstance(source_of(native, "legend.csv"), LegendCsv)
-    assert isinstance(source_of(tree), ImageFolder)
+    assert isinstance(source_of(tree), Table)
     assert isinstance(source_of(table), Table)
+    table.write_text("path,label\nangry/a.jpg,angry\nhappy/b.jpg,sad\n")
+    with pytest.raises(FERError, match=r"do not agree: 'labels.csv' says sad of 'happy/b.jpg'. Name the one"):
+        source_of(tree)
+    table.write_text("nothing,known\n1,2\n")
+    assert isinstance(source_of(tree), ImageFolder)
+    table.write_text("path,label\nangry/a.jpg,angry\nhappy/b.jpg,happy\n")
     assert isinstance(source_of(None, table), Table)
     assert source_of(None, table, images=str(tree)).read().images == ["angry/a.jpg", "happy/b.jpg"]
     several = chosen_sources(None, [str(native), str(tree)], None, {"classes": ["fear", "sad"]})
-    assert [type(one) for one in several] == [LegendCsv, ImageFolder]
+    assert [type(one) for one in several] == [LegendCsv, Table]
 
 
 def test_what_contradicts_itself_or_is_nothing(tree, tmp_path):

@@ -158,3 +158,57 @@ def test_a_folder_with_one_table_is_that_table(table, tmp_path):
     assert Table(str(tmp_path / "set")).read().images == [image for image, _ in READ]
     table(ROWS, "more.tsv")
     assert not Table.fits(tmp_path / "set")
+
+
+def test_a_quote_that_is_not_closed_swallows_no_rows(table):
+    rows = "".join(f"{'ab'[n % 2]}.jpg,{('sad', 'fear')[n % 2]},x\n" for n in range(30))
+    for broken, said in (
+        ('a.jpg,sad,"19\n', r"labels.csv, line 2: a cell runs over 31 lines. Is a quote not closed there"),
+        ('a.jpg,"sad,19\n', r"labels.csv, line 2: a cell runs over 31 lines"),
+    ):
+        with pytest.raises(FERError, match=said):
+            read_table(table("image,label,age\n" + broken + rows))
+    legend = read_table(table('image,label,note\na.jpg,sad,"two\nlines"\nb.jpg,fear,x\n'))
+    assert legend.attributes == {"note": ["two\nlines", "x"]}
+
+
+def test_names_of_another_machine_are_matched_by_their_ends(table, tmp_path):
+    for start in ("C:\\Users\\me\\set\\", "/home/me/set/"):
+        path = table(f"image,label\n{start}none.jpg,sad\n{start}a.jpg,sad\n{start}sub/c.jpg,fear\n")
+        legend = read_table(path, strict=False)
+        assert legend.images == ["a.jpg", "sub/c.jpg"]
+        assert [one.image for one in legend.problems] == ["none.jpg"]
+    assert read_table(path, tmp_path / "set", strict=False).images == ["a.jpg", "sub/c.jpg"]
+
+
+def test_the_first_images_may_be_missing_and_names_may_go_round(table, tmp_path):
+    (tmp_path / "set" / "images").mkdir()
+    (tmp_path / "set" / "a.jpg").rename(tmp_path / "set" / "images" / "a.jpg")
+    (tmp_path / "set" / "b.jpg").rename(tmp_path / "set" / "images" / "b.jpg")
+    path = table(f"image,label\nnone.jpg,sad\n./x/../a.jpg,sad\n{tmp_path}/set/images/b.jpg,fear\n")
+    assert read_table(path, strict=False).images == ["a.jpg", "b.jpg"]
+
+
+def test_a_column_that_is_no_split_is_a_column(table):
+    legend = read_table(table("image,label,set\na.jpg,sad,a\nb.jpg,fear,b\n"))
+    assert legend.declared is None
+    assert legend.attributes == {"set": ["a", "b"]}
+    path = table("image,label,split\na.jpg,sad,train\nb.jpg,fear,test\n")
+    assert read_table(path).declared.tolist() == [0, 2]
+    assert read_table(path, columns={"split": ""}).attributes == {"split": ["train", "test"]}
+
+
+def test_numbers_have_names_of_their_own(table):
+    path = table("image,label\na.jpg,0.0\nb.jpg,2.0\n")
+    assert pairs(path, label_names=["fear", "x", "happy"]) == [("a.jpg", "fear"), ("b.jpg", "happiness")]
+    eight = ["anger", "contempt", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"]
+    assert pairs(path, classes=eight, label_names=["sad", "x", "calm"]) == [("a.jpg", "sadness"), ("b.jpg", "neutral")]
+    with pytest.raises(FERError, match=r"numbers, 0, 2, and what they mean is not known.*--data.label_names"):
+        read_table(path, classes=eight, label_names=[])
+    with pytest.raises(FERError, match=r"labels.csv:3: unknown label '2'; expected one of anger"):
+        read_table(path, classes=eight, label_names=["sad", "x", "bored"])
+
+
+def test_accents_in_either_encoding(table, tmp_path):
+    (tmp_path / "set" / "a.jpg").rename(tmp_path / "set" / "e\u0301.jpg")
+    assert read_table(table("image,label\n\u00e9.jpg,sad\nb.jpg,fear\n")).images == ["e\u0301.jpg", "b.jpg"]
