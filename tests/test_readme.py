@@ -71,7 +71,11 @@ def check_test(place, given, said):
 
 
 def check_predict(place, given, said):
-    output = place / given.get("output", "predictions.csv")
+    if given["input"] == "photo.jpg":
+        assert said.startswith("photo.jpg   1 face\n  happiness 100%")
+        return
+    folders = sorted((place / "runs").glob("predict-*"), key=lambda path: path.stat().st_mtime)
+    output = place / given["output"] if "output" in given else folders[-1] / "rows.csv"
     rows = parquet.read_table(output).to_pylist() if output.suffix == ".parquet" else rows_of(output)
     expected = {"DATA/images": 192, "PHOTOS": 1, "FILM.mp4": 5}[given["input"]]
     assert len({(row["source"], row["frame"]) for row in rows}) == expected
@@ -111,6 +115,7 @@ def test_command(command, place, capsys):
         assert said.startswith(f"{verb}: ")
         return
     given = {word[2:]: value for word, value in pairwise(words) if word.startswith("--")}
+    given |= {"input": words[0]} if verb == "predict" and not words[0].startswith("--") else {}
     CHECKS[verb](place, given, said)
 
 

@@ -13,9 +13,10 @@ from PIL import Image
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from fer_lightning.data.face_crop import Face, find_faces
-from fer_lightning.data.image_files import UnreadableImageError, read_image
+from fer_lightning.data.image_files import UnreadableImageError, decode_image, read_image
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.errors import FERError
+from fer_lightning.inference.addresses import fetch
 from fer_lightning.inference.films import Film
 from fer_lightning.inference.sources import Source
 from fer_lightning.processes import may_start_processes, start_worker
@@ -34,10 +35,11 @@ class Frame:
         faces: The faces, the largest first; None stands for the whole image taken as a face.
         pixels: uint8 `(faces, channels, image_size, image_size)`, as the input specification prepares them.
         error: Why it could not be read; empty if it could.
-        image: Of a video, uint8 `(height, width, 3)`, RGB, if it was asked for.
+        image: Of a video or an address, uint8 `(height, width, 3)`, RGB, if it was asked for.
         first_of_several: Whether it is the first image of an animation, or of several pages.
         probabilities: float `(faces, classes)`, once the network has answered.
         numbers: A number for each face: its place by size, or in a video what it keeps from frame to frame.
+        size: Width and height of the image in pixels.
     """
 
     source: Source
@@ -50,6 +52,7 @@ class Frame:
     first_of_several: bool = False
     probabilities: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.float32))
     numbers: list[int] = field(default_factory=list)
+    size: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -76,15 +79,19 @@ class Look:
         faces: Sequence[Face | None] = find_faces(image, spec.detector) if spec.faces == "detect" else [None]
         prepared = np.array([spec.prepare(image, face).numpy() for face in faces], np.uint8)
         pixels = prepared.reshape(len(faces), spec.channels, spec.image_size, spec.image_size)
-        kept = np.asarray(image.convert("RGB")) if self.keep_image and frame.frame is not None else None
+        again = frame.frame is None and not frame.source.address  # a file can be read again
+        kept = np.asarray(image.convert("RGB")) if self.keep_image and not again else None
         several = "first_of_several" in image.info
-        return replace(frame, faces=faces, pixels=pixels, image=kept, first_of_several=several)
+        return replace(frame, faces=faces, pixels=pixels, image=kept, first_of_several=several, size=image.size)
 
     def at_file(self, source: Source) -> Frame:
         """Look at an image file."""
         frame = Frame(source, error=source.error)
         try:
-            return frame if frame.error else self.at(read_image(source.name), frame)
+            if frame.error:
+                return frame
+            image = decode_image(fetch(source.address), source.name) if source.address else read_image(source.name)
+            return self.at(image, frame)
         except (UnreadableImageError, MemoryError) as error:
             return replace(frame, error=str(error) or "There is not enough memory for it.")
 

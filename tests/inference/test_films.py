@@ -120,7 +120,7 @@ def test_two_still_people_are_two_numbers(drawn, tmp_path):
     run_here(
         "predict", "--ckpt_path", "pretrained", "--input", "still.mp4", "--fps", "1", "--workers", "0", cwd=tmp_path
     )
-    with open(tmp_path / "predictions.csv", newline="") as stream:
+    with open(tmp_path / "runs" / "predict-1" / "rows.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 2 * 6
     assert {row["face"] for row in rows} == {"0", "1"}
