@@ -1,9 +1,10 @@
 """Images and frames of videos, decoded and searched for faces by processes that run ahead of the network."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.util import find_spec
 from itertools import groupby
 from typing import Any
@@ -73,10 +74,11 @@ class Look:
     frame_stride: int = 1
     fps: float | None = None
 
-    def at(self, image: Image.Image, frame: Frame) -> Frame:
-        """Find the faces in an image and prepare them; `frame` says where it is from."""
+    def at(self, image: Image.Image, frame: Frame, faces: Sequence[Face | None] | None = None) -> Frame:
+        """Find the faces in an image, unless they are given, and prepare them; `frame` says where it is from."""
         spec = self.spec if frame.frame is None else self.video_spec or self.spec
-        faces: Sequence[Face | None] = find_faces(image, spec.detector) if spec.faces == "detect" else [None]
+        if faces is None:
+            faces = find_faces(image, spec.detector) if spec.faces == "detect" else [None]
         prepared = np.array([spec.prepare(image, face).numpy() for face in faces], np.uint8)
         pixels = prepared.reshape(len(faces), spec.channels, spec.image_size, spec.image_size)
         again = frame.frame is None and not frame.source.address  # a file can be read again
@@ -85,19 +87,25 @@ class Look:
         return replace(frame, faces=faces, pixels=pixels, image=kept, first_of_several=several, size=image.size)
 
     def at_file(self, source: Source) -> Frame:
-        """Look at an image file."""
-        frame = Frame(source, error=source.error)
+        """Look at an image file, or at an image on the web."""
+        return self.opened(Frame(source, error=source.error), partial(_image_of, source))
+
+    def opened(
+        self, frame: Frame, image: Callable[[], Image.Image], faces: Sequence[Face | None] | None = None
+    ) -> Frame:
+        """As `at`, with an image that is yet to be opened, which may fail."""
         try:
-            if frame.error:
-                return frame
-            image = decode_image(fetch(source.address), source.name) if source.address else read_image(source.name)
-            return self.at(image, frame)
+            return frame if frame.error else self.at(image(), frame, faces)
         except (UnreadableImageError, MemoryError) as error:
             return replace(frame, error=str(error) or "There is not enough memory for it.")
 
     def at_files(self, sources: Sequence[Source]) -> list[Frame]:
         """Look at several image files."""
         return [self.at_file(source) for source in sources]
+
+
+def _image_of(source: Source) -> Image.Image:
+    return decode_image(fetch(source.address), source.name) if source.address else read_image(source.name)
 
 
 def look(sources: Sequence[Source], how: Look, workers: int, guarded: bool = False) -> Iterator[Frame]:

@@ -5,7 +5,6 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Literal
@@ -23,7 +22,7 @@ from fer_lightning.inference.films import film_rate
 from fer_lightning.inference.frames import Frame, Look, expected, look
 from fer_lightning.inference.outputs import check_places, folders_of, for_the_terminal, mark_folder, own_folder
 from fer_lightning.inference.recognizer import ExpressionRecognizer
-from fer_lightning.inference.rows import RowWriter, rows_of
+from fer_lightning.inference.rows import RowWriter
 from fer_lightning.inference.sources import list_sources
 from fer_lightning.inference.terminal import Answers, Counts
 from fer_lightning.inference.timeline import Timeline
@@ -118,7 +117,7 @@ def predict(
         path, faces, class_prior, target_risk, detector, batch_size, workers, device, network or ()
     )
     spec, names = recognizer.input_spec, recognizer.model.class_names
-    video_spec = replace(spec, faces="detect") if videos and faces == "auto" else spec
+    video_spec = recognizer.video_spec if videos else spec
     video_spec.need_detector()
     how = Look(spec, video_spec, annotate is not None, frame_stride, fps)
     lengths = {video: expected(video, how) for video in videos}
@@ -220,11 +219,11 @@ def _work(
     """Name and write what is in frames that have their probabilities; whether a signal ended it."""
     try:
         for frame in frames:
-            expressions = recognizer.recognition(frame).faces
+            seen = recognizer.recognition(frame)
             if writer:
-                writer.write(rows_of(frame, expressions, recognizer.model.class_names))
+                writer.write(seen.to_dicts())
             for extra in extras:
-                extra.add(frame, expressions)
+                extra.add(frame, seen.faces)
     except KeyboardInterrupt:
         return True
     if writer:

@@ -13,45 +13,12 @@ from typing import Any, Self, TextIO, cast
 from fer_lightning.errors import FERError
 from fer_lightning.files import check_output, replace_text, replacing_path
 from fer_lightning.inference.begun_rows import differences, escaped, rows_done, together
-from fer_lightning.inference.frames import Frame
-from fer_lightning.inference.recognizer import Expression
+from fer_lightning.inference.columns import TEXT, columns
 from fer_lightning.locks import alone
-from fer_lightning.names import cell, column
+from fer_lightning.names import cell
 
-BOX = ("left", "top", "width", "height", "score")
-_TEXT = ("source", "label", "error")
-_FIXED = ("source", "frame", "seconds", "face", *BOX, "label", "confidence", "error")
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 _WHOLE = "bytes_of_ended_runs"
-
-
-def class_columns(class_names: Sequence[str]) -> list[str]:
-    """The columns of the probabilities: the class names, with `class:` before one that another column has already."""
-    return [column(name, _FIXED) for name in class_names]
-
-
-def columns(class_names: Sequence[str]) -> list[str]:
-    """The columns of the rows."""
-    return [*_FIXED[:-1], *class_columns(class_names), _FIXED[-1]]
-
-
-def rows_of(frame: Frame, expressions: Sequence[Expression], class_names: Sequence[str]) -> list[dict[str, Any]]:
-    """One row a face, with all of `columns`; a frame without one, or one that cannot be read, is a row as well."""
-    seconds = None if frame.seconds is None else round(frame.seconds, 3)
-    empty: dict[str, Any] = dict.fromkeys(columns(class_names))
-    empty |= {"source": frame.source.name, "frame": frame.frame, "seconds": seconds}
-    if frame.error:
-        return [empty | {"label": "error", "error": frame.error}]
-    if not frame.faces:
-        return [empty | {"label": "no_face"}]
-    rows = []
-    for number, said in zip(frame.numbers, expressions, strict=True):
-        box = {} if said.face is None else {name: round(getattr(said.face, name), 3) for name in BOX}
-        values = (round(said.probabilities[name], 6) for name in class_names)
-        probabilities = dict(zip(class_columns(class_names), values, strict=True))
-        answer = {"face": number, "label": said.label, "confidence": round(said.confidence, 6)}
-        rows.append(empty | box | answer | probabilities)
-    return rows
 
 
 class RowWriter:
@@ -83,7 +50,7 @@ class RowWriter:
         self.suffix = ".csv" if output == "-" else self.path.suffix.lower()
         self.resumable = output != "-" and self.suffix != ".parquet"
         self.done: set[str] = set()
-        self.appends = False
+        self.appends, self._whole = False, 0
         self.beside = self.path.with_name(self.path.name + ".settings.json")
         self._sources, self._overwrite = {escaped(source) for source in sources}, overwrite
         if self.suffix == ".parquet":
@@ -152,7 +119,7 @@ class RowWriter:
         if self.suffix == ".parquet":
             arrow = _pyarrow()
             whole = {"frame", "face"}
-            kinds = {name: arrow.string() if name in _TEXT else arrow.float64() for name in self.columns}
+            kinds = {name: arrow.string() if name in TEXT else arrow.float64() for name in self.columns}
             kinds |= dict.fromkeys(whole, arrow.int64())
             schema = arrow.schema(list(kinds.items()), metadata={"fer_lightning": json.dumps(self._settings)})
             aside = opened.enter_context(replacing_path(self.path))
@@ -177,7 +144,7 @@ class RowWriter:
     def write(self, rows: list[dict[str, Any]]) -> None:
         """Write the rows of one frame; they are in the file when this returns (Parquet: at the end)."""
         if self.suffix == ".parquet":
-            self._waiting += [row | {name: escaped(row[name] or "") or None for name in _TEXT} for row in rows]
+            self._waiting += [row | {name: escaped(row[name] or "") or None for name in TEXT} for row in rows]
             if len(self._waiting) >= 10_000:
                 self._write_group()
             return

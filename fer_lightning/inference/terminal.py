@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
+from fer_lightning.inference.expression import Expression
 from fer_lightning.inference.frames import Frame
-from fer_lightning.inference.recognizer import Expression
 from fer_lightning.names import many, one_line, printable
 
 _BAR, _EIGHTHS = 10, " ▏▎▍▌▋▊▉"

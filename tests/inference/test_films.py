@@ -13,9 +13,9 @@ from PIL import Image, ImageDraw
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.errors import FERError
 from fer_lightning.inference.annotate import Annotations
+from fer_lightning.inference.expression import Expression
 from fer_lightning.inference.films import Film, film_rate
 from fer_lightning.inference.frames import Frame, Look, look
-from fer_lightning.inference.recognizer import Expression
 from fer_lightning.inference.sources import Source
 from fer_lightning.inference.timeline import Timeline
 from tests.conftest import run_here

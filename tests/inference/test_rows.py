@@ -8,11 +8,13 @@ import pytest
 
 from fer_lightning.data.face_crop import Face
 from fer_lightning.errors import FERError
+from fer_lightning.inference.columns import class_columns, columns
+from fer_lightning.inference.expression import Expression
 from fer_lightning.inference.frames import Frame
-from fer_lightning.inference.recognizer import Expression
-from fer_lightning.inference.rows import RowWriter, class_columns, columns, rows_of
+from fer_lightning.inference.rows import RowWriter
 from fer_lightning.inference.sources import Source
 from fer_lightning.names import cell
+from tests.inference.conftest import rows_of
 
 NAMES = ("calm", "jolly")
 FACE = Expression("jolly", 0.75, {"calm": 0.25, "jolly": 0.75}, Face(1.23456, 2, 30, 40, 0.9))
