@@ -64,7 +64,8 @@ class Annotations:
         """End a film; what was written."""
         if self._film is not None:
             self._film.end(whole=True)
-        return f"{self.written:,} annotated images in {printable(str(self.path))}"
+        codec = f" ({self._film.codec})" if self._film is not None and self._film.codec else ""
+        return f"{self.written:,} annotated images in {printable(str(self.path))}{codec}"
 
 
 def _picture_name(name: str, frame: int | None) -> str:
