@@ -46,7 +46,7 @@ class Annotations:
             image = Image.fromarray(frame.image) if frame.image is not None else read_image(frame.source.name)
         except UnreadableImageError:
             return
-        drawn = annotated(image, expressions, self.class_names)
+        drawn = annotated(image, expressions, self.class_names, listed=not self.is_video)
         self.written += 1
         if self._film is not None:
             self._film.add(drawn, frame.seconds or 0.0)

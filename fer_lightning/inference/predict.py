@@ -148,9 +148,9 @@ def predict(
     extras: list[_Extra] = [Answers(names, detection_size, images=few)] if output is None and (few or videos) else []
     with _disk_full_explained(lambda: onward), contextlib.ExitStack() as opened:
         if not few:
-            rows = output or os.fspath(_folder(opened, runs_dir) / "rows.csv")
+            rows = os.fspath(_folder(opened, runs_dir) / "rows.csv") if output is None else output
             writer = RowWriter(rows, names, settings, [source.name for source in sources], overwrite)
-            again = "the same command" if output else f"the same command with --output {printable(rows)}"
+            again = "the same command" if output is not None else f"the same command with --output {printable(rows)}"
             onward = f"{again} goes on after the rows that are there." if writer.resumable else ""
         counts = Counts("" if few or output == "-" else f" Written to {printable(rows)}")
         extras += [counts]
