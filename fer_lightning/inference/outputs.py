@@ -6,7 +6,7 @@ from itertools import count, permutations
 from pathlib import Path
 
 from fer_lightning.errors import FERError
-from fer_lightning.files import check_output, check_output_folder, is_within
+from fer_lightning.files import check_output, check_output_folder, check_path, is_within
 from fer_lightning.inference.film_writer import MARK
 from fer_lightning.inference.sources import FOLDER_MARK, Source
 from fer_lightning.inference.timeline import MAKER
@@ -28,6 +28,7 @@ def for_the_terminal(sources: Sequence[Source]) -> bool:
 
 def own_folder(runs_dir: str) -> Path:
     """A new folder for results that nobody has named a place for: `predict-1`, `predict-2` and so on, in `runs_dir`."""
+    check_path("--runs_dir", runs_dir)
     Path(runs_dir).mkdir(parents=True, exist_ok=True)
     for number in count(1):
         folder = Path(runs_dir) / f"predict-{number}"
