@@ -12,7 +12,7 @@ from fer_lightning import ExpressionRecognizer
 from fer_lightning.data.augmentation import Augmentation, Moment
 from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.data.sources.synthetic_face import draw_face
-from fer_lightning.inference.annotate import annotated
+from fer_lightning.inference.drawing import annotated
 from fer_lightning.inference.explain import grad_cam, overlay
 from fer_lightning.inference.frames import Frame, Look
 from fer_lightning.inference.sources import Source

@@ -21,6 +21,7 @@ class Command:
     help: str
     entry: str = ""
     several: Sequence[str] = ()
+    loose: str = ""
     rest: str = ""
     renamed: Mapping[str, str] = field(default_factory=dict)
     gone: Mapping[str, str] = field(default_factory=dict)

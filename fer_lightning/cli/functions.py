@@ -22,6 +22,7 @@ def run(command: Command, words: Sequence[str]) -> None:
         new = command.renamed.get(old)
         print(f"Note   --{old} is {f'now --{new}' if new else f'gone: {command.gone[old]}'}.", file=sys.stderr)
         words += [f"--{new}={value}" for value in values if new]
+    words = with_option(words, command) if command.loose else words
     given: dict[str, Any] = {}
     if command.rest:
         own = [name.partition("=")[0] for name in parser._option_string_actions if name not in ("-h", "--help")]
@@ -32,6 +33,29 @@ def run(command: Command, words: Sequence[str]) -> None:
     found = function(**given, **vars(parser.instantiate(parser.parse_args(words))))
     if getattr(found, "failed", False):
         raise SystemExit(1)
+
+
+def with_option(words: Sequence[str], command: Command) -> list[str]:
+    """The words in which those of no option, as `photo.jpg`, are of the option that the command has for them.
+
+    argparse cannot do that where options and other words take turns.
+    """
+    found: list[str] = []
+    several, left, ended = False, 0, False
+    for place, word in enumerate(words):
+        if word == "--" and not ended:
+            ended = True
+        elif not ended and word.startswith("--"):
+            option, equals, _ = word.partition("=")
+            several = option in command.several and not equals
+            left = 0 if several or equals or (option == "--overwrite" and _stands_alone(words, place)) else 1
+            found.append(word)
+        elif not ended and (several or left):
+            left = 0
+            found.append(word)
+        else:
+            found.append(f"{command.loose}={word}")
+    return found
 
 
 def _stands_alone(words: Sequence[str], place: int) -> bool:

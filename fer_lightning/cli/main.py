@@ -4,6 +4,7 @@ import contextlib
 import errno
 import logging
 import os
+import shlex
 import signal
 import sys
 import warnings
@@ -62,6 +63,8 @@ def main(args: Sequence[str] | None = None) -> None:
     if verb in OLD_VERBS:
         print(f"Note   The verb {verb} is now {OLD_VERBS[verb]}.", file=sys.stderr)
         verb = OLD_VERBS[verb]
+    if verb not in VERBS and os.path.exists(verb):
+        _fail(f"Expected a verb first. To name the expressions in '{verb}': {program()} predict {shlex.quote(verb)}")
     if verb not in VERBS:
         _fail(
             f"Unknown verb '{verb}'.{nearest(verb, VERBS)} Expected one of {', '.join(VERBS)}.\n"

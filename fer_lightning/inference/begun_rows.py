@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from fer_lightning.errors import FERError
 from fer_lightning.names import printable
@@ -14,7 +15,38 @@ def escaped(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
 
 
-def rows_done(path: Path, columns: Sequence[str], sources: Collection[str], ended: bool) -> tuple[set[str], int]:
+_FRAMING = "faces_in_videos"
+"""What settings say of the framing of faces in videos, or nothing where there was none."""
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """The names of the settings that differ, `input` among them if something is looked at that was not before."""
+    keep_framing(before, now)
+    names = [name for name in before | now if name != "input" and before.get(name) != now.get(name)]
+    earlier, given = before.get("input"), now.get("input")
+    if isinstance(earlier, list) and isinstance(given, list) and all(one in earlier for one in given):
+        now["input"] = earlier
+    return names or (["input"] if now.get("input") != earlier else [])
+
+
+def keep_framing(before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Rows of images alone say nothing of videos: then it is no difference, and what one of both says is kept."""
+    ours, theirs = now.get("input_spec"), before.get("input_spec")
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        said = ours.get(_FRAMING) or theirs.get(_FRAMING)
+        for spec in (ours, theirs):
+            if _FRAMING in spec and spec[_FRAMING] is None:
+                spec[_FRAMING] = said
+
+
+def together(before: Any, now: list[str]) -> list[str]:
+    """All that was looked at, in order."""
+    return list(dict.fromkeys([*map(str, before if isinstance(before, list) else []), *now]))
+
+
+def rows_done(
+    path: Path, columns: Sequence[str], sources: Collection[str], ended: bool, whole: Any = 0
+) -> tuple[set[str], int]:
     """The sources that are done in a CSV or JSON Lines file, and the length of it to keep, in bytes.
 
     The last source is done anew, as it may have been interrupted. A row that was cut at the end is not kept.
@@ -24,6 +56,7 @@ def rows_done(path: Path, columns: Sequence[str], sources: Collection[str], ende
         columns: The columns that it must have.
         sources: The names of what is looked at now; empty if not known. Rows of others stay.
         ended: Whether the run that wrote it came to its end.
+        whole: Bytes at its start that are of runs which came to their end, where a later one did not.
 
     Raises:
         FERError: If the file is damaged before its end, or its last source may be incomplete and is not looked at now.
@@ -36,7 +69,7 @@ def rows_done(path: Path, columns: Sequence[str], sources: Collection[str], ende
             last, start_of_last = source, length
         length += len(record)
     if last and sources and last not in sources:
-        if ended:
+        if ended or length == whole:  # the later run was interrupted before its first row
             return done | {last}, length
         raise FERError(
             f"'{path}' is of a run that was interrupted at '{printable(last)}', which is not among the inputs now. Go "

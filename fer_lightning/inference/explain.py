@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from fer_lightning.errors import FERError
+from fer_lightning.inference.expression import Expression
 from fer_lightning.inference.frames import Frame
 from fer_lightning.inference.model import GraphModel
 from fer_lightning.inference.pictures import Pictures
-from fer_lightning.inference.recognizer import Expression
 from fer_lightning.model.expression_model import ExpressionModel
 from fer_lightning.names import file_name, printable
 

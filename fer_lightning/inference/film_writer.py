@@ -5,13 +5,13 @@ import errno
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from fer_lightning.errors import FERError
 from fer_lightning.files import replacing_path
+from fer_lightning.inference.film_encoders import Encoder, open_encoder
 
 _LONGEST = 600.0
 """Seconds that one frame is shown at most: a film of longer gaps has damaged times."""
@@ -30,36 +30,35 @@ class FilmWriter:
     Args:
         path: The file.
         fps: Frames a second.
+
+    Attributes:
+        codec: What the film is written as, once it has a frame; see `open_encoder`.
     """
 
     def __init__(self, path: Path, fps: float) -> None:
         self.path, self.fps = path, fps
         self._opened = contextlib.ExitStack()
-        self._writer: Any = None
+        self.codec = ""
+        self._writer: Encoder | None = None
         self._frames = 0
+        self._pixels = np.empty(0, np.uint8)
 
     def add(self, image: Image.Image, seconds: float) -> None:
         """Show an image, which is of the size of the first one, from that time on, until the next."""
-        import cv2
-
         if self._writer is None:
             self._size = (max(image.width // 2 * 2, 2), max(image.height // 2 * 2, 2))
             self._aside = self._opened.enter_context(replacing_path(self.path))
-            code = cv2.VideoWriter.fourcc(*"mp4v")
-            self._writer = cv2.VideoWriter(str(self._aside), code, self.fps, self._size)
-            if not self._writer.isOpened():
+            self._writer = open_encoder(self._aside, self.fps, self._size)
+            if self._writer is None:
                 raise FERError(f"Cannot write the video '{self.path}' here. Choose a folder for --annotate instead.")
-            self._start = seconds
+            self.codec, self._start = self._writer.codec, seconds
         else:
             due = round((seconds - self._start) * self.fps) - self._frames
-            self._write(min(due, round(_LONGEST * self.fps)))
+            for _ in range(min(due, round(_LONGEST * self.fps))):
+                self._writer.write(self._pixels)
+                self._frames += 1
             self._start += max(due - round(_LONGEST * self.fps), 0) / self.fps
-        self._pixels = np.asarray(image.resize(self._size))[:, :, ::-1].copy()
-
-    def _write(self, times: int) -> None:
-        for _ in range(times):
-            self._writer.write(self._pixels)
-            self._frames += 1
+        self._pixels = np.asarray(image.resize(self._size))
 
     def end(self, whole: bool) -> None:
         """Give the film its name, if that is wanted and it can be read; else remove it.
@@ -73,11 +72,12 @@ class FilmWriter:
         writer, self._writer = self._writer, None
         with contextlib.suppress(_Unwanted), self._opened:
             if not whole:
-                writer.release()
+                with contextlib.suppress(Exception):  # why it ended is said already
+                    writer.close()
                 raise _Unwanted
             writer.write(self._pixels)
             self._frames += 1
-            writer.release()
+            writer.close()
             if not self._can_be_read():  # OpenCV does not tell
                 if shutil.disk_usage(self._aside.parent).free < 10_000_000:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))

@@ -18,6 +18,9 @@ from fer_lightning.names import printable
 _FASTEST = 240.0
 """A film that says it has more frames a second is not believed: browsers write 1,000 for a clock of milliseconds."""
 
+_PATIENCE = 15_000
+"""Milliseconds that a stream is waited for."""
+
 _COUNTED = (".mp4", ".m4v", ".mov", ".avi")
 """Files that say how many frames they have; others say how long they are."""
 
@@ -50,10 +53,11 @@ class Film:
             cv2.setLogLevel(0)
         self.source, self.frame_stride, self.fps, self._cv2 = source, frame_stride, fps, cv2
         why = "missing, damaged or of an unknown kind"
+        why = "nobody answers there, or it is no stream" if source.address else why
         try:
             if source.kind == "video":
                 check_regular(source.name, most_bytes=math.inf)
-            self._video: Any = cv2.VideoCapture(int(source.name) if source.kind == "camera" else source.name)
+            self._video: Any = _opened(cv2, source)
             opened = self._video.isOpened()
         except UnreadableImageError as error:
             opened, why = False, error.reason
@@ -120,6 +124,14 @@ class Film:
     def close(self) -> None:
         """Let go of the file or camera."""
         self._video.release()
+
+
+def _opened(cv2: Any, source: Source) -> Any:
+    """The file, camera or stream, as OpenCV opens it."""
+    if source.address:
+        patience = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _PATIENCE, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _PATIENCE]
+        return cv2.VideoCapture(source.address, cv2.CAP_FFMPEG, patience)
+    return cv2.VideoCapture(int(source.name) if source.kind == "camera" else source.name)
 
 
 def film_rate(source: Source, frame_stride: int = 1, fps: float | None = None) -> float:

@@ -1,9 +1,10 @@
 """Images and frames of videos, decoded and searched for faces by processes that run ahead of the network."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.util import find_spec
 from itertools import groupby
 from typing import Any
@@ -12,10 +13,12 @@ import numpy as np
 from PIL import Image
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from fer_lightning.data.face_crop import Face, find_faces
-from fer_lightning.data.image_files import UnreadableImageError, read_image
+from fer_lightning.data.face_crop import LONGEST, Face
+from fer_lightning.data.face_tiles import find_faces_at
+from fer_lightning.data.image_files import UnreadableImageError, decode_image, read_image
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.errors import FERError
+from fer_lightning.inference.addresses import fetch
 from fer_lightning.inference.films import Film
 from fer_lightning.inference.sources import Source
 from fer_lightning.processes import may_start_processes, start_worker
@@ -34,10 +37,11 @@ class Frame:
         faces: The faces, the largest first; None stands for the whole image taken as a face.
         pixels: uint8 `(faces, channels, image_size, image_size)`, as the input specification prepares them.
         error: Why it could not be read; empty if it could.
-        image: Of a video, uint8 `(height, width, 3)`, RGB, if it was asked for.
+        image: Of a video or an address, uint8 `(height, width, 3)`, RGB, if it was asked for.
         first_of_several: Whether it is the first image of an animation, or of several pages.
         probabilities: float `(faces, classes)`, once the network has answered.
         numbers: A number for each face: its place by size, or in a video what it keeps from frame to frame.
+        size: Width and height of the image in pixels.
     """
 
     source: Source
@@ -50,6 +54,7 @@ class Frame:
     first_of_several: bool = False
     probabilities: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.float32))
     numbers: list[int] = field(default_factory=list)
+    size: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ class Look:
         keep_image: Whether the frames of videos themselves are wanted afterwards; image files can be read again.
         frame_stride: Of a video, take every n-th frame.
         fps: Of a video, take about so many frames a second instead.
+        detection_size: The longer side in pixels at which faces are looked for.
     """
 
     spec: InputSpec
@@ -69,28 +75,40 @@ class Look:
     keep_image: bool = False
     frame_stride: int = 1
     fps: float | None = None
+    detection_size: int = LONGEST
 
-    def at(self, image: Image.Image, frame: Frame) -> Frame:
-        """Find the faces in an image and prepare them; `frame` says where it is from."""
+    def at(self, image: Image.Image, frame: Frame, faces: Sequence[Face | None] | None = None) -> Frame:
+        """Find the faces in an image, unless they are given, and prepare them; `frame` says where it is from."""
         spec = self.spec if frame.frame is None else self.video_spec or self.spec
-        faces: Sequence[Face | None] = find_faces(image, spec.detector) if spec.faces == "detect" else [None]
+        if faces is None:
+            faces = find_faces_at(image, spec.detector, self.detection_size) if spec.faces == "detect" else [None]
         prepared = np.array([spec.prepare(image, face).numpy() for face in faces], np.uint8)
         pixels = prepared.reshape(len(faces), spec.channels, spec.image_size, spec.image_size)
-        kept = np.asarray(image.convert("RGB")) if self.keep_image and frame.frame is not None else None
+        again = frame.frame is None and not frame.source.address  # a file can be read again
+        kept = np.asarray(image.convert("RGB")) if self.keep_image and not again else None
         several = "first_of_several" in image.info
-        return replace(frame, faces=faces, pixels=pixels, image=kept, first_of_several=several)
+        return replace(frame, faces=faces, pixels=pixels, image=kept, first_of_several=several, size=image.size)
 
     def at_file(self, source: Source) -> Frame:
-        """Look at an image file."""
-        frame = Frame(source, error=source.error)
+        """Look at an image file, or at an image on the web."""
+        return self.opened(Frame(source, error=source.error), partial(_image_of, source))
+
+    def opened(
+        self, frame: Frame, image: Callable[[], Image.Image], faces: Sequence[Face | None] | None = None
+    ) -> Frame:
+        """As `at`, with an image that is yet to be opened, which may fail."""
         try:
-            return frame if frame.error else self.at(read_image(source.name), frame)
+            return frame if frame.error else self.at(image(), frame, faces)
         except (UnreadableImageError, MemoryError) as error:
             return replace(frame, error=str(error) or "There is not enough memory for it.")
 
     def at_files(self, sources: Sequence[Source]) -> list[Frame]:
         """Look at several image files."""
         return [self.at_file(source) for source in sources]
+
+
+def _image_of(source: Source) -> Image.Image:
+    return decode_image(fetch(source.address), source.name) if source.address else read_image(source.name)
 
 
 def look(sources: Sequence[Source], how: Look, workers: int, guarded: bool = False) -> Iterator[Frame]:

@@ -1,20 +1,67 @@
 """What `predict` is about to write, compared with what it reads and with what is there."""
 
 import os
-from collections.abc import Collection, Mapping
-from itertools import permutations
+from collections.abc import Collection, Mapping, Sequence
+from itertools import count, permutations
 from pathlib import Path
 
 from fer_lightning.errors import FERError
-from fer_lightning.files import check_output, check_output_folder, is_within
+from fer_lightning.files import check_output, check_output_folder, check_path, is_within
 from fer_lightning.inference.film_writer import MARK
-from fer_lightning.inference.sources import FOLDER_MARK
+from fer_lightning.inference.sources import FOLDER_MARK, Source
 from fer_lightning.inference.timeline import MAKER
 
 _OURS = (MARK, MAKER.encode())
 
 _LIST = "/dev/stdin"
 """A list of inputs that comes in may be a file as well."""
+
+
+FEW = 50
+"""Images whose answers are for the terminal alone where no output is named."""
+
+
+def for_the_terminal(sources: Sequence[Source]) -> bool:
+    """Whether somebody who names no output wants no more than to read the answers: a few images, and no film."""
+    return len(sources) <= FEW and all(source.kind == "image" for source in sources)
+
+
+def own_folder(runs_dir: str) -> Path:
+    """A new folder for results that nobody has named a place for: `predict-1`, `predict-2` and so on, in `runs_dir`."""
+    check_path("--runs_dir", runs_dir)
+    Path(runs_dir).mkdir(parents=True, exist_ok=True)
+    for number in count(1):
+        folder = Path(runs_dir) / f"predict-{number}"
+        try:
+            folder.mkdir()  # nobody else has it then
+            break
+        except FileExistsError:
+            continue
+    return folder
+
+
+def folders_of(annotate: str | None, explain: str | None) -> dict[str, Path]:
+    """The folders that are written into, by the options that name them."""
+    found = {"--explain": Path(explain).expanduser()} if explain else {}
+    if annotate and not annotate.lower().endswith(".mp4"):
+        found["--annotate"] = Path(annotate).expanduser()
+    return found
+
+
+def check_places(
+    output: str | None,
+    annotate: str | None,
+    timeline: str | None,
+    explain: str | None,
+    read: Collection[str | os.PathLike[str]],
+    overwrite: bool,
+) -> None:
+    """Refuse outputs that would lose something, before any work; see `check_outputs`."""
+    folders = folders_of(annotate, explain)
+    given = {"--output": output if output != "-" else None, "--timeline": timeline}
+    given["--annotate"] = annotate if "--annotate" not in folders else None
+    files = {option: Path(where).expanduser() for option, where in given.items() if where}
+    check_outputs(files, folders, read, overwrite, going_on=["--output"])  # the rows are compared by their settings
 
 
 def check_outputs(

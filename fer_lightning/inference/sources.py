@@ -6,7 +6,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +14,7 @@ from fer_lightning import names
 from fer_lightning.data.image_files import IMAGE_SUFFIXES
 from fer_lightning.data.image_listing import by_ending, is_junk
 from fer_lightning.errors import FERError
+from fer_lightning.inference.addresses import is_address, is_stream, without_secret
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts"})
 """Endings of the files that are taken for videos, lower case."""
@@ -27,14 +28,17 @@ class Source:
     """One thing to look at.
 
     Attributes:
-        name: The path as the user wrote it, or as found in a folder; the number of a camera.
-        kind: What it is.
+        name: The path as the user wrote it, or as found in a folder; the number of a camera; an address without user
+            name and password.
+        kind: What it is; a stream is like a camera.
         error: Why it cannot be looked at, where that is known already.
+        address: Where it is on the web or in the network, if it is no file.
     """
 
     name: str
     kind: Literal["image", "video", "camera"]
     error: str = ""
+    address: str = field(default="", repr=False)
 
     @property
     def file_name(self) -> str:
@@ -51,6 +55,7 @@ def list_sources(inputs: Sequence[str | os.PathLike[str]]) -> list[Source]:
     Folders are searched with all that is in them for known endings, and sorted by name, but for links to folders, for
     what `predict` has written and for what is no image or video, which is said on standard error, and for hidden files
     and what systems leave behind. `-` stands for paths on standard input, one a line.
+    An address on the web is one image, and only what is named here is fetched: nothing of a list or a folder is.
     A file named by itself is an image unless its ending is a video's.
     """
     left_out: list[str] = []
@@ -73,7 +78,9 @@ def list_sources(inputs: Sequence[str | os.PathLike[str]]) -> list[Source]:
 def _find(given: str, left_out: list[str], others: Counter[str]) -> Iterator[Source]:
     path = given if os.path.exists(given) else os.path.expanduser(given)
     if given == "-":
-        yield from map(_of_file, _listed())
+        yield from map(_of_line, _listed())
+    elif is_address(given):
+        yield _at_address(given)
     elif os.path.isdir(path):
         yield from sorted(_in_folder(path, left_out, others), key=lambda source: source.name)
     elif os.path.exists(path):
@@ -84,8 +91,9 @@ def _find(given: str, left_out: list[str], others: Counter[str]) -> Iterator[Sou
         yield from (_of_file(path) for path in found if not os.path.isdir(path))
     else:
         raise FERError(
-            "Invalid value for --input. Expected image or video files, folders, a pattern, the number of a camera "
-            f"or - for a list on standard input. Found nothing at '{names.printable(given)}'."
+            "Invalid value for --input. Expected image or video files, folders, a pattern, an address (http, https, "
+            "rtsp), the number of a camera or - for a list on standard input. Found nothing at "
+            f"'{names.printable(given)}'."
         )
 
 
@@ -142,6 +150,29 @@ def _matching(pattern: str) -> Iterator[str]:
             inner = os.path.relpath(path, root or ".")
             if not any(part.startswith(".") for part in inner.split(os.sep)):  # as `*` leaves them out
                 yield os.path.join(root, inner)
+
+
+def _at_address(given: str) -> Source:
+    """An image on the web or a stream, as the user has typed it."""
+    shown = without_secret(given)
+    if is_stream(given):
+        return Source(shown, "camera", address=given)
+    if shown != given:
+        raise FERError(f"Invalid value for --input. Expected an address without a user name. Received: {shown}.")
+    if os.path.splitext(shown.partition("?")[0])[1].lower() in VIDEO_SUFFIXES:
+        raise FERError(
+            f"Invalid value for --input. Expected the address of an image. '{names.printable(shown)}' is a film's: "
+            "download it, and name the file."
+        )
+    return Source(shown, "image", address=given)
+
+
+def _of_line(line: str) -> Source:
+    """What a line of a list stands for: somebody else may have written it, so nothing is fetched for it."""
+    if is_address(line):
+        why = "It is an address, and these are fetched only if they are named on the command line."
+        return Source(without_secret(line), "image", why)
+    return _of_file(line)
 
 
 def _of_file(path: str) -> Source:

@@ -7,9 +7,9 @@ import numpy as np
 
 from fer_lightning.errors import FERError
 from fer_lightning.files import replacing_path
-from fer_lightning.inference.annotate import COLORS, on_one_line
+from fer_lightning.inference.drawing import COLORS, on_one_line
+from fer_lightning.inference.expression import Expression
 from fer_lightning.inference.frames import Frame
-from fer_lightning.inference.recognizer import Expression
 from fer_lightning.names import printable
 
 MAKER = "fer_lightning timeline"

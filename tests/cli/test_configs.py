@@ -33,7 +33,8 @@ def test_config(config, drawn, tmp_path):
     name = settings.get("name", "default")
     run_here("test", "--name", name, "--ckpt_path", "best", "--data.num_workers", "0", cwd=tmp_path)
     images = drawn / "images"
-    run_here("predict", "--name", name, "--ckpt_path", "best", "--input", images, "--workers", "0", cwd=tmp_path)
+    words = ["--input", images, "--workers", "0", "--output", "predictions.csv"]
+    run_here("predict", "--name", name, "--ckpt_path", "best", *words, cwd=tmp_path)
     assert (tmp_path / "runs" / name / "test" / "report.html").is_file()
     assert len(list(csv.DictReader((tmp_path / "predictions.csv").open()))) > 20
 

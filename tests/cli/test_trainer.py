@@ -169,7 +169,8 @@ def images_of_testing(workplace):
 
 def test_predict_agrees_with_test(workplace):
     run_here("test", "--ckpt_path", "best", cwd=workplace)
-    run_here("predict", "--ckpt_path", "best", "--input", images_of_testing(workplace), cwd=workplace)
+    words = ["--input", images_of_testing(workplace), "--output", "predictions.csv"]
+    run_here("predict", "--ckpt_path", "best", *words, cwd=workplace)
     rows = list(csv.DictReader((workplace / "predictions.csv").open()))
     right = sum(row["label"] == Path(row["source"]).parent.name for row in rows)
     report = json.loads((workplace / "runs/default/test/metrics.json").read_text())

@@ -218,7 +218,7 @@ CASES: dict[str, tuple[Callable[[Path], object] | None, str, list[str]]] = {
     "no such device": (None, "fit --data.root faces --trainer.accelerator warp", ["warp"]),
     "config that is not there": (None, "fit --config nowhere.yaml", ["nowhere.yaml"]),
     "test without a checkpoint": (None, "test --data.root faces", ["test needs a checkpoint", "best, last or a file"]),
-    "predict without a checkpoint": (None, "predict --input faces", ["predict needs a checkpoint"]),
+    "predict without an image": (None, "predict", ["predict needs something to look at", "predict photo.jpg"]),
     "best of no run": (None, "test --ckpt_path best --name none", ["'best' of the run 'none'", "best.ckpt"]),
     "checkpoint not there": (None, "fit --ckpt_path nowhere.ckpt", ["--ckpt_path", "nowhere.ckpt"]),
     "damaged checkpoint": (checkpoint_of(b"PK\x03\x04 cut"), "test --ckpt_path x.ckpt", ["x.ckpt", "damaged"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,6 +13,9 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from fer_lightning.inference.columns import rows_about
+from fer_lightning.inference.expression import Expression
+from fer_lightning.inference.frames import Frame
 from fer_lightning.inference.model import open_model
 from fer_lightning.model.expression_model import ExpressionModel
 
@@ -26,6 +30,12 @@ def photograph() -> Image.Image:
 def pretrained() -> ExpressionModel:
     """The model that comes with the package."""
     return open_model("pretrained", device="cpu")
+
+
+def rows_of(frame: Frame, expressions: Sequence[Expression], class_names: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows about a frame."""
+    told = (frame.error, frame.frame, frame.seconds)
+    return rows_about(frame.source.name, expressions, frame.numbers, class_names, *told)
 
 
 def write_video(path: Path, frames: list[Image.Image], rate: float = 10) -> Path:

@@ -6,8 +6,8 @@ from PIL import Image
 
 from fer_lightning.errors import FERError
 from fer_lightning.inference.annotate import Annotations
+from fer_lightning.inference.expression import Expression
 from fer_lightning.inference.frames import Frame
-from fer_lightning.inference.recognizer import Expression
 from fer_lightning.inference.sources import Source
 from fer_lightning.inference.timeline import Timeline
 

@@ -12,11 +12,12 @@ import pytest
 from fer_lightning.errors import FERError
 from fer_lightning.evaluation.predictions import Predictions
 from fer_lightning.inference.estimate_prior import _answers, estimate_prior, fit_prior
+from fer_lightning.inference.expression import Expression
 from fer_lightning.inference.frames import Frame
-from fer_lightning.inference.recognizer import Expression
-from fer_lightning.inference.rows import RowWriter, rows_of
+from fer_lightning.inference.rows import RowWriter
 from fer_lightning.inference.sources import Source
 from tests.conftest import run_here
+from tests.inference.conftest import rows_of
 
 
 def test_classes_that_never_look_alike_are_counted():

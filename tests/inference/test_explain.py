@@ -8,8 +8,8 @@ from torch import nn
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.errors import FERError
 from fer_lightning.inference.explain import Explanations, grad_cam, overlay
+from fer_lightning.inference.expression import Expression
 from fer_lightning.inference.frames import Frame
-from fer_lightning.inference.recognizer import Expression
 from fer_lightning.inference.sources import Source
 from fer_lightning.model.expression_model import ExpressionModel
 from fer_lightning.networks import CompactResNet, ExpressionCNN, TimmModel, TorchvisionModel

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import sys
 
 import cv2
 import numpy as np
@@ -12,10 +13,11 @@ from PIL import Image, ImageDraw
 
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.errors import FERError
+from fer_lightning.inference import outputs
 from fer_lightning.inference.annotate import Annotations
+from fer_lightning.inference.expression import Expression
 from fer_lightning.inference.films import Film, film_rate
 from fer_lightning.inference.frames import Frame, Look, look
-from fer_lightning.inference.recognizer import Expression
 from fer_lightning.inference.sources import Source
 from fer_lightning.inference.timeline import Timeline
 from tests.conftest import run_here
@@ -120,7 +122,7 @@ def test_two_still_people_are_two_numbers(drawn, tmp_path):
     run_here(
         "predict", "--ckpt_path", "pretrained", "--input", "still.mp4", "--fps", "1", "--workers", "0", cwd=tmp_path
     )
-    with open(tmp_path / "predictions.csv", newline="") as stream:
+    with open(tmp_path / "runs" / "predict-1" / "rows.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 2 * 6
     assert {row["face"] for row in rows} == {"0", "1"}
@@ -155,3 +157,50 @@ def test_what_is_no_film_is_one_message(tmp_path):
     ):
         with pytest.raises(FERError, match=rf"Cannot open the video '.*': .*{why}"):
             Film(Source(str(tmp_path / name), "video"))
+
+
+def write_film(path, frames=25, size=(97, 65)):
+    """A film by our writer, and what it says of it."""
+    with Annotations(str(path), ("calm",), 12.5) as film:
+        for number in range(frames):
+            pixels = np.full((size[1], size[0], 3), 8 * number, np.uint8)
+            film.add(Frame(Source("film.mp4", "video"), number, number / 12.5, image=pixels), [])
+        return film.close()
+
+
+def check_film(path, fourcc):
+    probed = cv2.VideoCapture(str(path))
+    assert int(probed.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little") == fourcc
+    assert probed.get(cv2.CAP_PROP_FRAME_COUNT) == 25
+    assert probed.get(cv2.CAP_PROP_FPS) == pytest.approx(12.5)
+    brightness = [probed.read()[1].mean() for _ in range(25)]
+    assert brightness == pytest.approx([8 * number for number in range(25)], abs=6)  # none is lost or twice
+
+
+def test_a_film_is_one_that_browsers_play(tmp_path):
+    av = pytest.importorskip("av")
+    said = write_film(tmp_path / "film.mp4")
+    assert said == f"25 annotated images in {tmp_path / 'film.mp4'} (H.264)"
+    check_film(tmp_path / "film.mp4", b"h264")
+    with av.open(str(tmp_path / "film.mp4")) as film:
+        (stream,) = film.streams
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+        assert sum(1 for _ in film.decode(video=0)) == 25
+    content = (tmp_path / "film.mp4").read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat")  # it plays while it loads
+    write_film(tmp_path / "film.mp4")  # ours, so it may be replaced
+    assert outputs._is_ours(tmp_path / "film.mp4")
+
+
+def test_without_h264_it_is_vp9(tmp_path, monkeypatch):
+    av = pytest.importorskip("av")
+    monkeypatch.setattr(av, "codecs_available", {"libvpx-vp9"})
+    assert write_film(tmp_path / "film.mp4").endswith("(VP9)")
+    check_film(tmp_path / "film.mp4", b"VP90")
+
+
+def test_without_pyav_it_is_as_ever_and_that_is_said(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    said = write_film(tmp_path / "film.mp4")
+    assert said.endswith("(MPEG-4 Part 2, which browsers do not play: with `pip install av`, it would be H.264)")
+    check_film(tmp_path / "film.mp4", b"FMP4")

@@ -59,6 +59,7 @@ def test_images_and_video_in_rows_and_images_out(photograph, video, tmp_path, ca
     shutil.copy(video, tmp_path / "in" / "d.mp4")
     extras = ["--annotate", "drawn", "--timeline", "time.png", "--explain", "why"]
     words = ["predict", "--ckpt_path", "pretrained", "--faces", "detect", "--input", "in", *extras, "--workers", "0"]
+    words += ["--output", "predictions.csv"]
     run_here(*words, cwd=tmp_path)
     said = capsys.readouterr().out
     found = rows(tmp_path / "predictions.csv")
@@ -156,6 +157,7 @@ def test_a_full_disk_is_one_message_and_the_rows_go_on_afterwards(drawn, tmp_pat
         write(self, found)
 
     words = ["predict", "--ckpt_path", "pretrained", "--input", drawn / "images", "--faces", "whole", "--workers", "0"]
+    words += ["--output", "predictions.csv"]
     monkeypatch.setattr(RowWriter, "write", full)
     with pytest.raises(SystemExit, match="2"):
         run_here(*words, cwd=tmp_path)
@@ -272,7 +274,8 @@ def test_odd_names_are_rows_once_and_on_any_terminal(drawn, tmp_path, monkeypatc
     for name in names:
         shutil.copy(next((drawn / "images").iterdir()), os.path.join(os.fsencode(tmp_path), name))
     os.mkfifo(tmp_path / "pipe.jpg")
-    words = ["--faces", "whole", "--workers", "0", "--annotate", "drawn", "--explain", "why", "--input"]
+    words = ["--faces", "whole", "--workers", "0", "--annotate", "drawn", "--explain", "why"]
+    words += ["--output", "predictions.csv", "--input"]
     paths = [*(name for name in names if b"\n" not in name), b"pipe.jpg", b"gone.jpg", b"a\0b.jpg", b"m" * 300]
     done = subprocess.run(
         [*PREDICT, *words, "-"],
@@ -291,7 +294,7 @@ def test_odd_names_are_rows_once_and_on_any_terminal(drawn, tmp_path, monkeypatc
     assert len(found) == len({row["source"] for row in found}) == len(paths) + 1
     assert [row["label"] for row in found].count("error") == 5
     assert len(list((tmp_path / "drawn").glob("*.jpg"))) == len(list((tmp_path / "why").glob("*.png"))) == 5
-    run_here(*PREDICT[2:], *words, ".", "--output", "all.csv", cwd=tmp_path)
+    run_here(*PREDICT[2:], *words, ".", "--output", "all.csv", cwd=tmp_path)  # the last one counts
     found = rows(tmp_path / "all.csv")
     assert {"./two\nlines.jpg", "./pipe.jpg", "./=1+1.jpg"} < {row["source"] for row in found}
 

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import base64
+import io
 import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
+from urllib.parse import quote_from_bytes
 
 import numpy as np
 import pytest
@@ -67,6 +71,123 @@ def test_a_list_gives_a_list_in_order_and_bad_files_are_answers(recognizer, phot
     assert [len(answer.faces) for answer in answers] == [0, 0, 1, 0]
     assert "not an image" in answers[1].error
     assert recognizer.predict([]) == []
+
+
+def test_bytes_files_and_data_urls_are_images_too(recognizer, photograph, tmp_path):
+    expected = recognizer.predict(photograph)
+    photograph.save(tmp_path / "photo.png")
+    content = (tmp_path / "photo.png").read_bytes()
+    url = f"data:image/png;base64,{base64.b64encode(content).decode()}"
+    with open(tmp_path / "photo.png", "rb") as stream:
+        forms = [content, bytearray(content), memoryview(content), io.BytesIO(content), stream, url]
+        forms += [url[:60] + "\n" + url[60:], "DATA:image/png," + quote_from_bytes(content)]
+        answers = recognizer.predict([*forms, str(tmp_path / "photo.png"), np.asarray(photograph)])
+    for answer in answers:
+        same(answer, expected)
+    assert [answer.source for answer in answers] == [""] * 8 + [str(tmp_path / "photo.png"), ""]
+    same(recognizer.predict(content), expected)
+    broken = [
+        b"no image",
+        b"",
+        io.BytesIO(content[:5000]),
+        "data:image/png;base64,!!",
+        "data:text/plain,hello",
+        "data:",
+    ]
+    for answer in recognizer.predict([*broken, "https://host/a.png"]):
+        assert answer.error
+        assert answer.faces == ()
+    assert "fetch it, and give its bytes" in answer.error
+    closed = io.BytesIO(content)
+    closed.close()
+    for odd in (io.StringIO("text"), closed):
+        with pytest.raises(FERError, match=r"Invalid value for images\. .*file object"):
+            recognizer.predict(odd)
+
+
+def test_boxes_of_ones_own(recognizer, pretrained, photograph, tmp_path):
+    (found,) = recognizer.predict(photograph).faces
+    box = (found.face.left, found.face.top, found.face.width, found.face.height)
+    photograph.save(tmp_path / "photo.png")
+    small = (0, 0, 50, 60)
+    for image in (photograph, np.asarray(photograph), tmp_path / "photo.png"):
+        first, second = recognizer.predict(image, faces=[small, np.array(box)]).faces  # in this order
+        assert second.probabilities == pytest.approx(found.probabilities, abs=1e-5)
+        assert (first.face.width, first.face.score) == (50, 1.0)
+    whole = ExpressionRecognizer(pretrained, faces="whole")
+    (of_box,) = whole.predict(photograph, faces=[box]).faces
+    assert of_box.probabilities == pytest.approx(found.probabilities, abs=1e-5)
+    three = recognizer.predict([photograph, photograph, tmp_path / "gone.png"], faces=[None, [], [small]])
+    assert [len(answer.faces) for answer in three] == [1, 0, 0]
+    assert "no such file" in three[2].error
+    assert len(recognizer.predict(photograph, faces=[(-10, -10, 40, 40)]).faces) == 1  # partly in it
+    for boxes, message in {
+        ((1, 2, 3),): r"Expected a list of boxes .* Received: \(\(1, 2, 3\),\)",
+        ((1, 2, 0, 3),): "above 0",
+        (("a", 2, 3, 4),): "list of boxes",
+        (1, 2, 3, 4): "list of boxes",
+        ((0, 0, float("nan"), 4),): "list of boxes",
+        ((600, 10, 50, 50),): r"within the image of 512 x 512 pixels. Received: \(600, 10, 50, 50\)",
+    }.items():
+        with pytest.raises(FERError, match=f"Invalid value for faces.*{message}"):
+            recognizer.predict(photograph, faces=boxes)
+    with pytest.raises(FERError, match="Received: 1 for 2 images"):
+        recognizer.predict([photograph, photograph], faces=[[box]])
+
+
+def test_answers_are_rows_a_table_and_a_picture(recognizer, photograph, tmp_path):
+    (tmp_path / "bad.jpg").write_text("no image")
+    photograph.save(tmp_path / "photo.png")
+    blank = Image.new("RGB", (80, 80), "white")
+    answers = recognizer.predict([tmp_path / "photo.png", blank, tmp_path / "bad.jpg"])
+    rows = answers.to_dicts()
+    assert [row["label"] for row in rows] == ["happiness", "no_face", "error"]
+    assert rows[0]["source"] == str(tmp_path / "photo.png")
+    assert sum(rows[0][name] for name in EXPRESSIONS) == pytest.approx(1, abs=1e-5)
+    assert answers[0].to_dicts() == rows[:1]
+    drawn = answers[0].draw()
+    assert drawn.size == photograph.size
+    left, top = round(answers[0].faces[0].face.left), round(answers[0].faces[0].face.top)
+    assert drawn.getpixel((left, top + 50)) != photograph.getpixel((left, top + 50))
+    assert answers[1].draw().size == (400, 400)  # enlarged, as letters need room
+    with pytest.raises(FERError, match=r"no image to draw on.*not an image"):
+        answers[2].draw()
+    bgr = np.asarray(photograph)[:, :, ::-1]
+    assert np.array_equal(np.asarray(recognizer.predict(bgr, "BGR").draw()), np.asarray(drawn))
+    pandas = pytest.importorskip("pandas")
+    table = answers.to_pandas()
+    assert table["label"].tolist() == ["happiness", "no_face", "error"]
+    assert table["happiness"][0] > 0.9
+    assert list(table.columns) == list(rows[0])
+    assert isinstance(recognizer.predict([]).to_pandas(), pandas.DataFrame)
+
+
+def test_without_pandas_one_is_told(recognizer, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(FERError, match="pip install pandas"):
+        recognizer.predict(Image.new("RGB", (50, 50))).to_pandas()
+
+
+def test_a_film_frame_by_frame(pretrained, video, tmp_path):
+    recognizer = ExpressionRecognizer(pretrained, workers=0)
+    seen = list(recognizer.film(video, fps=5))
+    assert [round(seconds, 1) for seconds, _ in seen] == [round(0.2 * number, 1) for number in range(15)]
+    assert [answer.frame for _, answer in seen] == list(range(0, 30, 2))
+    assert all(len(answer.faces) >= 1 for _, answer in seen[:12])
+    assert not seen[-1][1].faces
+    (row, *_) = seen[3][1].to_dicts()
+    assert (row["frame"], row["seconds"], row["face"], row["source"]) == (6, 0.6, 0, str(video))
+    assert seen[3][1].draw().size == (480, 240)
+    first, (_, second) = recognizer.film(str(video), frame_stride=29)
+    assert first[1].frame == 0
+    assert second.frame == 29
+    with pytest.raises(FERError, match=r"Cannot open the video 'gone.mp4'"):
+        recognizer.film("gone.mp4")
+    with pytest.raises(FERError, match="frame_stride"):
+        recognizer.film(video, frame_stride=0)
+    (tmp_path / "cut.mp4").write_bytes(b"no film")
+    with pytest.raises(FERError, match="Cannot open"):
+        recognizer.film(tmp_path / "cut.mp4")
 
 
 def test_batches_do_not_change_answers(pretrained, drawn):
@@ -145,7 +266,7 @@ def test_what_cannot_be_had_is_said(pretrained):
 def test_whatever_is_given_is_answered_or_one_message(recognizer):
     gone = Image.new("RGB", (9, 9))
     gone.close()
-    odd = [b"bytes", 3.0, None, (1, 2), {"a": 1}, object(), range(3), gone, np.array("text"), np.array([[None]])]
+    odd = [3.0, None, (1, 2), {"a": 1}, object(), range(3), gone, np.array("text"), np.array([[None]])]
     odd += [np.zeros((5, 5, 3), bool), np.zeros((0, 5, 3), np.uint8), np.zeros((5, 5, 2), np.uint8), np.uint8(3)]
     odd += [np.zeros((2, 5, 5, 3), np.uint8), np.full((5, 5), np.nan), np.zeros((5, 5), complex), np.zeros(5, np.uint8)]
     odd += [torch.zeros(3, 5, 5), torch.zeros(5, 5, dtype=torch.bfloat16), torch.zeros(3, 5, 5, requires_grad=True)]

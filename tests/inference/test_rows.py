@@ -8,11 +8,13 @@ import pytest
 
 from fer_lightning.data.face_crop import Face
 from fer_lightning.errors import FERError
+from fer_lightning.inference.columns import class_columns, columns
+from fer_lightning.inference.expression import Expression
 from fer_lightning.inference.frames import Frame
-from fer_lightning.inference.recognizer import Expression
-from fer_lightning.inference.rows import RowWriter, class_columns, columns, rows_of
+from fer_lightning.inference.rows import RowWriter
 from fer_lightning.inference.sources import Source
 from fer_lightning.names import cell
+from tests.inference.conftest import rows_of
 
 NAMES = ("calm", "jolly")
 FACE = Expression("jolly", 0.75, {"calm": 0.25, "jolly": 0.75}, Face(1.23456, 2, 30, 40, 0.9))
@@ -220,3 +222,33 @@ def test_classes_may_have_the_names_of_columns(tmp_path):
         assert row["source"] == "a.jpg"
         assert row["label"] == ("'=1+1" if suffix == ".csv" else "=1+1")
         assert row["error"] in ("", None)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_other_input_goes_behind_and_goes_on_however_early_it_was_interrupted(suffix, tmp_path):
+    path = tmp_path / f"rows{suffix}"
+
+    def run(names, input, end=True):
+        settings = {"model": "x", "input": input}
+        with RowWriter(str(path), NAMES, settings, names) as writer:
+            left = [name for name in names if not writer.has(name)]
+            for name in left:
+                writer.write(rows_of(frame(name, 2), [FACE, WHOLE], NAMES))
+            if end:
+                writer.end()
+        return left, writer.appends
+
+    assert run(["a.jpg", "b.jpg"], ["one"]) == (["a.jpg", "b.jpg"], False)
+    first = path.read_bytes()
+    with RowWriter(str(path), NAMES, {"model": "x", "input": ["two"]}, ["c.jpg", "d.jpg"]) as writer:
+        assert writer.appends  # and interrupted before its first row
+    assert path.read_bytes() == first
+    assert run(["c.jpg"], ["two"], end=False) == (["c.jpg"], False)  # it goes on, and is interrupted later
+    with pytest.raises(FERError, match=r"interrupted at 'c\.jpg', which is not among the inputs"):
+        run(["e.jpg"], ["three"])
+    assert run(["c.jpg", "d.jpg"], ["two"]) == (["c.jpg", "d.jpg"], False)
+    assert run(["e.jpg", "a.jpg"], ["three"]) == (["e.jpg"], True)
+    assert sources(path) == [name for name in ("a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg") for _ in range(2)]
+    assert path.read_bytes().startswith(first)
+    with pytest.raises(FERError, match=r"other settings \(model\)"), RowWriter(str(path), NAMES, {"model": "y"}, []):
+        pass
