@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +26,7 @@ from fer_lightning.data.splits import Split, SplitRule, make_split
 from fer_lightning.errors import FERError, check_range
 from fer_lightning.evaluation.predictions import Predictions, joined, read_predictions
 from fer_lightning.files import check_output_folder
+from fer_lightning.names import one_line
 from fer_lightning.program import run_in_process
 
 CHECKS: list[Callable[[DataSet], Iterator[Finding]]] = [
@@ -55,7 +58,7 @@ class DataOptions:
     """Where the data set is and how it would be split; the same names as in `fit`.
 
     Args:
-        root: The data set, in any form that `fit` takes; without it, the embedded data set of synthetic faces.
+        root: One data set, in any form that `fit` takes; without it, the embedded data set of synthetic faces.
         legend: The table, if it is elsewhere.
         images: The image folder, if it is elsewhere.
         columns: Headings by role, where a table has unusual ones.
@@ -118,6 +121,7 @@ def audit(
     """
     check_range("--data.image_size", data.image_size, 1, LARGEST)
     started = time.monotonic()
+    _check_one_data_set(data.root)
     classes = normalised_classes(data.classes) if data.classes is not None else None
     reading: dict[str, Any] = {name: getattr(data, name) for name in _READING}
     source = chosen_sources(None, data.root, data.legend, reading | {"classes": classes, "on_error": "drop"})[0]
@@ -140,6 +144,14 @@ def audit(
     write_findings(folder, examined, findings, time.monotonic() - started)
     grave = SEVERITIES[: SEVERITIES.index(fail_on) + 1] if fail_on != "never" else ()
     return Audit(findings, any(finding.severity in grave for finding in findings))
+
+
+def _check_one_data_set(root: str | None) -> None:
+    if root is not None and re.fullmatch(r"\s*\[.*\]\s*", root, re.DOTALL) and not os.path.exists(root):
+        raise FERError(
+            "Invalid value for --data.root. `audit` takes one data set at a time: audit each by itself. "
+            f"Received: '{one_line(root)}'."
+        )
 
 
 def _splits(legend: Legend, data: DataOptions) -> tuple[dict[str, Split], str]:

@@ -10,6 +10,10 @@ from fer_lightning.data.splits import TRAINING
 from fer_lightning.names import many
 
 _RARE = 50
+_ANOTHER_SPLIT = (
+    "Choose another split (--data.split grouped), or leave the class out: --data.classes without it, and "
+    "--data.on_error drop."
+)
 
 
 def rows(data: DataSet) -> Iterator[Finding]:
@@ -49,7 +53,7 @@ def rows(data: DataSet) -> Iterator[Finding]:
         yield Finding(
             "label_spellings",
             "info",
-            f"{len(legend.spellings)} spellings of {len(by_label)} labels were merged.",
+            f"{len(legend.spellings)} spellings of {many(len(by_label), 'label')} were merged.",
             ("label", "spellings"),
             [(label, ", ".join(spellings)) for label, spellings in by_label.items() if len(spellings) > 1],
             {"spellings": len(legend.spellings), "labels": len(by_label)},
@@ -86,6 +90,7 @@ def classes(data: DataSet) -> Iterator[Finding]:
             "serious",
             f"No training image of {', '.join(absent)}.",
             figures={"classes": len(absent)},
+            remedy="" if data.rule in ("stratified", "grouped") else _ANOTHER_SPLIT,
         )
 
 
@@ -93,20 +98,31 @@ def people(data: DataSet) -> Iterator[Finding]:
     """Findings `identities`, `shared_identities`."""
     numbers = Counter(data.split.identities)
     name, most = numbers.most_common(1)[0]
-    origin = "the column 'identity'" if data.legend.identities is not None else "the file names"
+    alone = len(numbers) == len(data.legend)
+    origin = "as the data set says" if data.legend.identities is not None else "from the file names"
+    count = many(len(numbers), "identity", "identities")
+    told = f"{count}, {origin}; the most frequent, '{name}', has {many(most, 'image')}."
     yield Finding(
         "identities",
         "info",
-        f"{many(len(numbers), 'identity', 'identities')}, taken from {origin}; the most frequent, '{name}', has "
-        f"{many(most, 'image')}.",
+        f"No identity repeats in {many(len(numbers), 'image')}." if alone else told,
         ("identity", "images"),
         [(person, str(count)) for person, count in numbers.most_common(10)],
         {"identities": len(numbers), "largest": most},
         meaning="Images of one person are not independent: intervals are drawn over people."
-        if len(numbers) < len(data.legend)
+        if not alone
         else "Every image counts as a person of its own, as no name repeats.",
     )
     shared = {rule: split.shared_identities() for rule, split in data.splits.items()}
+    if alone:
+        yield Finding(
+            "shared_identities",
+            "info",
+            "It is not known whether test images show a person from training, as no identity repeats.",
+            remedy="If people do repeat, set --data.identity to a pattern that fits the file names, or add a column "
+            "'identity' to the legend.",
+        )
+        return
     said = {rule: f"{count / testing:.1%}" for rule, (count, testing) in shared.items()}
     yield Finding(
         "shared_identities",

@@ -11,6 +11,7 @@ from fer_lightning.names import many, printable
 
 _EACH = 6
 _MOST_CLASSES = 40
+_NOTES = 20
 
 
 def overview(data: DataSet) -> list[tuple[str, str]]:
@@ -28,21 +29,23 @@ def overview(data: DataSet) -> list[tuple[str, str]]:
     said = "as the data set says" if rule == "predefined" else f"drawn here, --data.split {rule}"
     people = len(set(split.identities))
     if legend.identities is not None:
-        told = "from its column of identities"
+        told = f"{people:,}, as the data set says"
     elif people < len(legend):
-        told = "from the file names"
+        told = f"{people:,}, from the file names"
     else:
-        told = "so every image counts as a person of its own"
+        told = "not known: every image counts as a person of its own"
     rows = [
         ("Source", f"{legend.path}: {legend.format}"),
         ("Images", f"{len(legend):,}{left_out}"),
         ("Classes", f"{len(classes)}: {', '.join(classes)}"),
         ("Parts", f"{parts} ({said})"),
-        ("People", f"{people:,}, {told}"),
+        ("People", told),
     ]
     if legend.attributes:
         rows.append(("Columns", f"{', '.join(legend.attributes)}: slices of a test"))
-    rows += [("Note", note) for note in (*legend.notes, *legend.warnings)]
+    rows += [("Note", note) for note in (*legend.notes, *legend.warnings, *split.warnings[:_NOTES])]
+    if (more := len(split.warnings) - _NOTES) > 0:
+        rows.append(("Note", f"{many(more, 'more note')} of this kind on the split: `fit` says all of them."))
     return [(heading, printable(text)) for heading, text in rows]
 
 

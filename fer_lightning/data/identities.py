@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from fer_lightning.data.label_words import EXPRESSION_WORDS
 from fer_lightning.errors import FERError
-from fer_lightning.names import printable
+from fer_lightning.names import many, printable
 
 IDENTITY_PATTERN = r"^(?:.*/)?(.+)_\d+\.[^.]+$"
 """Takes `George_W_Bush` from `any/folder/George_W_Bush_0012.jpg`; names without a match are their own identity."""
@@ -85,7 +85,8 @@ def told_apart(images: Sequence[str], pattern: str = IDENTITY_PATTERN) -> tuple[
         return who, ""
     kept = [image if few or not name else name for name, image in zip(who, images, strict=True)]
     whole = few or generic == len(images)
-    count = "every image counts as a person of its own" if whole else f"{generic:,} images count as people of their own"
+    alone = many(generic, "image counts as a person of its own", "images count as people of their own")
+    count = "every image counts as a person of its own" if whole else alone
     return kept, (
         f"File names do not tell people apart ({said}): {count}. If names do tell, set --data.identity to a pattern "
         "that fits them."

@@ -11,7 +11,7 @@ from fer_lightning.data.csv_columns import read_columns
 from fer_lightning.data.label_words import class_name
 from fer_lightning.data.splits import TESTING, Split
 from fer_lightning.errors import FERError
-from fer_lightning.names import of_cell
+from fer_lightning.names import many, of_cell
 
 _LIKE = ", as in the label_issues.csv of `audit`"
 
@@ -57,12 +57,12 @@ def override_labels(
             seen.add(place)
     numbers = {"left_out": int((~keep).sum()), "relabelled": int((labels != legend.labels)[keep].sum())}
     note = (
-        f"{numbers['left_out']} images are left out and {numbers['relabelled']} have another label, none of them in "
-        "the testing subset."
+        f"{many(numbers['left_out'], 'image is', 'images are')} left out and "
+        f"{many(numbers['relabelled'], 'has', 'have')} another label, none of them in the testing subset."
     )
     listed = (*excluded, *suggested)
     if unknown := sum(name not in places and name not in gone for name in listed):
-        note += f" {unknown} of the {len(listed)} listed are not in the data set."
+        note += f" Of {many(len(listed), 'image')} listed, {many(unknown, 'is', 'are')} not in the data set."
     return Split(
         replace(legend, labels=labels).take(keep),
         split.subsets[keep],
@@ -97,8 +97,8 @@ def _found(listed: Collection[str], places: Mapping[str, set[str]], option: str)
     known = {name: places[name] for name in listed if name in places}
     if listed and not known:
         raise FERError(
-            f"None of the {len(listed)} images listed for --data.{option} is in the data set. Expected names as in the "
-            f"legend, such as '{next(iter(places))}'. Received: '{next(iter(listed))}'."
+            f"Of {many(len(listed), 'image')} listed for --data.{option}, none is in the data set. Expected names as "
+            f"in the legend, such as '{next(iter(places))}'. Received: '{next(iter(listed))}'."
         )
     for name, images in known.items():
         if len(images) > 1:

@@ -13,7 +13,7 @@ from fer_lightning.data.legend import Legend, OnError, Problem
 from fer_lightning.data.problems import listed_problems
 from fer_lightning.errors import FERError
 from fer_lightning.files import replacing
-from fer_lightning.names import cell, file_name, of_cell, one_line
+from fer_lightning.names import cell, file_name, many, of_cell, one_line
 
 _SHOWN = 5
 
@@ -62,7 +62,8 @@ def usable(legend: Legend, on_error: OnError, exclude: str | None, folder: str |
     if not listed:
         return legend
     shown = "; ".join(one_line(reason, 200) for _, reason in listed[:_SHOWN]) + "; ..." * (len(listed) > _SHOWN)
-    note = f"{len(listed):,} images or rows that cannot be used are left out, see '{path}': {shown}"
+    number = many(len(listed), "image or row that cannot be used is", "images or rows that cannot be used are")
+    note = f"{number} left out, see '{path}': {shown}"
     kept = _without(legend, dict(listed))
     return replace(kept, warnings=(note, *kept.warnings))
 

@@ -22,7 +22,11 @@ _AT_ONCE = 50
 
 
 def figures(counts: np.ndarray) -> np.ndarray:
-    """The measures in `MEASURED`, float64 `(..., 3)`, as `fer_lightning.evaluation.measures` has them.
+    """The measures in `MEASURED`, float64 `(..., 3)`.
+
+    Balanced accuracy and macro-F1 are means over the classes of which there are images. In
+    `fer_lightning.evaluation.measures`, macro-F1 also counts those that are only predicted, with 0: a small group, of
+    few classes, would lose much by a single answer.
 
     Args:
         counts: float `(..., 3, c)`: for each class its right answers, its images, and the answers that name it; NaN
@@ -30,7 +34,7 @@ def figures(counts: np.ndarray) -> np.ndarray:
     """
     right, true, claimed = np.moveaxis(counts.astype(float), -2, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        recall, f1 = right / true, 2 * right / (true + claimed)
+        recall, f1 = right / true, np.where(true > 0, 2 * right / (true + claimed), np.nan)
         known = [(np.nansum(of, -1) / (~np.isnan(of)).sum(-1)) for of in (recall, f1)]
         return np.stack([right.sum(-1) / true.sum(-1), *known], -1)
 

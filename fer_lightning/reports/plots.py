@@ -137,5 +137,5 @@ def class_counts(counts: np.ndarray, names: Sequence[str]) -> str:
         axes.text(total, place, f" {total:,}", va="center", fontsize=8)
     axes.set_yticks(range(len(order)), [names[label] for label in order])
     axes.set(xlabel="images", xlim=(0, 1.12 * max(left.max(), 1)))
-    axes.legend(frameon=False, loc="lower right")
+    figure.legend(frameon=False, loc="outside upper center", ncols=len(SUBSETS))  # not over the bars
     return _uri(figure)

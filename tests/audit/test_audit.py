@@ -137,7 +137,8 @@ def test_it_says_where_the_people_are_from_under_every_rule(faces, tmp_path):
     lines = [f"{header},identity", *(f"{row},somebody {n // 8}" for n, row in enumerate(rows))]
     legend.write_text("\n".join(lines) + "\n")
     audit(DataOptions(root=str(faces), split="stratified"), output=str(tmp_path / "out"), fail_on="never")
-    assert "taken from the column 'identity'" in findings(tmp_path / "out")["identities"]["title"]
+    assert "24 identities, as the data set says; the most" in findings(tmp_path / "out")["identities"]["title"]
+    assert "<td>24, as the data set says</td>" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_the_folder_of_the_report_is_never_somebody_elses(faces, tmp_path):

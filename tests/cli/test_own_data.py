@@ -97,7 +97,7 @@ def test_a_model_of_eight_classes_measures_what_can_be_compared(workdir, capsys)
     assert "leave them out with --data.on_error drop" in said
     drop = ["--data.on_error", "drop", "--data.faces", "whole"]
     run_here("test", *data, "--ckpt_path", "pretrained", "--name", "four", *drop, cwd=workdir)
-    assert "cannot be used are left out" in capsys.readouterr().out
+    assert "1 image or row that cannot be used is left out" in capsys.readouterr().out
 
 
 def test_numbers_are_never_taken_for_the_classes_of_a_checkpoint(workdir, capsys):

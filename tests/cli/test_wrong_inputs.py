@@ -185,7 +185,7 @@ CASES: dict[str, tuple[Callable[[Path], object] | None, str, list[str]]] = {
     "lists of another data set": (
         lambda data: (data.parent / "x.csv").write_text("image\nnobody.jpg\n"),
         "fit --data.root faces --data.exclude x.csv",
-        ["None of the 1 images listed for --data.exclude", "such as", "nobody.jpg"],
+        ["Of 1 image listed for --data.exclude, none is in", "such as", "nobody.jpg"],
     ),
     "nothing to follow": (
         None,

@@ -76,7 +76,7 @@ def test_lists_name_images_as_their_own_data_set_does(two, tmp_path):
         (tmp_path / "out.csv").write_text(f"image\n{name}\nunknown.png\n")
         amended = module(two, tmp_path, split="grouped", exclude=str(tmp_path / "out.csv")).split
         assert sorted({*data.split.legend.images} - {*amended.legend.images}) == [f"first/images/{image}"]
-        assert "1 of the 2 listed are not in the data set" in amended.warnings[0]
+        assert "Of 2 images listed, 1 is not in the data set" in amended.warnings[0]
 
 
 def test_a_name_that_stands_for_several_images_is_refused(make_data, tmp_path):

@@ -27,17 +27,15 @@ def test_only_images_outside_the_test_change(split, tmp_path):
     trained, tested = (split.legend.images[int((split.subsets == subset).argmax())] for subset in (TRAINING, TESTING))
     left_out = override_labels(split, listed(tmp_path / "out.csv", f"{trained},,,1", f"{tested},,,1"))
     assert set(split.legend.images) - set(left_out.legend.images) == {trained}
-    assert left_out.warnings[0].startswith(
-        "1 images are left out and 0 have another label, none of them in the testing"
-    )
+    assert left_out.warnings[0].startswith("1 image is left out and 0 have another label, none of them in the testing")
     other = {image: names[1 - split.legend.labels[split.legend.images.index(image)]] for image in (trained, tested)}
     rows = [f"{image},, {label.upper()} ,1" for image, label in other.items()]
     changed = override_labels(split, relabel=listed(tmp_path / "other.csv", *rows, "none.jpg,,a,1"))
     labels = {image: names[label] for image, label in zip(changed.legend.images, changed.legend.labels, strict=True)}
     assert labels[trained] == other[trained]
     assert labels[tested] != other[tested]
-    assert "1 of the 3 listed are not in the data set" in changed.warnings[0]
-    with pytest.raises(FERError, match=r"None of the 1 images listed for --data.exclude is in the data set"):
+    assert "Of 3 images listed, 1 is not in the data set" in changed.warnings[0]
+    with pytest.raises(FERError, match=r"Of 1 image listed for --data.exclude, none is in the data set"):
         override_labels(split, listed(tmp_path / "nowhere.csv", "nowhere.jpg,,,1"))
 
 

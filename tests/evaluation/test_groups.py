@@ -35,6 +35,12 @@ def grouped(predictions) -> tuple[Groups, dict[str, Slice], list[Gap], dict[str,
     return groups, {f"{one.attribute}={one.value}": one for one in slices}, *gaps_of(groups, slices)
 
 
+def f1_of_its_own(predictions, weights=None) -> float:
+    """The mean F1 over the classes of which there are images."""
+    known = predictions.measures.drawn(weights).per_class
+    return known["f1"][known["support"] > 0].mean()
+
+
 def test_figures_and_draws_are_those_of_the_measures(predictions):
     divided = replace(predictions, attributes={"x": ["a"] * 10 + ["b"] * 20 + [""] * 30})
     groups = Groups(divided, divisions_of(divided, None, ["x"])[0])
@@ -44,9 +50,12 @@ def test_figures_and_draws_are_those_of_the_measures(predictions):
         rows = np.flatnonzero(groups.divisions[0].codes == number)
         chosen = divided.take(rows.tolist())
         values = chosen.measures.values()
+        values["macro_f1"] = f1_of_its_own(chosen)
         assert groups.tallies[0].figures[number].tolist() == pytest.approx([values[name] for name in MEASURED])
         for draw, counts in enumerate(some):
-            values = chosen.measures.values(counts[codes][rows].astype(float))
+            weights = counts[codes][rows].astype(float)
+            values = chosen.measures.values(weights)
+            values["macro_f1"] = f1_of_its_own(chosen, weights)
             assert groups.drawn[0][draw, number].tolist() == pytest.approx([values[name] for name in MEASURED])
     assert groups.drawn[0].shape == (1000, 3, 3)
 
@@ -60,7 +69,7 @@ def test_a_slice_by_hand():
     assert (f.images, f.people, m.images, m.people) == (40, 40, 40, 10)
     assert (f.measurable, m.measurable) == (True, True)
     assert (f.accuracy, m.accuracy, m.balanced_accuracy) == (0.75, 0.5, 0.5)
-    assert m.macro_f1 == pytest.approx((2 * 20 / (40 + 20) + 0) / 2)
+    assert m.macro_f1 == pytest.approx(2 * 20 / (40 + 20))
     assert f.majority == 1
     width = {one.value: one.intervals["accuracy"][1] - one.intervals["accuracy"][0] for one in (f, m)}
     assert width["m"] > 1.8 * width["f"]  # people are redrawn, not images
@@ -71,6 +80,18 @@ def test_a_slice_by_hand():
     assert accuracy.low < 0.25 < accuracy.high
     assert largest["accuracy"] == accuracy
     assert [gap.measure for gap in gaps] == list(MEASURED)
+
+
+def test_an_answer_that_names_a_class_without_images_in_a_group_costs_it_no_class():
+    """Two groups of one class each; each has as many wrong answers, but only one names a class that it has."""
+    right = np.array([1] * 39 + [0] + [1] * 40 + [0], bool)
+    known = made(range(81), right, [0] * 40 + [1] * 40 + [0], group=["a"] * 40 + ["b"] * 41)
+    _, slices, gaps, _ = grouped(known)
+    a, b = slices["group=a"], slices["group=b"]
+    assert a.macro_f1 == pytest.approx(2 * 39 / (40 + 39))
+    assert a.intervals["macro_f1"][0] > 0.9
+    assert b.macro_f1 == pytest.approx(2 * 40 / (40 + 41) / 2)  # it has an image of the other class
+    assert next(gap.value for gap in gaps if gap.measure == "macro_f1") == pytest.approx(a.macro_f1 - b.macro_f1)
 
 
 def test_small_slices_are_not_measurable_and_never_named():

@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fer_lightning.data.image_files import IMAGE_SUFFIXES
+from fer_lightning.data.image_listing import is_junk
 from fer_lightning.data.legend_rows import LegendRows
 from fer_lightning.names import many
 
@@ -53,7 +54,7 @@ def read_folders(rows: LegendRows) -> tuple[str, ...]:
     others = 0
     values = _Values()
     for name in parts_in(rows.path):
-        names = sorted(os.listdir(rows.path / name / "images"))
+        names = sorted(one for one in os.listdir(rows.path / name / "images") if not is_junk(one))
         there = set(os.listdir(rows.path / name / "annotations"))
         for image in tqdm(names, f"Reading {name}", unit=" images", delay=1, leave=False):
             stem, suffix = os.path.splitext(image)

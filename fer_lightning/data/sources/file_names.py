@@ -2,8 +2,9 @@
 
 import contextlib
 import os
+import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -12,8 +13,10 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from fer_lightning.data.image_files import IMAGE_SUFFIXES
-from fer_lightning.data.legend import Conflicts, Legend, OnError
+from fer_lightning.data.image_listing import is_junk
+from fer_lightning.data.legend import SUBSETS, Conflicts, Legend, OnError
 from fer_lightning.data.legend_rows import LegendRows, normalised_classes
+from fer_lightning.data.part_names import part_of
 from fer_lightning.data.sources import DataSource
 from fer_lightning.errors import FERError
 from fer_lightning.files import check_path
@@ -94,7 +97,8 @@ NAMINGS = (
 class FileNames(DataSource):
     """Files whose names say who shows what, as in JAFFE, KDEF and RaFD.
 
-    The files may lie in folders within. What else the names tell (view, gender and the like) is kept as columns.
+    The files may lie in folders within; where all lie in folders for parts, such as train and test, these are the
+    split. What else the names tell (view, gender and the like) is kept as columns.
 
     Args:
         root: The folder.
@@ -142,14 +146,18 @@ class FileNames(DataSource):
         further = [group for group in naming.pattern.groupindex if group not in ("who", "emotion")]
         rows.attribute_names = tuple(further)
         others: list[str] = []
+        found: list[tuple[str, re.Match[str]]] = []
         for image in tqdm(_images(root), "Reading file names", unit=" images", delay=1, leave=False):
-            match = naming.pattern.fullmatch(os.path.splitext(os.path.basename(image))[0])
+            match = naming.pattern.fullmatch(_stem(image))
             if match is None:
                 others.append(image)
-                continue
+            else:
+                found.append((image, match))
+        parts = _parts([image for image, _ in found])
+        for (image, match), part in zip(found, parts, strict=True):
             label = naming.emotions[match["emotion"].lower()]
             values = [naming.words.get(name, {}).get(match[name].lower(), match[name]) for name in further]
-            rows.add(0, image, label, identity=match["who"].upper(), attributes=values)
+            rows.add(0, image, label, subset=part, identity=match["who"].upper(), attributes=values)
         legend = rows.finish(self.conflicts, self.on_error == "error")
         notes = [f"The file names tell {', '.join(['who', 'what', *further])}."]
         if others:
@@ -159,19 +167,37 @@ class FileNames(DataSource):
 
 
 def _naming_of(path: Path) -> Naming | None:
-    some = [os.path.splitext(os.path.basename(name))[0] for name in islice(_images(path), _LOOKED_AT)]
+    some = list(map(_stem, islice(_images(path), _LOOKED_AT)))
     for naming in NAMINGS:
         if some and sum(naming.pattern.fullmatch(name) is not None for name in some) >= _ENOUGH * len(some):
             return naming
     return None
 
 
+def _stem(image: str) -> str:
+    return os.path.splitext(os.path.basename(image))[0]
+
+
+def _parts(images: Sequence[str]) -> Sequence[str | None]:
+    """The part that each image is for, by the folders that it lies in; None for all where one lies in none."""
+    folders = {image: posixpath.dirname(image) for image in images}
+    around = len(posixpath.commonpath(folders.values())) if all(folders.values()) else 0
+    known: dict[str, int | None] = {}
+    for folder in set(folders.values()):
+        meant = map(part_of, folder[around:].split("/"))
+        known[folder] = next((part for part in meant if part is not None), None)
+    parts = set(known.values())
+    if None in parts or len(parts) < 2:  # one part is no split
+        return [None] * len(images)
+    return [SUBSETS[known[folders[image]] or 0] for image in images]
+
+
 def _images(root: Path) -> Iterator[str]:
-    """The images in a folder and the folders in it, folder by folder."""
+    """The images in a folder and the folders in it, folder by folder, without what is hidden."""
     start = len(os.fspath(root)) + 1
     for folder, inner, names in os.walk(root):
-        inner.sort()
+        inner[:] = sorted(name for name in inner if not is_junk(name))
         here = folder[start:].replace(os.sep, "/")
         for name in sorted(names):
-            if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and not name.startswith("._"):  # macOS writes those
+            if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and not is_junk(name):
                 yield f"{here}/{name}" if here else name

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from fer_lightning.data.column_roles import places_of_roles, role_of
 from fer_lightning.data.csv_columns import TableForm, open_table, read_lines
+from fer_lightning.data.image_listing import is_junk
 from fer_lightning.data.label_words import class_name
 from fer_lightning.data.legend import SUBSETS, Conflicts, Legend, OnError
 from fer_lightning.data.legend_rows import LegendRows, normalised_classes
@@ -149,8 +150,8 @@ class _Reader:
 def _metadata_in(path: Path) -> list[Path]:
     """The metadata file in a folder, or those in the folders within."""
     for pattern in ("", "*/"):
-        found = [one for name in _NAMES for one in sorted(path.glob(pattern + name)) if one.is_file()]
-        if found:
+        there = [one for name in _NAMES for one in sorted(path.glob(pattern + name)) if one.is_file()]
+        if found := [one for one in there if not pattern or not is_junk(one.parent.name)]:
             return found if pattern else found[:1]
     return []
 

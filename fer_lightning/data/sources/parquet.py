@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fer_lightning.data.column_roles import listed, places_of_roles, role_of
+from fer_lightning.data.image_listing import is_junk
 from fer_lightning.data.label_words import class_name
 from fer_lightning.data.legend import SUBSETS, Conflicts, Legend, OnError
 from fer_lightning.data.legend_rows import LegendRows, normalised_classes
@@ -239,12 +240,11 @@ def _files(path: Path) -> list[Path]:
         return [path] if known else []
     folders = [path] if path.is_dir() else []
     for _ in range(3):
-        found = [
-            one for folder in folders for one in sorted(folder.glob("*.parquet")) if one.name != "metadata.parquet"
-        ]
-        if found:
+        there = [one for folder in folders for one in sorted(folder.glob("*.parquet")) if not is_junk(one.name)]
+        if found := [one for one in there if one.name != "metadata.parquet"]:
             return found
-        folders = [Path(one) for folder in folders for one in islice(os.scandir(folder), _LOOKED_AT) if one.is_dir()]
+        entries = [entry for folder in folders for entry in islice(os.scandir(folder), _LOOKED_AT)]
+        folders = [Path(entry) for entry in entries if entry.is_dir() and not is_junk(entry.name)]
         folders.sort(key=lambda folder: (folder.name != "data", folder))
         folders = folders[:1] if folders and folders[0].name == "data" else folders[:_LOOKED_AT]
     return []

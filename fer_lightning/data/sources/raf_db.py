@@ -4,12 +4,14 @@ import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from tqdm import tqdm
 
 from fer_lightning.data.csv_columns import read_lines
 from fer_lightning.data.image_files import IMAGE_SUFFIXES
+from fer_lightning.data.image_listing import is_junk
 from fer_lightning.data.legend import SUBSETS, Conflicts, Legend, OnError
 from fer_lightning.data.legend_rows import LegendRows, normalised_classes
 from fer_lightning.data.part_names import part_of
@@ -121,14 +123,14 @@ class RafDb(DataSource):
         rows = LegendRows(root, root, self.class_names, follow_links=self.follow_links)
         others = 0
         for part in ("train", "test"):
-            for label in sorted(os.listdir(root / part)) if (root / part).is_dir() else ():
+            for label in _names_in(root / part) if (root / part).is_dir() else ():
                 if not (root / part / label).is_dir():
                     others += 1
                     continue
                 if label not in _LABELS:
                     rows.refuse(0, f"the folder '{part}/{label}' has an unknown number; {_EXPECTED}")
                     continue
-                for name in sorted(os.listdir(root / part / label)):
+                for name in _names_in(root / part / label):
                     if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES:
                         rows.add(0, f"{part}/{label}/{name}", _LABELS[label], subset=part)
                     else:
@@ -149,13 +151,17 @@ def _numbered_in(path: Path) -> Path | None:
     """The folder with train/1 to train/7 whose first image is named as those of RAF-DB."""
     for root in (path, path / "DATASET"):
         try:
-            inner = sorted(entry.name for entry in os.scandir(root / "train") if entry.is_dir())
-            first = next(os.scandir(root / "train" / inner[0])).name if inner else ""
-        except (OSError, StopIteration):
+            inner = [name for name in _names_in(root / "train") if (root / "train" / name).is_dir()]
+            first = next((one.name for one in os.scandir(root / "train" / inner[0]) if not is_junk(one.name)), "")
+        except (OSError, IndexError):
             continue
         if set(inner) & set(_LABELS) and "0" not in inner and first.startswith("train_"):
             return root
     return None
+
+
+def _names_in(folder: Path) -> list[str]:
+    return sorted(name for name in os.listdir(folder) if not is_junk(name))
 
 
 def _images_of(base: Path, given: Path | None) -> Path:
@@ -170,7 +176,8 @@ def _images_of(base: Path, given: Path | None) -> Path:
 
 def _is_aligned(images: Path) -> bool:
     with os.scandir(images) as entries:
-        some = [os.path.splitext(entry.name)[0] for _, entry in zip(range(10), entries, strict=False)]
+        seen = (entry.name for entry in entries if not is_junk(entry.name))
+        some = [os.path.splitext(name)[0] for name in islice(seen, 10)]
     return any(stem.endswith("_aligned") for stem in some)
 
 

@@ -210,7 +210,8 @@ VALUES = {
 
 def test_folders(workdir):
     folders(workdir / "affectnet", VALUES)
-    (workdir / "affectnet" / "train_set" / "images" / "readme.txt").write_text("")
+    for name in ("readme.txt", "._0.jpg", "Thumbs.db"):
+        (workdir / "affectnet" / "train_set" / "images" / name).write_text("")
     assert AffectNet.fits(workdir / "affectnet")
     legend = AffectNet("affectnet").read()
     assert labels_of(legend) == ["neutral", "contempt", "anger", "happiness", "sadness", "disgust"]

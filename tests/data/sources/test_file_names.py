@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
+from fer_lightning.data.legend import SUBSETS
 from fer_lightning.data.legend_check import check_legend
 from fer_lightning.data.sources.file_names import NAMINGS, FileNames
 from fer_lightning.errors import FERError
@@ -117,3 +118,26 @@ def test_other_names_and_files_that_cannot_be_used(tmp_path):
     assert len(FileNames(str(root), follow_links=True).read()) == 9
     for path in (tmp_path / "none", tmp_path / "a.png"):
         assert not FileNames.fits(path)
+
+
+KDEF = [f"{part}/{name}" for part, name in (("train", "anger/AF01ANS.JPG"), ("test", "fear/AF02AFS.JPG"))]
+
+
+def test_folders_for_parts_are_the_split(tmp_path):
+    *_, legend = read(images(tmp_path / "a", *KDEF))
+    found = zip(legend.images, legend.declared, strict=True)
+    assert {image: SUBSETS[part] for image, part in found} == {KDEF[0]: "training", KDEF[1]: "testing"}
+    *_, legend = read(images(tmp_path / "b", "a/Train/AF01ANS.JPG", "b/Test/AF02AFS.JPG"))
+    assert [SUBSETS[part] for part in legend.declared] == ["training", "testing"]
+    for number, more in enumerate(("AF03ANS.JPG", "more/AF03ANS.JPG")):  # in no part
+        assert read(images(tmp_path / f"c{number}", *KDEF, more))[2].declared is None
+    one = images(tmp_path / "d", "train/anger/AF01ANS.JPG", "train/fear/AF02AFS.JPG")
+    assert read(one)[2].declared is None  # there is nothing else
+
+
+def test_what_is_hidden_is_no_image(tmp_path):
+    junk = (".thumbs/AF01ANS.JPG", "train/.Trash/AF01ANS.JPG", "train/anger/._AF01ANS.JPG", "__MACOSX/AF01ANS.JPG")
+    found, *_, legend = read(images(tmp_path, *junk, *KDEF))
+    assert sorted(found) == sorted(KDEF)
+    assert legend.declared is not None
+    assert not legend.warnings

@@ -65,6 +65,7 @@ def test_one_file(workdir, ending):
 def test_one_for_each_part(workdir, ending):
     write(workdir / "faces" / "train" / f"metadata.{ending}", ROWS)
     write(workdir / "faces" / "test" / f"metadata.{ending}", [{"file_name": "a.png", "label": "happy", "view": "left"}])
+    write(workdir / "faces" / ".cache" / f"metadata.{ending}", ROWS)
     assert MetadataFolder.fits(workdir / "faces")
     legend = MetadataFolder("faces").read()
     assert found(legend) == {

@@ -79,6 +79,9 @@ def test_a_data_set_of_hugging_face(workdir):
 def test_the_layout_of_converted_data_sets_and_names_of_readme(workdir):
     for part, value in (("train", 0), ("validation", 1)):
         write(workdir / "set" / "default" / part / "0000.parquet", {"image": images(value, 9), "label": [value, 2]})
+    for name in ("set/.cache/train/0000.parquet", "set/default/train/._0000.parquet", "set/__MACOSX/0000.parquet"):
+        (workdir / name).parent.mkdir(parents=True, exist_ok=True)
+        (workdir / name).write_text("")
     (workdir / "set" / "README.md").write_text(
         """---
 dataset_info:

@@ -76,7 +76,10 @@ def test_numbered_folders(tmp_path):
         folder.mkdir(parents=True, exist_ok=True)
         Image.new("L", (4, 4)).save(folder / name)
     (tmp_path / "train_labels.csv").write_text("image,label\n")
-    (tmp_path / "DATASET" / "test" / "7" / "Thumbs.db").write_text("")
+    (tmp_path / "DATASET" / "test" / "7" / "readme.txt").write_text("")
+    for name in ("test/7/Thumbs.db", "train/1/._train_00001_aligned.jpg", "train/.ipynb_checkpoints/1.jpg", "test/._7"):
+        (tmp_path / "DATASET" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "DATASET" / name).write_text("")
     for root in (tmp_path, tmp_path / "DATASET"):
         assert RafDb.fits(root)
         legend = RafDb(str(root)).read()
