@@ -19,6 +19,7 @@ from fer_lightning.data.sources.file_names import FileNames
 from fer_lightning.data.sources.image_folder import ImageFolder
 from fer_lightning.data.sources.legend_csv import LegendCsv
 from fer_lightning.data.sources.metadata_folder import MetadataFolder
+from fer_lightning.data.sources.not_read import advice
 from fer_lightning.data.sources.parquet import Parquet
 from fer_lightning.data.sources.raf_db import RafDb
 from fer_lightning.data.sources.synthetic import SyntheticFaces
@@ -88,6 +89,8 @@ def recognised(root: str | None, legend: str | None, given: Mapping[str, Any], s
     place = Path(legend or root or ".").expanduser()
     if any((place / name).is_file() for name in ("legend.csv", "data/legend.csv")):
         return _made(LegendCsv, {"root": os.fspath(place)}, given)
+    if said := advice(place):
+        raise FERError(f"Invalid value for --data.{'legend' if legend else 'root'}. {said}")
     table = _usable_table(place)
     for form in FORMS:
         if form.fits(place) and not (table and form in (FileNames, ImageFolder)):
@@ -144,6 +147,8 @@ def _unknown(place: Path) -> str:
         return f"Invalid value for --data.root. Expected a data set, found nothing at '{place}'."
     names = sorted(one.name for one in place.iterdir())[:8] if place.is_dir() else []
     found = f"a folder with {', '.join(map(printable, names)) or 'nothing'}" if place.is_dir() else "a file"
+    if said := next(filter(None, map(advice, place.iterdir() if place.is_dir() else ())), ""):
+        return f"Invalid value for --data.root. There is no data set in '{place}', but {said}"
     return (
         f"Invalid value for --data.root. '{place}' is in no known form: {found}. Expected one of\n"
         "  a folder for each class            angry/ann.jpg, or train/angry/ann.jpg and test/angry/eve.jpg\n"

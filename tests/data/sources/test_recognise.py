@@ -49,6 +49,8 @@ def test_each_is_read_by_its_own(tree, make_data):
 def test_what_contradicts_itself_or_is_nothing(tree, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "x.txt").touch()
+    (tmp_path / "sheets").mkdir()
+    (tmp_path / "sheets" / "a.xlsx").touch()
     for arguments, said in (
         (
             (None, None, {"images": str(tree)}),
@@ -66,6 +68,11 @@ def test_what_contradicts_itself_or_is_nothing(tree, tmp_path):
             r"in no known form: a folder with x.txt. Expected one of(.|\n)*labels.csv",
         ),
         (("a\0b", None, {}), "--data.root"),
+        (
+            (str(tmp_path / "sheets" / "a.xlsx"), None, {}),
+            "a.xlsx' is a spreadsheet, which is not read. Export it as CSV",
+        ),
+        ((str(tmp_path / "sheets"), None, {}), "There is no data set in .*, but .*a.xlsx' is a spreadsheet"),
     ):
         with pytest.raises(FERError, match=said):
             chosen_sources(None, *arguments)
