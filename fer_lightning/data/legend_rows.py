@@ -136,7 +136,7 @@ class LegendRows:
         if matched:
             warnings.append(f"Labels were matched by their meaning: {', '.join(matched)}.")
         if self._files.linked:
-            warnings.append(f"{self._files.linked:,} files are links to files outside the image folder.")
+            warnings.append(f"Links to files outside the image folder: {self._files.linked:,}.")
         _, images, _, users, declared, identities, votes, more, _ = map(list, zip(*self._rows, strict=True))
         order = [self.vote_names.index(name) for name in class_names] if self.vote_names else []
         whole = Legend(

@@ -18,7 +18,7 @@ from fer_lightning.data.problems import listed_problems
 from fer_lightning.data.sources import DataSource
 from fer_lightning.errors import FERError
 from fer_lightning.files import check_path
-from fer_lightning.names import printable
+from fer_lightning.names import many, printable
 
 _LOOKED_AT = 10_000
 _HANDFUL = 10
@@ -184,11 +184,11 @@ def _class_level(paths: Sequence[Sequence[str]]) -> int:
 def _notes(listing: Listing, layout: _Layout) -> list[str]:
     notes = [layout.note] if layout.note else []
     if outside := sum(len(listing.images[folder]) for folder in layout.outside):
-        notes.append(f"{outside:,} images outside of the folders of classes are left out.")
+        notes.append(f"Left out: {many(outside, 'image')} outside of the folders of classes.")
     if listing.others:
         notes.append(f"Files that are not images are left out: {by_ending(listing.others)}.")
     if listing.links:
-        notes.append(f"{listing.links:,} files are links to files outside the folder.")
+        notes.append(f"Links to files outside the folder: {listing.links:,}.")
     return notes
 
 

@@ -99,7 +99,7 @@ def test_what_is_no_image_is_counted_and_what_systems_leave_is_nothing(folder):
     assert [image for image, *_ in rows(root)] == ["fear/a.jpg", "sad/b.jpg"]
     notes = ImageFolder(str(root)).read().notes
     assert notes == (
-        "1 images outside of the folders of classes are left out.",
+        "Left out: 1 image outside of the folders of classes.",
         "Files that are not images are left out: 2 .txt, 1 without an ending.",
     )
 
@@ -147,7 +147,7 @@ def test_links_to_files_outside_are_taken_when_asked_for(folder, tmp_path):
         ImageFolder(str(root)).read()
     legend = ImageFolder(str(root), follow_links=True).read()
     assert legend.images == ["fear/a.jpg", "sad/b.jpg", "sad/c.jpg", "sad/d.jpg"]
-    assert "1 files are links to files outside the folder." in legend.notes
+    assert "Links to files outside the folder: 1." in legend.notes
 
 
 def test_only_validation_is_tested(folder):
