@@ -1,10 +1,11 @@
 """Image files, decoded: upright, 8 bits, without transparency; whatever is wrong with one is one kind of error."""
 
 import contextlib
+import io
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 from PIL import (
@@ -66,6 +67,12 @@ _FORMATS = tuple(
 )
 """The formats that are opened, whatever a file is called; above all not EPS, which starts another program."""
 
+WEB_FORMATS = tuple(name for name in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF") if name in _FORMATS)
+"""Those that cameras and browsers write: enough for images that strangers send, and fewer decoders to trust."""
+
+ImageFile = str | os.PathLike[str] | io.BytesIO
+"""A file by its path, or the content of one in memory."""
+
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -100,11 +107,17 @@ class UnreadableImageError(FERError):
         self.reason = reason
 
 
+class TooManyPixelsError(UnreadableImageError):
+    """An image with more pixels than are decoded."""
+
+
 @contextlib.contextmanager
 def decoding(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn whatever a decoder raises in the block into an UnreadableImageError about that file."""
     try:
         yield
+    except TooManyPixelsError as error:
+        raise TooManyPixelsError(error.reason, path) from None
     except Exception as error:  # decoders raise what they like: no list of it was ever complete
         why = _reason(error)
         if os.path.splitext(path)[1].lower() in _HEIF_SUFFIXES and "HEIF" not in _FORMATS:
@@ -112,13 +125,14 @@ def decoding(path: str | os.PathLike[str]) -> Iterator[None]:
         raise UnreadableImageError(why, path) from None
 
 
-def open_image(path: str | os.PathLike[str]) -> Image.Image:
-    """Open an image file, to be used within `decoding` and in a `with` statement; nothing but a file is opened."""
-    check_regular(path)
-    image = Image.open(path, formats=_FORMATS)
-    if image.width * image.height > MOST_PIXELS:
+def open_image(file: ImageFile, most_pixels: int = MOST_PIXELS, formats: Collection[str] = _FORMATS) -> Image.Image:
+    """Open an image, to be used within `decoding` and in a `with` statement; nothing but a file is opened."""
+    if not isinstance(file, io.BytesIO):
+        check_regular(file)
+    image = Image.open(file, formats=tuple(formats))
+    if image.width * image.height > most_pixels:
         image.close()
-        raise UnreadableImageError(f"its {image.width} x {image.height} pixels are above the limit of {MOST_PIXELS:,}")
+        raise TooManyPixelsError(f"its {image.width} x {image.height} pixels are above the limit of {most_pixels:,}")
     return image
 
 
@@ -130,15 +144,21 @@ def check_regular(path: str | os.PathLike[str], most_bytes: float = _MOST_BYTES)
         raise UnreadableImageError(f"it has more than {most_bytes // 10**9} GB")
 
 
-def read_image(path: str | os.PathLike[str]) -> Image.Image:
-    """Decode an image file: EXIF rotation applied, deep gray scaled to 8 bits, transparent pixels white.
+def read_image(file: ImageFile, most_pixels: int = MOST_PIXELS, formats: Collection[str] = _FORMATS) -> Image.Image:
+    """Decode an image: EXIF rotation applied, deep gray scaled to 8 bits, transparent pixels white.
 
     Of an animation, or of several pages, it is the first, with `info["first_of_several"]` set.
+
+    Args:
+        file: The path of a file, or its content in memory.
+        most_pixels: An image with more is refused before it is decoded.
+        formats: Those that may be opened, as PIL names them.
 
     Raises:
         UnreadableImageError: If the file is missing, not an image, damaged or absurdly large.
     """
-    with decoding(path), open_image(path) as image:
+    path = "" if isinstance(file, io.BytesIO) else file
+    with decoding(path), open_image(file, most_pixels, formats) as image:
         several = _has_several(image)
         flat = as_seen(image)
         if several:
@@ -215,5 +235,7 @@ def _reason(error: Exception) -> str:
         return "it is not an image that can be decoded"
     if isinstance(error, MemoryError):
         return "there is not enough memory for it"
+    if isinstance(error, Image.DecompressionBombError):
+        return "it has far more pixels than any photograph"
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return printable(str(said).partition("\n")[0][:200]).rstrip(".")
