@@ -129,7 +129,10 @@ def open_image(file: ImageFile, most_pixels: int = MOST_PIXELS, formats: Collect
     """Open an image, to be used within `decoding` and in a `with` statement; nothing but a file is opened."""
     if not isinstance(file, io.BytesIO):
         check_regular(file)
-    image = Image.open(file, formats=tuple(formats))
+    try:
+        image = Image.open(file, formats=tuple(formats))
+    except Image.DecompressionBombError:  # PIL's own bound, which is that of `MOST_PIXELS`
+        raise TooManyPixelsError(f"its pixels are far above the limit of {most_pixels:,}") from None
     if image.width * image.height > most_pixels:
         image.close()
         raise TooManyPixelsError(f"its {image.width} x {image.height} pixels are above the limit of {most_pixels:,}")
@@ -235,7 +238,5 @@ def _reason(error: Exception) -> str:
         return "it is not an image that can be decoded"
     if isinstance(error, MemoryError):
         return "there is not enough memory for it"
-    if isinstance(error, Image.DecompressionBombError):
-        return "it has far more pixels than any photograph"
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return printable(str(said).partition("\n")[0][:200]).rstrip(".")

@@ -5,7 +5,7 @@ import binascii
 import json
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import Request
@@ -116,29 +116,19 @@ def _in_form(body: bytes, boundary: bytes, limits: Limits) -> list[bytes]:
                 f"Part {len(files) - 1} of the form is no file. Expected files alone; with curl: -F images=@photo.jpg",
             )
 
-    parser = (
-        MultipartParser(
-            boundary,
-            {
-                "on_part_begin": begin,
-                "on_header_begin": lambda: heads.append([b"", b""]),
-                "on_header_field": named,
-                "on_header_value": valued,
-                "on_headers_finished": headed,
-                "on_part_data": lambda data, start, end: files[-1].append(data[start:end]),
-                "on_end": lambda: ended.append(True),
-            },
-        )
-        if boundary
-        else None
-    )
-    try:
-        if parser:
-            parser.write(body)
-            parser.finalize()
-    except FormParserError:
-        parser = None
-    if parser is None or not ended:
+    callbacks: Any = {
+        "on_part_begin": begin,
+        "on_header_begin": lambda: heads.append([b"", b""]),
+        "on_header_field": named,
+        "on_header_value": valued,
+        "on_headers_finished": headed,
+        "on_part_data": lambda data, start, end: files[-1].append(data[start:end]),
+        "on_end": lambda: ended.append(True),
+    }
+    with suppress(FormParserError):
+        if boundary:
+            MultipartParser(boundary, callbacks).write(body)
+    if not ended:
         raise _wrong("damaged_form", "The form cannot be read: it ends too soon, or is not what its Content-Type says.")
     return [b"".join(parts) for parts in files]
 

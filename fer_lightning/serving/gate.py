@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
 
-from fer_lightning.serving.limits import Limits, RefusedError
+from fer_lightning.serving.limits import LINGER, Limits, RefusedError
 from fer_lightning.serving.metrics import Metrics
 
 Message = MutableMapping[str, Any]
@@ -19,9 +19,6 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 PREDICT = "/v1/predict"
-_LINGER = 1.0
-"""Seconds for which the rest of a refused body is read and dropped: who is cut off while sending sees no answer."""
-
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -102,8 +99,8 @@ class _Answer:
     def __init__(self, scope: Message, receive: Receive, send: Send, most: int) -> None:
         headers = dict(scope["headers"])
         self._receive, self._send, self._most = receive, send, most
-        has_body = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
-        self._comes = has_body and b"expect" not in headers  # who expects to be asked to go on sends nothing else
+        self._comes = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
+        self._asks_first = b"expect" in headers  # and then sends nothing until it is told to go on
         self.status = 499  # what is counted where the client left
 
     async def receive(self) -> Message:
@@ -118,8 +115,9 @@ class _Answer:
             self.status = message["status"]
             own = {name.lower() for name, _ in message["headers"]}
             more = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
+            more += [(b"connection", b"close")] if self._comes else []  # what comes of its body is no next request
             message["headers"] = [*message["headers"], *(pair for pair in more if pair[0] not in own)]
-        elif self._comes and not message.get("more_body", False):
+        elif self._comes and not self._asks_first and not message.get("more_body", False):
             await self._send({**message, "more_body": True})
             await self._drop_rest()
             message = {"type": "http.response.body", "body": b""}
@@ -137,7 +135,7 @@ class _Answer:
     async def _drop_rest(self) -> None:
         left = self._most
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LINGER):
+            async with asyncio.timeout(LINGER):
                 while self._comes and left > 0:
                     left -= len((await self.receive()).get("body", b""))
 

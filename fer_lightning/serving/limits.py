@@ -4,6 +4,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+LINGER = 1.0
+"""Seconds for which what a refused client still sends is read and dropped: cut off while sending, it sees no answer."""
+
 
 @dataclass(frozen=True)
 class Limits:

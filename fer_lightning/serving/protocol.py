@@ -1,13 +1,17 @@
 """uvicorn's HTTP, with a bound on connections and on the time for a head, and JSON for what is no HTTP."""
 
 import asyncio
+import contextlib
 import http
 from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from fer_lightning.serving.limits import Limits, error_body
+from fer_lightning.serving.limits import LINGER, Limits, error_body
+
+_MOST_TOLD = 128
+"""Connections above the limit that are told of it at a time; others are cut off."""
 
 
 def protocol_with(limits: Limits) -> type[H11Protocol]:
@@ -17,16 +21,21 @@ def protocol_with(limits: Limits) -> type[H11Protocol]:
         """One connection."""
 
         _head: asyncio.TimerHandle | None = None
+        _ended = False
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            if len(self.connections) > limits.connections:
+            if len(self.connections) > limits.connections + _MOST_TOLD:
+                transport.abort()
+            elif len(self.connections) > limits.connections:
                 most = f"At most {limits.connections:,} connections may be open. Try again in a second."
                 self._say(503, "too_many_connections", most)
             else:
                 self._expect_head()
 
         def data_received(self, data: bytes) -> None:
+            if self._ended:
+                return
             super().data_received(data)
             if self.conn.their_state is not h11.IDLE:
                 self._forget_head()
@@ -70,6 +79,9 @@ def protocol_with(limits: Limits) -> type[H11Protocol]:
                     h11.EndOfMessage(),
                 ]
                 self.transport.write(b"".join(self.conn.send(event) or b"" for event in events))
-            self.transport.close()
+                with contextlib.suppress(OSError, NotImplementedError):  # the client has left, or speaks TLS
+                    self.transport.write_eof()
+            self._ended = True
+            self.loop.call_later(LINGER, self.transport.close)
 
     return BoundedProtocol

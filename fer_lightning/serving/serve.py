@@ -125,7 +125,8 @@ def serve(
     )
     threads = max(available_cpus(keep=0), 1) if workers is None else workers
     origins = [origin.rstrip("/").lower() for origin in allow_origin or ()]
-    guard = Guard(token, ("127.0.0.1", "localhost", "[::1]", host.lower()) if local else (), origins, OPEN_PATHS)
+    names = {"127.0.0.1", "localhost", "[::1]", f"[{host}]" if ":" in host else host.lower()} if local else set()
+    guard = Guard(token, names, origins, OPEN_PATHS)
     batcher = Batcher(recognizer, limits, batch_size, batch_ms / 1000, threads)
     try:
         metrics = Metrics(lambda: batcher.waiting)

@@ -66,7 +66,8 @@ def serving(folder: Path, *options: str, **environment: str) -> Iterator[Served]
         first = process.stdout.readline()
         found = re.search(r"http://\S+:\d+", first)
         assert found, first + process.communicate(timeout=60)[0]
-        yield Served(process, found[0], folder, [first.rstrip()])
+        second = process.stdout.readline()  # as it is buffered with the first, `communicate` would not see it
+        yield Served(process, found[0], folder, [first.rstrip(), second.rstrip()])
     finally:
         process.kill()
         process.wait()
@@ -78,7 +79,9 @@ def server(tmp_path_factory) -> Iterator[Served]:
     with serving(tmp_path_factory.mktemp("served")) as served:
         yield served
         assert served.end() == 143
-        assert [line.partition(" ")[0] for line in served.said] == ["Serving", "Images", "Stopped"], served.said
+        assert [line.partition(" ")[0] for line in served.said] == ["Serving", "Images", "Stopped"], "\n".join(
+            served.said
+        )[:6000]
         assert list(served.folder.iterdir()) == []
 
 
@@ -90,7 +93,9 @@ def guarded(tmp_path_factory) -> Iterator[Served]:
     with serving(tmp_path_factory.mktemp("guarded"), *options, "--timeout=4", FER_TOKEN=TOKEN) as served:
         yield served
         assert served.end() == 143
-        assert [line.partition(" ")[0] for line in served.said] == ["Serving", "Images", "Stopped"], served.said
+        assert [line.partition(" ")[0] for line in served.said] == ["Serving", "Images", "Stopped"], "\n".join(
+            served.said
+        )[:6000]
         assert list(served.folder.iterdir()) == []
 
 

@@ -146,7 +146,7 @@ def test_a_token_is_asked_for(guarded):
         (["--token_file", "/dev/zero"], "it is a device or a pipe"),
         (["--port", "70000"], "Invalid value for --port. Expected 0 to 65,535. Received: 70000."),
         (["--max_waiting", "2"], "Invalid value for --max_waiting. Expected 32 to 1,000,000. Received: 2."),
-        (["--timeout", "1e9"], "Invalid value for --timeout. Expected 0.1 to 3600. Received: 1000000000.0."),
+        (["--timeout", "1e9"], "Invalid value for --timeout. Expected 0.1 to 3,600. Received: 1000000000.0."),
         (["--ckpt_path", "nowhere.ckpt"], "Invalid value for --ckpt_path."),
         (["--host", "nowhere.invalid", "--token_file", "long"], "Cannot listen at --host nowhere.invalid --port 8000"),
     ],
