@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -15,6 +16,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from fer_lightning.serving.limits import Limits, RefusedError, too_busy
 
 KINDS = "multipart/form-data, application/json or an image such as image/jpeg"
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it logs bytes of what it cannot read
 _DATA_URL = re.compile(r"data:[\w.+/;= -]{0,100},", re.ASCII)
 
 
