@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import torch
 from PIL import Image
 
 from fer_lightning.checkpoints.reading import find_checkpoint
@@ -116,6 +117,9 @@ def serve(
         from fer_lightning.serving.running import listening, run
     except ImportError as error:
         raise FERError(f"serve needs {error.name}: pip install 'fer_lightning[serve]'.") from None
+    cores = max(available_cpus(keep=0), 1)
+    if "OMP_NUM_THREADS" not in os.environ:  # threads that wait for each other would take the time of those that decode
+        torch.set_num_threads(max(1, cores // 4))
     recognizer = ExpressionRecognizer(
         path, faces, class_prior, target_risk, detector, batch_size, 0, device, network or ()
     )
@@ -123,11 +127,10 @@ def serve(
     limits = Limits(
         round(max_megabytes * 1e6), round(max_megapixels * 1e6), max_images, max_waiting, timeout, min(10.0, timeout)
     )
-    threads = max(available_cpus(keep=0), 1) if workers is None else workers
     origins = [origin.rstrip("/").lower() for origin in allow_origin or ()]
     names = {"127.0.0.1", "localhost", "[::1]", f"[{host}]" if ":" in host else host.lower()} if local else set()
     guard = Guard(token, names, origins, OPEN_PATHS)
-    batcher = Batcher(recognizer, limits, batch_size, batch_ms / 1000, threads)
+    batcher = Batcher(recognizer, limits, batch_size, batch_ms / 1000, cores if workers is None else workers)
     try:
         metrics = Metrics(lambda: batcher.waiting)
         batcher.on_batch = metrics.batch

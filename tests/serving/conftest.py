@@ -54,10 +54,11 @@ class Served:
 @contextlib.contextmanager
 def serving(folder: Path, *options: str, **environment: str) -> Iterator[Served]:
     """Run `serve` in an empty folder, which is its folder for temporary files too."""
+    path = os.pathsep.join([str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])])
     process = subprocess.Popen(
         [sys.executable, "-m", "fer_lightning", "serve", "--port", "0", *options],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(PROJECT), "TMPDIR": str(folder)} | environment,
+        env=os.environ | {"PYTHONPATH": path, "TMPDIR": str(folder)} | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
