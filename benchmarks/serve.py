@@ -8,8 +8,8 @@ ratio to the recognizer in a process of its own, and the 50th, 95th and 99th per
 - `serve`, whose resident memory is read before and after as well.
 
 Every answer is compared with that of the recognizer on the image alone. Clients are threads of this process, on the
-same cores as the server, so what a server gives is a little less than it could. torch has one thread everywhere: more of
-them hold each other up on a busy machine. `--requests 100000` shows whether memory is flat.
+same cores as the server, so what a server gives is a little less than it could. torch has one thread everywhere: more
+of them hold each other up on a busy machine. `--requests 100000` shows whether memory is flat.
 """
 
 from __future__ import annotations
@@ -189,12 +189,14 @@ def main() -> None:
                 print(ask(port, contents, serial, min(given.requests, 1000), clients).row(name, best), flush=True)
     with served("-m", "fer_lightning", "serve", "--port", "0") as port:
         ask(port, contents, serial, len(contents), 8)
-        before = megabytes(port)
+        memory = [megabytes(port)]
         for clients in given.clients:
             print(
                 ask(port, contents, serial, given.requests, clients).row(f"serve, {clients} clients", best), flush=True
             )
-        print(f"\nResident memory of serve: {before:.0f} MB once warm, {megabytes(port):.0f} MB at the end.")
+            memory.append(megabytes(port))
+        later = ", ".join(f"{one:.0f}" for one in memory[1:])
+        print(f"\nResident memory of serve: {memory[0]:.0f} MB once warm, then {later} MB.")
 
 
 if __name__ == "__main__":

@@ -167,11 +167,13 @@ def _add_predict(app: FastAPI, service: Service) -> None:
                 came = True
                 kind = request.headers.get("content-type", "")
                 images = await asyncio.wrap_future(batcher.run(images_in, body, kind, limits))
-                seen = await asyncio.gather(*map(asyncio.wrap_future, batcher.submit(images, whole)))
+                try:
+                    answers = batcher.submit(images, whole)
+                except FERError as error:  # no faces can be looked for here
+                    raise RefusedError(422, "impossible", str(error)) from None
+                seen = await asyncio.gather(*map(asyncio.wrap_future, answers))
         except TimeoutError:
             raise _too_slow(came, limits.seconds) from None
-        except FERError as error:
-            raise RefusedError(422, "impossible", str(error)) from None
         return _answer(seen, min_confidence, service.metrics)
 
 

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
 
+from fer_lightning.errors import FERError
 from fer_lightning.serving.limits import LINGER, Limits, RefusedError
 from fer_lightning.serving.metrics import Metrics
 
@@ -46,7 +47,7 @@ class Guard:
         self._digest = hashlib.sha256(token.encode()).digest() if token else b""
         self._hosts, self._origins, self._open = hosts, origins, open_paths
 
-    def check(self, path: str, headers: dict[bytes, bytes]) -> None:
+    def check(self, method: str, path: str, headers: dict[bytes, bytes]) -> None:
         """Raise a RefusedError unless a request may be answered."""
         host = headers.get(b"host", b"").decode("latin-1").lower()
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
@@ -56,7 +57,8 @@ class Guard:
         origin = headers.get(b"origin", b"").decode("latin-1").lower()
         if origin and origin.partition("://")[2] != host and origin not in self._origins:
             raise RefusedError(403, "other_origin", "Pages of other sites may not ask. --allow_origin lets one in.")
-        if self._digest and path not in self._open:
+        asks_whether_it_may = method == "OPTIONS" and b"access-control-request-method" in headers  # never with a token
+        if self._digest and path not in self._open and not asks_whether_it_may:
             scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
             same = hmac.compare_digest(hashlib.sha256(given.strip()).digest(), self._digest)
             if scheme.lower() != b"bearer" or not same:
@@ -77,7 +79,7 @@ class Gate:
             return
         started, answer = time.monotonic(), _Answer(scope, receive, send, self._limits.body_bytes)
         try:
-            self._guard.check(scope["path"], dict(scope["headers"]))
+            self._guard.check(scope["method"], scope["path"], dict(scope["headers"]))
             await self._app(scope, answer.receive, answer.send)
         except RefusedError as error:
             await answer.refuse(error)
@@ -141,7 +143,8 @@ class _Answer:
 
 
 def _say_where(error: BaseException) -> None:
-    """Say on standard error what kind of exception it was and where; its words may be of an image, so not these."""
+    """Say on standard error what exception it was and where; others' words may be of an image."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" in {frames[-1].filename}, line {frames[-1].lineno}" if frames else ""
-    print(f"A request failed: {type(error).__name__}{where}.", file=sys.stderr, flush=True)
+    what = str(error) if isinstance(error, FERError) else f"{type(error).__name__}{where}."
+    print(f"A request failed: {what}", file=sys.stderr, flush=True)

@@ -1,5 +1,6 @@
 """`serve`: a REST service, and a page for people, with a model."""
 
+import io
 import ipaddress
 import os
 import signal
@@ -21,6 +22,7 @@ from fer_lightning.reports.model_card import model_card
 from fer_lightning.version import __version__
 
 if TYPE_CHECKING:
+    from fer_lightning.serving.batcher import Batcher
     from fer_lightning.serving.limits import Limits
 
 TOKEN = "FER_TOKEN"  # noqa: S105 (the name of the variable)
@@ -123,7 +125,6 @@ def serve(
     recognizer = ExpressionRecognizer(
         path, faces, class_prior, target_risk, detector, batch_size, 0, device, network or ()
     )
-    recognizer.predict(Image.new("RGB", (64, 64)))  # opens the detector: what is wrong with it is said now
     limits = Limits(
         round(max_megabytes * 1e6), round(max_megapixels * 1e6), max_images, max_waiting, timeout, min(10.0, timeout)
     )
@@ -132,6 +133,7 @@ def serve(
     guard = Guard(token, names, origins, OPEN_PATHS)
     batcher = Batcher(recognizer, limits, batch_size, batch_ms / 1000, cores if workers is None else workers)
     try:
+        _try_out(batcher)
         metrics = Metrics(lambda: batcher.waiting)
         batcher.on_batch = metrics.batch
         about = _about(recognizer, path, ckpt_path if ckpt_path == "pretrained" else path.stem, limits)
@@ -145,6 +147,15 @@ def serve(
         batcher.close()
     for number in caught:  # the front door gives it its status and its line
         signal.raise_signal(number)
+
+
+def _try_out(batcher: "Batcher") -> None:
+    """Open the detector and answer once, so that what is wrong with them is said now and nobody waits for them."""
+    content = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(content, "PNG")
+    for whole in (True, None):
+        for answer in batcher.submit([content.getvalue()], whole):
+            answer.result()
 
 
 def _token(file: str | None) -> str:

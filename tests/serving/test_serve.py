@@ -13,7 +13,7 @@ from PIL import Image
 from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.version import __version__
 from tests.conftest import run
-from tests.serving.conftest import BEARER, encoded, photograph, same
+from tests.serving.conftest import BEARER, TOKEN, encoded, photograph, same, serving
 
 PHOTO = photograph()
 
@@ -164,3 +164,17 @@ def test_a_port_that_somebody_has(server, workdir):
     done = run("serve", "--port", str(server.port), cwd=workdir)
     assert done.returncode == 2
     assert f"Cannot listen at --host 127.0.0.1 --port {server.port}: Address already in use. Choose" in done.stderr
+
+
+def test_a_page_of_another_site_and_a_token_from_a_file(tmp_path):
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+    options = ["--host", "localhost", "--token_file", "token", "--allow_origin", "https://app.example"]
+    with serving(tmp_path, *options) as served:
+        asked = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
+        done = served.ask("OPTIONS", headers=asked | {"Access-Control-Request-Headers": "authorization"})
+        assert (done.status_code, done.headers["access-control-allow-origin"]) == (200, "https://app.example")
+        done = served.ask(files={"i": PHOTO}, headers=BEARER | {"Origin": "https://app.example"})
+        assert done.headers["access-control-allow-origin"] == "https://app.example"
+        one_face(done.json()["images"][0])
+        for headers, status in (({"Origin": "https://app.example"}, 401), (BEARER | {"Origin": "https://other"}, 403)):
+            assert served.ask(files={"i": PHOTO}, headers=headers).status_code == status
