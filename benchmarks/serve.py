@@ -189,14 +189,10 @@ def main() -> None:
                 print(ask(port, contents, serial, min(given.requests, 1000), clients).row(name, best), flush=True)
     with served("-m", "fer_lightning", "serve", "--port", "0") as port:
         ask(port, contents, serial, len(contents), 8)
-        memory = [megabytes(port)]
+        print(f"| serve, once warm {megabytes(port):.0f} MB | | | | | | | |", flush=True)
         for clients in given.clients:
-            print(
-                ask(port, contents, serial, given.requests, clients).row(f"serve, {clients} clients", best), flush=True
-            )
-            memory.append(megabytes(port))
-        later = ", ".join(f"{one:.0f}" for one in memory[1:])
-        print(f"\nResident memory of serve: {memory[0]:.0f} MB once warm, then {later} MB.")
+            load_of = ask(port, contents, serial, given.requests, clients)
+            print(load_of.row(f"serve, {clients} clients, then {megabytes(port):.0f} MB", best), flush=True)
 
 
 if __name__ == "__main__":

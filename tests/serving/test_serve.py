@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -158,6 +160,12 @@ def test_what_cannot_be_served_is_one_message(workdir, words, expected):
     assert done.returncode == 2
     assert expected in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_without_the_packages_for_it(workdir):
+    code = "import sys; sys.modules['fastapi'] = None\nfrom fer_lightning.cli.main import main; main(['serve'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "error: serve needs fastapi: pip install 'fer_lightning[serve]'.\n")
 
 
 def test_a_port_that_somebody_has(server, workdir):
