@@ -9,7 +9,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1] / "fer_lightning"
 FLOORS = (
     ("cli",),
-    ("export", "audit", "training"),
+    ("export", "audit", "training", "serving"),
     ("inference", "reports"),
     ("checkpoints", "evaluation"),
     ("model",),

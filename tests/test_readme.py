@@ -23,11 +23,12 @@ from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.inference.model import open_model
 from tests.conftest import PROJECT, run_here
 from tests.inference.conftest import write_video
+from tests.serving.conftest import serving
 
 TEXT = "".join((PROJECT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/data.md"))
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", TEXT, flags=re.DOTALL)
 LINES = [line for kind, block in BLOCKS if kind == "bash" for line in block.splitlines()]
-ELSEWHERE = ("ddp", "crossval")  # tested in test_configs and test_cli, as they take long
+ELSEWHERE = ("ddp", "crossval", "serve")  # tested in test_configs and test_cli, as they take long; the last one below
 COMMANDS = [line for line in LINES if line.startswith("python train") and not any(word in line for word in ELSEWHERE)]
 BRIEFLY = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2", "--data.num_workers", "0"]
 
@@ -117,6 +118,17 @@ def test_command(command, place, capsys):
     given = {word[2:]: value for word, value in pairwise(words) if word.startswith("--")}
     given |= {"input": words[0]} if verb == "predict" and not words[0].startswith("--") else {}
     CHECKS[verb](place, given, said)
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl on this machine")
+def test_the_service_and_the_line_that_asks_it(place):
+    (command,) = [line for line in LINES if line.startswith("python train.py serve")]
+    (ask,) = [line for line in LINES if line.startswith("curl ")]
+    with serving(place, *shlex.split(command)[3:]) as served:
+        words = shlex.split(ask.replace("http://127.0.0.1:8000", served.url))
+        done = subprocess.run(["curl", "-sS", *words[1:]], cwd=place, capture_output=True, check=True)
+        (answer,) = json.loads(done.stdout)["images"]
+        assert [face["label"] for face in answer["faces"]] == ["happiness"]
 
 
 def test_the_commands_shown_are_those_that_are_tested():

@@ -5,7 +5,7 @@ import io
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 from PIL import (
@@ -67,6 +67,12 @@ _FORMATS = tuple(
 )
 """The formats that are opened, whatever a file is called; above all not EPS, which starts another program."""
 
+WEB_FORMATS = tuple(name for name in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF") if name in _FORMATS)
+"""Those that cameras and browsers write: enough for images that strangers send, and fewer decoders to trust."""
+
+ImageFile = str | os.PathLike[str] | io.BytesIO
+"""A file by its path, or the content of one in memory."""
+
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -101,11 +107,17 @@ class UnreadableImageError(FERError):
         self.reason = reason
 
 
+class TooManyPixelsError(UnreadableImageError):
+    """An image with more pixels than are decoded."""
+
+
 @contextlib.contextmanager
 def decoding(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn whatever a decoder raises in the block into an UnreadableImageError about that file."""
     try:
         yield
+    except TooManyPixelsError as error:
+        raise TooManyPixelsError(error.reason, path) from None
     except Exception as error:  # decoders raise what they like: no list of it was ever complete
         why = _reason(error)
         if os.path.splitext(path)[1].lower() in _HEIF_SUFFIXES and "HEIF" not in _FORMATS:
@@ -113,16 +125,17 @@ def decoding(path: str | os.PathLike[str]) -> Iterator[None]:
         raise UnreadableImageError(why, path) from None
 
 
-def open_image(path: str | os.PathLike[str]) -> Image.Image:
-    """Open an image file, to be used within `decoding` and in a `with` statement; nothing but a file is opened."""
-    check_regular(path)
-    return _within_limit(Image.open(path, formats=_FORMATS))
-
-
-def _within_limit(image: Image.Image) -> Image.Image:
-    if image.width * image.height > MOST_PIXELS:
+def open_image(file: ImageFile, most_pixels: int = MOST_PIXELS, formats: Collection[str] = _FORMATS) -> Image.Image:
+    """Open an image, to be used within `decoding` and in a `with` statement; nothing but a file is opened."""
+    if not isinstance(file, io.BytesIO):
+        check_regular(file)
+    try:
+        image = Image.open(file, formats=tuple(formats))
+    except Image.DecompressionBombError:  # PIL's own bound, which is that of `MOST_PIXELS`
+        raise TooManyPixelsError(f"its pixels are far above the limit of {most_pixels:,}") from None
+    if image.width * image.height > most_pixels:
         image.close()
-        raise UnreadableImageError(f"its {image.width} x {image.height} pixels are above the limit of {MOST_PIXELS:,}")
+        raise TooManyPixelsError(f"its {image.width} x {image.height} pixels are above the limit of {most_pixels:,}")
     return image
 
 
@@ -134,31 +147,35 @@ def check_regular(path: str | os.PathLike[str], most_bytes: float = _MOST_BYTES)
         raise UnreadableImageError(f"it has more than {most_bytes // 10**9} GB")
 
 
-def read_image(path: str | os.PathLike[str]) -> Image.Image:
-    """Decode an image file: EXIF rotation applied, deep gray scaled to 8 bits, transparent pixels white.
+def read_image(file: ImageFile, most_pixels: int = MOST_PIXELS, formats: Collection[str] = _FORMATS) -> Image.Image:
+    """Decode an image: EXIF rotation applied, deep gray scaled to 8 bits, transparent pixels white.
 
     Of an animation, or of several pages, it is the first, with `info["first_of_several"]` set.
+
+    Args:
+        file: The path of a file, or its content in memory.
+        most_pixels: An image with more is refused before it is decoded.
+        formats: Those that may be opened, as PIL names them.
 
     Raises:
         UnreadableImageError: If the file is missing, not an image, damaged or absurdly large.
     """
-    with decoding(path), open_image(path) as image:
-        return _first(image)
+    path = "" if isinstance(file, io.BytesIO) else file
+    with decoding(path), open_image(file, most_pixels, formats) as image:
+        several = _has_several(image)
+        flat = as_seen(image)
+        if several:
+            flat = flat.copy()  # apart from the file, which could go on to the next
+            flat.info["first_of_several"] = True
+    return flat
 
 
 def decode_image(content: bytes, name: str = "") -> Image.Image:
     """Decode an image file that is in memory, as `read_image` does; `name` is for the message."""
-    with decoding(name), _within_limit(Image.open(io.BytesIO(content), formats=_FORMATS)) as image:
-        return _first(image)
-
-
-def _first(image: Image.Image) -> Image.Image:
-    several = _has_several(image)
-    flat = as_seen(image)
-    if several:
-        flat = flat.copy()  # apart from the file, which could go on to the next
-        flat.info["first_of_several"] = True
-    return flat
+    try:
+        return read_image(io.BytesIO(content))
+    except UnreadableImageError as error:
+        raise type(error)(error.reason, name) from None
 
 
 def _has_several(image: Image.Image) -> bool:

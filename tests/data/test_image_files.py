@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import socket
 import struct
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from fer_lightning.data.image_files import UnreadableImageError, read_image
+from fer_lightning.data.image_files import WEB_FORMATS, TooManyPixelsError, UnreadableImageError, read_image
 from fer_lightning.data.image_metadata import read_metadata
 from fer_lightning.data.input_spec import InputSpec
 
@@ -157,3 +158,16 @@ except UnreadableImageError as error:
     assert said == (
         f"Cannot read the image '{tmp_path}/a.heic': HEIC needs one more package: pip install 'fer_lightning[heif]'.\n"
     )
+
+
+def test_content_in_memory_with_a_limit_and_a_list_of_formats():
+    stream = io.BytesIO()
+    Image.new("RGB", (30, 20), "red").save(stream, "PPM")
+    content = stream.getvalue()
+    assert read_image(io.BytesIO(content)).size == (30, 20)
+    with pytest.raises(TooManyPixelsError, match=r"its 30 x 20 pixels are above the limit of 500"):
+        read_image(io.BytesIO(content), most_pixels=500)
+    with pytest.raises(UnreadableImageError, match="not an image that can be decoded"):
+        read_image(io.BytesIO(content), formats=WEB_FORMATS)
+    assert not {"EPS", "PPM", "ICO"} & set(WEB_FORMATS)
+    assert {"JPEG", "PNG", "WEBP", "GIF"} <= set(WEB_FORMATS)

@@ -1,0 +1,1 @@
+"""The REST service, with its page."""
