@@ -191,7 +191,14 @@ def start(words: list[str], place: Path, limit: int | None = None) -> subprocess
     if limit is not None:
         command = ["prlimit", f"--fsize={limit}", *command]
     with open(place / "said.txt", "wb") as said:
-        return subprocess.Popen(command, cwd=place, stdout=said, stderr=said, start_new_session=True, env=ENVIRONMENT)
+        how = {"stdout": said, "stderr": said, "start_new_session": True, "preexec_fn": heed_signals}
+        return subprocess.Popen(command, cwd=place, env=ENVIRONMENT, **how)
+
+
+def heed_signals() -> None:
+    """In a command that begins: heed signals also where this was started in the background, or with nohup."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def anybody(session: int) -> list[str]:

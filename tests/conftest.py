@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -75,6 +76,12 @@ def make_data(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+def heed_signals() -> None:
+    """In a process that begins: heed signals also where the tests were started in the background, or with nohup."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def run_here(*words: str | os.PathLike[str], cwd: Path) -> None:

@@ -152,7 +152,7 @@ def test_a_broken_image_stops_what_needs_it_before_it_begins(make_data, tmp_path
     (root / "images" / broken).write_bytes(b"broken")
     trainer(tmp_path).test(Plain(), datamodule=module(), verbose=False)
     for data in (module(), module()):
-        with pytest.raises(FERError, match=rf"1 of 60 images cannot be used(.|\n)*{broken}(.|\n)*legend.csv"):
+        with pytest.raises(FERError, match=rf"1 of 60 images cannot be used(.|\n)*{broken}(.|\n)*--data.on_error drop"):
             trainer(tmp_path).fit(Plain(), datamodule=data)
     with pytest.raises(FERError, match=broken):
         module().prepare_data()

@@ -21,7 +21,7 @@ import skimage.data
 from PIL import Image
 
 from fer_lightning.inference.recognizer import ExpressionRecognizer, Recognition
-from tests.conftest import PROJECT
+from tests.conftest import PROJECT, heed_signals
 
 TOKEN = "a-token-for-the-tests"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -58,6 +58,7 @@ def serving(folder: Path, *options: str, **environment: str) -> Iterator[Served]
     process = subprocess.Popen(
         [sys.executable, "-m", "fer_lightning", "serve", "--port", "0", *options],
         cwd=folder,
+        preexec_fn=heed_signals,
         env=os.environ | {"PYTHONPATH": path, "TMPDIR": str(folder)} | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from fer_lightning.checkpoints.atomic_io import AtomicCheckpointIO
-from tests.conftest import PROJECT, run, run_here
+from tests.conftest import PROJECT, heed_signals, run, run_here
 
 OPTIONS = [
     *("--data.image_size", "32", "--data.batch_size", "8", "--data.num_workers", "1", "--trainer.max_epochs", "4"),
@@ -49,7 +49,8 @@ def begin(folder: Path, *words: str | Path) -> subprocess.Popen[str]:
     """Start a fit of the name `cut` in a process group of its own."""
     command = [sys.executable, str(PROJECT / "train.py"), "fit", "--name", "cut", *map(str, words)]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+    how = {"stdout": pipe, "stderr": pipe, "text": True, "start_new_session": True}
+    return subprocess.Popen(command, cwd=folder, preexec_fn=heed_signals, **how)
 
 
 def wait_for_step(process: subprocess.Popen[str], folder: Path, step: int) -> int:
