@@ -144,6 +144,7 @@ def test_a_gap_that_its_interval_doubts_is_not_larger_than_chance_makes():
     assert not gap.larger_than_chance
 
 
+@pytest.mark.slow
 def test_groups_that_mean_nothing_seldom_make_more_than_chance():
     """Six columns of noise: the largest of their gaps is beyond chance in about one of twenty."""
     rng, found = np.random.default_rng(3), []

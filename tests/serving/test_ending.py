@@ -14,6 +14,8 @@ from PIL import Image
 
 from tests.serving.conftest import Served, encoded, photograph, serving
 
+pytestmark = pytest.mark.slow
+
 SLOW = [("i", encoded(Image.new("RGB", (7000, 7000)), "PNG"))] * 8
 """A request that takes some seconds."""
 

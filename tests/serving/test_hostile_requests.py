@@ -254,6 +254,7 @@ def test_an_endless_body_is_cut_off_while_it_comes(guarded: Served):
     well(guarded)
 
 
+@pytest.mark.slow
 def test_a_body_that_comes_slowly_holds_nobody_up(guarded: Served):
     with ThreadPoolExecutor(2) as pool:
         start = HEAD + b"Content-Length: 100\r\nContent-Type: image/png\r\n\r\n"
@@ -278,6 +279,7 @@ def test_a_full_queue_says_when_to_come_again(guarded: Served):
     well(guarded)
 
 
+@pytest.mark.slow
 def test_more_connections_than_there_may_be(guarded: Served):
     connections: list[socket.socket] = []
     try:

@@ -20,7 +20,7 @@ OPTIONS = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-
 SLOW = 60_000
 """Milliseconds to wait at most: machines may be busy."""
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
