@@ -10,7 +10,7 @@ from lightning.pytorch import LightningDataModule
 from fer_lightning.cli.configs import layers
 from fer_lightning.cli.parser import OneMessage
 from fer_lightning.data.combine import combined_attributes
-from fer_lightning.data.legend import Conflicts, OnError
+from fer_lightning.data.legend import Conflicts
 from fer_lightning.data.sources import DataSource
 from fer_lightning.data.sources.recognise import chosen_sources
 from fer_lightning.errors import FERError
@@ -46,7 +46,6 @@ class _DataSets:
     label_names: list[str] | None = None
     columns: dict[str, str] | None = None
     conflicts: Conflicts = "drop"
-    on_error: OnError = "error"
     follow_links: bool = False
     prepared_dir: str = "prepared_data"
     source: DataSource | None = None
@@ -73,5 +72,6 @@ def attributes_of(words: Sequence[str]) -> list[str]:
         files += [word] if own else []
     data: _DataSets = parser.instantiate(parser.parse_args(files)).data
     reading = {name: getattr(data, name) for name in names if name not in ("source", "root", "legend")}
-    sources = chosen_sources(data.source, data.root, data.legend, reading)
+    # Whether rows can be used is not asked here, only what the columns are called.
+    sources = chosen_sources(data.source, data.root, data.legend, reading | {"on_error": "drop"})
     return [*combined_attributes([source.read() for source in sources])]

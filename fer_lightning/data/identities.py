@@ -23,7 +23,7 @@ _GENERIC = (
 ).replace(" ", "|")
 _ENDS = r"(?<![^\W_]){}(?![^\W_])"
 _EXPRESSION = re.compile(_ENDS.format(rf"(?:{'|'.join(EXPRESSION_WORDS)})"), re.IGNORECASE)
-_NOBODY = re.compile(rf"(?:(?:{_GENERIC})?\d*(?:[\W_]+|$))*", re.IGNORECASE)
+_NOBODY = re.compile(rf"(?:(?:{_GENERIC})?\d*(?:[\W_]|$))*", re.IGNORECASE)
 """Words in file names that name no person, as those for expressions do not, with numbers and signs."""
 
 _HANDFUL, _EACH = 10, 20

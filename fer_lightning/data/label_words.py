@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from fer_lightning.errors import FERError
 from fer_lightning.names import of_cell
@@ -108,3 +108,9 @@ def meaning_of(
     names = numbered_classes(numbers, classes if label_names is None else label_names, place)
     known = {text: class_among(name, classes) if classes else expression_of(name) for text, name in names.items()}
     return {text: name for text, name in known.items() if name is not None}
+
+
+def matched(spellings: Mapping[str, str]) -> list[str]:
+    """A sentence on the labels, by how they are written, whose classes are other words; none without any."""
+    pairs = sorted({f"{class_name(raw)} is {name}" for raw, name in spellings.items() if class_name(raw) != name})
+    return [f"Labels were matched by their meaning: {', '.join(pairs)}."] if pairs else []

@@ -148,6 +148,15 @@ class Legend:
         return targets
 
 
+def ranks_of(labels: np.ndarray, classes: int) -> np.ndarray:
+    """int64 `(n,)`: how many labels above each are the same."""
+    ranks = np.zeros(len(labels), np.int64)
+    for label in range(classes):
+        rows = np.flatnonzero(labels == label)
+        ranks[rows] = np.arange(len(rows))
+    return ranks
+
+
 def locate_legend(
     root: str | os.PathLike[str], legend: str | None = None, images: str | None = None
 ) -> tuple[Path, Path]:

@@ -10,15 +10,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from fer_lightning.data.image_names import ImageNames
-from fer_lightning.data.label_words import class_among, class_name, expression_of, meaning_of
-from fer_lightning.data.legend import SUBSETS, Conflicts, Legend, Problem
+from fer_lightning.data.label_words import class_among, class_name, expression_of, matched, meaning_of
+from fer_lightning.data.legend import SUBSETS, Conflicts, Legend, Problem, ranks_of
 from fer_lightning.data.legend_check import check_class_names
 from fer_lightning.data.part_names import part_of
 from fer_lightning.data.problems import REMEDY, listed_problems
 from fer_lightning.errors import FERError
 from fer_lightning.names import MOST_CLASSES, complaint, of_cell, twins
-
-_SHOWN = 20
 
 
 class LegendRows:
@@ -110,10 +108,7 @@ class LegendRows:
         class_names = self._class_names()
         places = {name: place for place, name in enumerate(class_names)}
         labels = np.array([places[row.label] for row in self._rows], np.int64)
-        ranks = np.zeros(len(labels), np.int64)
-        for label in range(len(class_names)):
-            rows = np.flatnonzero(labels == label)
-            ranks[rows] = np.arange(len(rows))
+        ranks = ranks_of(labels, len(class_names))
         keep, repeated, conflicting = self._unique(labels, class_names, conflicts)
         if self.problems and (strict or not keep.any()):
             raise FERError(listed_problems(self.problems, self.place).removesuffix(REMEDY * (self.unit == "entry")))
@@ -132,9 +127,7 @@ class LegendRows:
             warnings.append(f"{len(conflicting)} {noun} under two labels, {done} ({first}).")
         if len(spellings) > len(set(spellings.values())):
             warnings.append(f"{len(spellings)} spellings of {len(set(spellings.values()))} labels were merged.")
-        matched = sorted({f"{class_name(raw)} is {name}" for raw, name in spellings.items() if class_name(raw) != name})
-        if matched:
-            warnings.append(f"Labels were matched by their meaning: {', '.join(matched)}.")
+        warnings += matched(spellings)
         if self._files.linked:
             warnings.append(f"Links to files outside the image folder: {self._files.linked:,}.")
         _, images, _, users, declared, identities, votes, more, _ = map(list, zip(*self._rows, strict=True))

@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -52,8 +53,7 @@ class Subsets:
     folder: str
     cache: bool
     _prepared: dict[int | None, Path | None] = field(default_factory=dict)  # the cache that each subset is in
-    _tree: Thread | None = None
-    _failed: FERError | None = None
+    _tree: Future[Path] | None = None
     _samples: dict[int, FaceSamples] = field(default_factory=dict)
 
     @cached_property
@@ -145,9 +145,10 @@ class Subsets:
             return
         rows = np.arange(len(self.split.legend)) if subset is None else self.split.rows(subset)
         cache = self._decoded(rows) if self.cache else None
-        if not self.cache and not is_built(self.tree_path, self.split):
+        built = not self.cache and is_built(self.tree_path, self.split)
+        if not self.cache and not built:
             check_images(self.split.legend, rows)
-        if subset is None:
+        if subset is None and not built:
             self._build_tree()
         self._prepared[subset] = cache
 
@@ -158,14 +159,16 @@ class Subsets:
             return
         print(f"Note   The image folders are built beside the training, in '{self.tree_path}'.", flush=True)
 
+        tree: Future[Path] = Future()
+        self._tree = tree
+
         def build() -> None:
             try:
-                build_tree(self.split, self.folder, self._name, quiet=True)
-            except FERError as error:
-                self._failed = error
+                tree.set_result(build_tree(self.split, self.folder, self._name, quiet=True))
+            except BaseException as error:  # raised where it is waited for
+                tree.set_exception(error)
 
-        self._tree = Thread(target=build, daemon=True)  # what ends the process ends it; the next one begins anew
-        self._tree.start()
+        Thread(target=build, daemon=True).start()  # what ends the process ends it; the next one begins anew
 
     def finish(self) -> None:
         """Wait for what is still being prepared.
@@ -173,13 +176,11 @@ class Subsets:
         Raises:
             FERError: If the disk is full or the folder cannot be written.
         """
-        if self._tree is not None:
-            if self._tree.is_alive():
+        tree, self._tree = self._tree, None
+        if tree is not None:
+            if not tree.done():
                 print("Note   The image folders are not finished yet: waiting for them.", flush=True)
-            self._tree.join()
-            self._tree = None
-        if self._failed:
-            raise self._failed
+            tree.result()
 
     def samples(self, subset: int) -> FaceSamples:
         """A subset as a data set of whole batches, in the order of `Split.rows`; images are decoded if need be."""

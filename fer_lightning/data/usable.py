@@ -1,6 +1,7 @@
 """Rows of a data set that cannot be used: refused, or left out and listed."""
 
 import csv
+import hashlib
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -42,10 +43,10 @@ def usable(legend: Legend, on_error: OnError, exclude: str | None, folder: str |
         rows = np.flatnonzero([image in named for image in legend.images]) if named else np.array([], np.int64)
         said = complaints_about(legend, rows)
         return _without(legend, {legend.images[row]: why for row, why in zip(rows.tolist(), said, strict=True) if why})
-    path = (
-        Path(folder).expanduser()
-        / f"{file_name(legend.short_name or 'data')}-left_out-{legend.files_fingerprint[:12]}.csv"
-    )
+    state = hashlib.sha256(
+        f"{legend.files_fingerprint} {legend.problems}".encode(errors="backslashreplace")
+    ).hexdigest()
+    path = Path(folder).expanduser() / f"{file_name(legend.short_name or 'data')}-left_out-{state[:12]}.csv"
     if not path.is_file():
         said = complaints_about(legend, np.arange(len(legend)))
         bad = [(image, why) for image, why in zip(legend.images, said, strict=True) if why]
@@ -61,10 +62,11 @@ def usable(legend: Legend, on_error: OnError, exclude: str | None, folder: str |
     listed = [(of_cell(row["image"]), row["reason"]) for _, row in read_columns(path, "left out", ("image", "reason"))]
     if not listed:
         return legend
+    there = set(legend.images)
     shown = "; ".join(one_line(reason, 200) for _, reason in listed[:_SHOWN]) + "; ..." * (len(listed) > _SHOWN)
     number = many(len(listed), "image or row that cannot be used is", "images or rows that cannot be used are")
     note = f"{number} left out, see '{path}': {shown}"
-    kept = _without(legend, dict(listed))
+    kept = _without(legend, {image: why for image, why in listed if image in there})
     return replace(kept, warnings=(note, *kept.warnings))
 
 
@@ -76,4 +78,4 @@ def _without(legend: Legend, bad: dict[str, str]) -> Legend:
     if not keep.any():
         raise FERError(f"None of the {len(legend):,} images of '{legend.path}' can be used.")
     more = (Problem(0, why, image) for image, why in bad.items())
-    return replace(legend.take(keep), problems=tuple(dict.fromkeys((*legend.problems, *more))))
+    return replace(legend.take(keep), problems=(*legend.problems, *more))

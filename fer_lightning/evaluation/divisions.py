@@ -126,7 +126,7 @@ def _built_in(
     predictions: Predictions, metadata: Sequence[ImageMetadata] | None
 ) -> Mapping[str, tuple[Sequence[str], Kind]]:
     found: dict[str, tuple[Sequence[str], Kind]] = {
-        "user.id": (predictions.users, "annotator"),
+        "user.id": ([user or NOT_STATED for user in predictions.users], "annotator"),
         "person seen in training": (["yes" if seen else "no" for seen in predictions.seen], "file"),
     }
     if metadata is not None:

@@ -38,6 +38,8 @@ def without_secret(text: str) -> str:
         return text
     try:
         parts = urlsplit(text)
+        if "@" not in parts.netloc:
+            return text
         return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
     except ValueError:
         return text.partition("://")[0] + "://..."

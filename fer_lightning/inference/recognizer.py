@@ -164,7 +164,11 @@ class ExpressionRecognizer:
             return how.opened(Frame(source), partial(with_faces, opened, known or ()), known)
 
         frames: Iterator[Frame] = map(frame, sources, openers, boxes)
-        if len(images) > self.batch_size and faces is None and all(map(is_path, images)):
+        if (
+            len(images) > self.batch_size
+            and faces is None
+            and all(is_path(one) and not is_address(os.fspath(one)) for one in images)
+        ):
             kept, frames = list(openers), look(sources, how, self.workers)
         answered = list(self.answer(frames))
         return Recognitions(map(self.recognition, answered, kept))

@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from fer_lightning.inference.columns import BOX
 from fer_lightning.inference.expression import Expression
 from fer_lightning.serving.batcher import Seen
 
@@ -94,7 +95,7 @@ def _face_answer(said: Expression, least: float) -> dict[str, Any]:
     uncertain = said.label == "uncertain" or said.confidence < least
     box = said.face
     return {
-        "box": box and {name: round(getattr(box, name), 2) for name in ("left", "top", "width", "height", "score")},
+        "box": box and {name: round(getattr(box, name), 2) for name in BOX},
         "label": "uncertain" if uncertain else said.label,
         "confidence": round(said.confidence, _DIGITS),
         "uncertain": uncertain,

@@ -157,7 +157,7 @@ def _of_base64(text: Any, number: int) -> bytes:
         start = _DATA_URL.match(text)
         if start and ";base64," not in start[0]:
             raise ValueError
-        return base64.b64decode(text[start.end() if start else 0 :], validate=True)
+        return base64.b64decode("".join(text[start.end() if start else 0 :].split()), validate=True)
     except (ValueError, TypeError, binascii.Error):
         message = f"Image {number} is no base64. Expected a text in base64, or a data URL with one."
         raise _wrong("damaged_base64", message) from None

@@ -316,3 +316,12 @@ def test_a_large_tree_is_built_beside_the_training(make_data, workdir, monkeypat
     data.subsets._build_tree()
     with pytest.raises(FERError, match="Cannot write to"):
         data.teardown("fit")
+    data.teardown("fit")
+
+    def too_much(*words, **more):
+        raise MemoryError
+
+    monkeypatch.setattr(subsets, "build_tree", too_much)
+    data.subsets._build_tree()
+    with pytest.raises(MemoryError):
+        data.teardown("fit")

@@ -74,3 +74,13 @@ def test_nothing_is_left(make_data, workdir):
         (root / "images" / name).write_bytes(b"")
     with pytest.raises(FERError, match=r"None of the 2 images of .* can be used"):
         assert module(root, on_error="drop").legend
+
+
+def test_rows_that_become_bad_later_are_said_too(make_data, workdir):
+    root = make_data(PEOPLE)
+    assert module(root, on_error="drop").legend.warnings == ()
+    with open(root / "legend.csv", "a") as stream:
+        stream.write("tester,none.png,fear\ntester,p0_1.png\n")
+    legend = module(root, on_error="drop").legend
+    assert legend.warnings[0].startswith("2 images or rows that cannot be used are left out, see ")
+    assert [(one.number, one.image) for one in legend.problems] == [(26, "none.png"), (27, "")]

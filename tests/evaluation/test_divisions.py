@@ -96,3 +96,9 @@ def test_an_unknown_name_is_refused_with_those_there_are():
         check_slices(["color"], ["gender"], files=False)
     check_slices(None, [])
     check_slices(["color", "gender"], ["gender"])
+
+
+def test_annotators_without_a_name_are_not_stated(predictions):
+    users = ["" if row % 2 else "eve" for row in range(60)]
+    found = divisions_of(replace(predictions, users=users), None)[0]
+    assert next(one.names for one in found if one.attribute == "user.id") == ("eve", "not stated")

@@ -157,3 +157,8 @@ def test_a_password_is_used_and_not_told(capsys, tmp_path):
         list_sources(["https://me:secret@host/a.jpg"])
     with pytest.raises(FERError, match=r"'https://host/a.mp4\?x=1' is a film's"):
         list_sources(["https://host/a.mp4?x=1"])
+
+
+def test_an_address_without_a_secret_is_shown_as_it_is():
+    assert without_secret("https://example.org/@ann/a.jpg?") == "https://example.org/@ann/a.jpg?"
+    assert without_secret("rtsp://ann:secret@camera/@live?") == "rtsp://camera/@live"

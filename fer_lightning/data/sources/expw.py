@@ -16,14 +16,13 @@ from fer_lightning.data.legend import Conflicts, Legend, OnError, Problem
 from fer_lightning.data.legend_rows import LegendRows, normalised_classes
 from fer_lightning.data.sources import DataSource
 from fer_lightning.data.sources.box_crops import Box, cut_out
-from fer_lightning.data.sources.fer2013 import SEVEN
+from fer_lightning.data.sources.fer2013 import NUMBERED, SEVEN
 from fer_lightning.data.sources.unpacked import Entry, add_entries
 from fer_lightning.errors import FERError
 from fer_lightning.files import check_path
 
 _LIST = "label.lst"
 _IMAGES = ("image", "origin", "images")
-_NUMBERED = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 _EXAMPLE = "name face_id top left right bottom confidence label, such as 'a.jpg 0 36 80 220 176 52.37 3'"
 
 
@@ -91,14 +90,14 @@ class ExpW(DataSource):
                 problems.append(Problem(number, f"expected {_EXAMPLE}; found '{line[:80]}'", "", str(listed)))
                 continue
             image, said = names.find(words[0])
-            if words[7] not in map(str, range(len(_NUMBERED))):
-                expected = ", ".join(f"{value} {name}" for value, name in enumerate(_NUMBERED))
+            if words[7] not in map(str, range(len(NUMBERED))):
+                expected = ", ".join(f"{value} {name}" for value, name in enumerate(NUMBERED))
                 said = said or f"unknown expression '{words[7][:80]}'; expected one of {expected}"
             if said:
                 problems.append(Problem(number, said, "", str(listed)))
                 continue
             stem = f"{os.path.splitext(image)[0]}_face{words[1]}"
-            entry = Entry(number, stem, _NUMBERED[int(words[7])], None, image, (words[6],), str(listed))
+            entry = Entry(number, stem, NUMBERED[int(words[7])], None, image, (words[6],), str(listed))
             boxes.append(Box(entry, os.path.join(folder, image), face))
         images, entries = cut_out("expw", boxes, [listed], problems, strict, self.prepared_dir)
         rows = LegendRows(listed, images, self.class_names)

@@ -21,7 +21,8 @@ from fer_lightning.files import check_path
 SIZE = 48
 SUBSETS = {"Training": "training", "PublicTest": "validation", "PrivateTest": "testing"}
 SEVEN = tuple(name for name in EXPRESSIONS if name != "contempt")
-_NUMBERED = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+NUMBERED = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+"""What the numbers of labels mean."""
 _GRAY = {str(value): value for value in range(256)}
 
 
@@ -163,10 +164,10 @@ def _entry(row: dict[str, str], fields: int, part: str | None) -> Entry:
     if len(row) != fields:
         return Entry(0, problem=f"expected {fields} fields, found {len(row)}")
     emotion = row["emotion"].strip()
-    if not (emotion.isdecimal() and len(emotion) < 3 and int(emotion) < len(_NUMBERED)):
-        expected = ", ".join(f"{number} {name}" for number, name in enumerate(_NUMBERED))
+    if not (emotion.isdecimal() and len(emotion) < 3 and int(emotion) < len(NUMBERED)):
+        expected = ", ".join(f"{number} {name}" for number, name in enumerate(NUMBERED))
         return Entry(0, problem=f"unknown emotion '{emotion[:80]}'; expected one of {expected}")
     usage = row.get("usage", "").strip()
     if "usage" in row and usage not in SUBSETS:
         return Entry(0, problem=f"unknown Usage '{usage[:80]}'; expected one of {', '.join(SUBSETS)}")
-    return Entry(0, label=_NUMBERED[int(emotion)], subset=SUBSETS.get(usage, part))
+    return Entry(0, label=NUMBERED[int(emotion)], subset=SUBSETS.get(usage, part))

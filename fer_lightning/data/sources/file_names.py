@@ -147,7 +147,7 @@ class FileNames(DataSource):
         rows.attribute_names = tuple(further)
         others: list[str] = []
         found: list[tuple[str, re.Match[str]]] = []
-        for image in tqdm(_images(root), "Reading file names", unit=" images", delay=1, leave=False):
+        for image in tqdm(_images(root, self.follow_links), "Reading file names", unit=" images", delay=1, leave=False):
             match = naming.pattern.fullmatch(_stem(image))
             if match is None:
                 others.append(image)
@@ -167,7 +167,7 @@ class FileNames(DataSource):
 
 
 def _naming_of(path: Path) -> Naming | None:
-    some = list(map(_stem, islice(_images(path), _LOOKED_AT)))
+    some = list(map(_stem, islice(_images(path, True), _LOOKED_AT)))
     for naming in NAMINGS:
         if some and sum(naming.pattern.fullmatch(name) is not None for name in some) >= _ENOUGH * len(some):
             return naming
@@ -192,10 +192,15 @@ def _parts(images: Sequence[str]) -> Sequence[str | None]:
     return [SUBSETS[known[folders[image]] or 0] for image in images]
 
 
-def _images(root: Path) -> Iterator[str]:
+def _images(root: Path, follow_links: bool) -> Iterator[str]:
     """The images in a folder and the folders in it, folder by folder, without what is hidden."""
     start = len(os.fspath(root)) + 1
-    for folder, inner, names in os.walk(root):
+    seen: set[str] = set()
+    for folder, inner, names in os.walk(root, followlinks=follow_links):
+        if follow_links and (real := os.path.realpath(folder)) in seen:  # links may lead in circles
+            inner.clear()
+            continue
+        seen.add(real if follow_links else "")
         inner[:] = sorted(name for name in inner if not is_junk(name))
         here = folder[start:].replace(os.sep, "/")
         for name in sorted(names):

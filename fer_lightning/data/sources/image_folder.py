@@ -10,8 +10,8 @@ import numpy as np
 
 from fer_lightning.data.image_files import IMAGE_SUFFIXES
 from fer_lightning.data.image_listing import Listing, by_ending, is_junk, list_images
-from fer_lightning.data.label_words import class_name, classes_of, expression_of
-from fer_lightning.data.legend import EXPRESSIONS, Legend, OnError, Problem
+from fer_lightning.data.label_words import class_name, classes_of, expression_of, matched
+from fer_lightning.data.legend import EXPRESSIONS, Legend, OnError, Problem, ranks_of
 from fer_lightning.data.legend_rows import normalised_classes
 from fer_lightning.data.part_names import part_of
 from fer_lightning.data.problems import listed_problems
@@ -111,13 +111,13 @@ class ImageFolder(DataSource):
             labels=together,
             class_names=names,
             users=[""] * len(images),
-            ranks=_ranks(together, len(names)),
+            ranks=ranks_of(together, len(names)),
             class_rows=np.bincount(together, minlength=len(names)),
             declared=np.concatenate(parts) if layout.has_parts else None,
             identities=outer if len(set(outer)) > _HANDFUL else None,
             votes=None,
             attributes={"folder": outer} if outer else {},
-            warnings=tuple(_matched(meant)),
+            warnings=tuple(matched(meant)),
             format="a folder for each class" + (", within folders for parts" if layout.has_parts else ""),
             notes=tuple(_notes(listing, layout)),
             spellings=dict(meant),
@@ -190,19 +190,6 @@ def _notes(listing: Listing, layout: _Layout) -> list[str]:
     if listing.links:
         notes.append(f"Links to files outside the folder: {listing.links:,}.")
     return notes
-
-
-def _matched(meant: Mapping[str, str]) -> list[str]:
-    matched = sorted({f"{class_name(raw)} is {name}" for raw, name in meant.items() if class_name(raw) != name})
-    return [f"Labels were matched by their meaning: {', '.join(matched)}."] if matched else []
-
-
-def _ranks(labels: np.ndarray, classes: int) -> np.ndarray:
-    ranks = np.zeros(len(labels), np.int64)
-    for label in range(classes):
-        rows = np.flatnonzero(labels == label)
-        ranks[rows] = np.arange(len(rows))
-    return ranks
 
 
 def _folders(path: os.PathLike[str] | str) -> list[os.DirEntry[str]]:

@@ -38,6 +38,7 @@ class MetadataFolder(DataSource):
         conflicts: An image under two labels is an error, dropped, or kept under each.
         on_error: A row that cannot be used is an error, or dropped.
         follow_links: Whether links to files outside the folder are taken.
+        label_names: What labels that are numbers mean, in their order; None takes the class list.
     """
 
     def __init__(
@@ -48,7 +49,9 @@ class MetadataFolder(DataSource):
         conflicts: Conflicts = "drop",
         on_error: OnError = "error",
         follow_links: bool = False,
+        label_names: Sequence[str] | None = None,
     ) -> None:
+        self.label_names = label_names
         self.root, self.columns, self.conflicts = root, columns, conflicts
         self.on_error, self.follow_links = on_error, follow_links
         self.class_names = normalised_classes(classes) if classes is not None else None
@@ -75,7 +78,9 @@ class MetadataFolder(DataSource):
         for path in found:
             folder = "" if path.parent == root else path.parent.name
             tables.append(PartTable(path, f"{folder}/" if folder else "", part_of(folder)))
-        rows = LegendRows(found[0], root, self.class_names, follow_links=self.follow_links)
+        rows = LegendRows(
+            found[0], root, self.class_names, follow_links=self.follow_links, label_names=self.label_names
+        )
         columns = {**(self.columns or {}), "image": _IMAGE}
         legend = read_tables(rows, tables, columns, self.conflicts, self.on_error == "error")
         names = ", ".join(os.path.relpath(path, root) for path in found)

@@ -26,6 +26,7 @@ from fer_lightning.data.sources.parquet_files import (
     rows_of,
     text_of,
 )
+from fer_lightning.data.sources.table import LONGEST
 from fer_lightning.data.sources.unpacked import Entry, FreeNames, add_entries, unpack
 from fer_lightning.errors import FERError
 from fer_lightning.files import check_path
@@ -33,9 +34,6 @@ from fer_lightning.names import many
 
 _LOOKED_AT = 1000
 """Entries of a folder of images without any file of ours may be many more."""
-
-_LONGEST = 100
-"""Characters in a cell of a column that can be a slice, as in tables."""
 
 _BEGINNINGS = {
     b"\xff\xd8\xff": "jpg",
@@ -65,6 +63,7 @@ class Parquet(DataSource):
         on_error: A row that cannot be used is an error, or dropped.
         follow_links: Whether links to files outside the image folder are taken.
         prepared_dir: Where the images are written.
+        label_names: What labels that are numbers mean, in their order; None takes the class list.
     """
 
     def __init__(
@@ -77,7 +76,9 @@ class Parquet(DataSource):
         on_error: OnError = "error",
         follow_links: bool = False,
         prepared_dir: str = "prepared_data",
+        label_names: Sequence[str] | None = None,
     ) -> None:
+        self.label_names = label_names
         self.root, self.images, self.columns, self.conflicts = root, images, columns, conflicts
         self.on_error, self.follow_links, self.prepared_dir = on_error, follow_links, prepared_dir
         self.class_names = normalised_classes(classes) if classes is not None else None
@@ -114,13 +115,15 @@ class Parquet(DataSource):
         notes = [f"Files are not taken for parts, as '{unclear[0]}' names none."] if unclear else []
         if shape.paths:
             folder = Path(self.images).expanduser() if self.images else files[0].parent
-            rows = LegendRows(files[0], folder, self.class_names, follow_links=self.follow_links)
+            rows = LegendRows(
+                files[0], folder, self.class_names, follow_links=self.follow_links, label_names=self.label_names
+            )
             tables = [PartTable(file, "", part) for file, part in zip(files, parts, strict=True)]
             legend = read_tables(rows, tables, shape.columns, self.conflicts, strict)
             return replace(legend, format=form, notes=(*notes, *legend.notes))
         write = partial(_write, files, parts, shape)
         images, entries = unpack(self.name, files, [shape], write, self.prepared_dir, shape.total)
-        rows = LegendRows(files[0], images, self.class_names)
+        rows = LegendRows(files[0], images, self.class_names, label_names=self.label_names)
         rows.attribute_names = tuple(shape.further)
         add_entries(rows, entries)
         if rows.empty:
@@ -129,8 +132,10 @@ class Parquet(DataSource):
         kept = {
             name: values
             for name, values in legend.attributes.items()
-            if any(values) and max(map(len, values)) <= _LONGEST
+            if any(values) and max(map(len, values)) <= LONGEST
         }
+        if long := sorted(name for name, values in legend.attributes.items() if name not in kept and any(values)):
+            notes.append(f"Not kept, as cells are longer than {LONGEST} characters: {listed(long)}.")
         if without := sum(not entry.image and not entry.problem for entry in entries):
             notes.append(f"Left out: {many(without, 'row')} without a label.")
         notes.append(f"The images are written as files in '{images}'.")
@@ -203,8 +208,9 @@ def _write(files: Sequence[Path], parts: Sequence[int | None], shape: _Shape, im
                 image=name,
                 label=texts[shape.columns["label"]],
                 subset=split or (None if part is None else SUBSETS[part]),
+                user=texts[shape.columns["user"]] if "user" in shape.columns else "",
                 identity=texts[shape.columns["identity"]] if "identity" in shape.columns else None,
-                attributes=tuple(texts[name][: _LONGEST + 1] for name in shape.further),
+                attributes=tuple(texts[name][: LONGEST + 1] for name in shape.further),
             )
 
 

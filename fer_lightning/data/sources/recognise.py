@@ -91,7 +91,7 @@ def recognised(root: str | None, legend: str | None, given: Mapping[str, Any], s
         return _made(LegendCsv, {"root": os.fspath(place)}, given)
     if said := advice(place):
         raise FERError(f"Invalid value for --data.{'legend' if legend else 'root'}. {said}")
-    table = _usable_table(place)
+    table = _usable_table(place, given.get("columns"))
     for form in FORMS:
         if form.fits(place) and not (table and form in (FileNames, ImageFolder)):
             return _made(form, {"root": os.fspath(place)}, given, strict)
@@ -100,7 +100,7 @@ def recognised(root: str | None, legend: str | None, given: Mapping[str, Any], s
     raise FERError(_unknown(place))
 
 
-def _usable_table(folder: Path) -> Path | None:
+def _usable_table(folder: Path, columns: Mapping[str, str] | None) -> Path | None:
     """The only table in a folder, if its columns are known and some of its images are there.
 
     Raises:
@@ -112,15 +112,16 @@ def _usable_table(folder: Path) -> Path | None:
     try:
         with open_table(path, "--data.root") as reader:
             header, line = header_of(reader, path)
-            at = places_of_roles(header, None, f"{path}:{line}")
+            at = places_of_roles(header, columns, f"{path}:{line}")
             rows = [(row[at["image"]], row[at["label"]]) for row in islice(reader, 100) if len(row) == len(header)]
     except FERError:
         return None
     place = image_place(path, [name for name, _ in rows])
-    there = [(name, label) for raw, label in rows if (place.folder / (name := place.name(raw))).is_file()]
+    there = [(name, label) for raw, label in rows if os.path.isfile(place.folder / (name := place.name(raw)))]
     for name, label in there:
         folders = {expression_of(class_name(part)) for part in name.split("/")[:-1]}.intersection(EXPRESSIONS)
-        if folders and expression_of(class_name(label)) not in folders:
+        meant = expression_of(class_name(label))  # of a number, only who gives the data knows
+        if folders and not meant.isdecimal() and meant not in folders:
             raise FERError(
                 f"Invalid value for --data.root. '{folder}' has a table and folders of classes, and they do not agree: "
                 f"'{path.name}' says {label} of '{name}'. Name the one that counts, --data.root '{path}', or move it "
@@ -132,7 +133,7 @@ def _usable_table(folder: Path) -> Path | None:
 def _made(form: Any, place: Mapping[str, str], given: Mapping[str, Any], strict: bool = True) -> DataSource:
     known = inspect.signature(form).parameters
     told = {name: value for name, value in given.items() if name in known}
-    unused = [name for name in ("images", "columns") if name in given and name not in known]
+    unused = [name for name in ("images", "columns", "label_names") if given.get(name) and name not in known]
     if unused and strict:
         raise FERError(
             f"--data.{unused[0]} does not go with '{place['root']}', which is read as "

@@ -22,7 +22,7 @@ from fer_lightning.files import check_path
 from fer_lightning.names import of_cell, of_column, printable
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
-_LONGEST = 100
+LONGEST = 100
 """Characters in a cell of a column that can be a slice; landmarks and the like are longer."""
 _USUAL = ("user.id", "image", "emotion", "split", "identity")
 
@@ -208,7 +208,7 @@ def add_rows(
         image = row[places["image"]].strip()
         if images is not None:
             image = images.name(image)
-        long.update(at for at in extra_at if len(row[at]) > _LONGEST)
+        long.update(at for at in extra_at if len(row[at]) > LONGEST)
         rows.add(
             line,
             image,
@@ -272,7 +272,7 @@ def understood(
     if form.unusual:
         notes.append(f"The table is {form.unusual}.")
     if long:
-        notes.append(f"Not kept, as cells are longer than {_LONGEST} characters: {listed(sorted(long))}.")
+        notes.append(f"Not kept, as cells are longer than {LONGEST} characters: {listed(sorted(long))}.")
     kept = {name: values for name, values in legend.attributes.items() if name not in long and any(values)}
     known = "legend.csv" if legend.path.name == "legend.csv" else "a table"
     return replace(legend, attributes=kept, format=known, notes=tuple(notes))

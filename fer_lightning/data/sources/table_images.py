@@ -1,5 +1,6 @@
 """Where the images of a table are, whatever machine it was written on."""
 
+import os
 import posixpath
 import re
 from collections.abc import Iterable
@@ -52,11 +53,11 @@ def image_place(table: Path, names: Iterable[str], image_dir: Path | None = None
         [here, here / "images", here.parent / "images", here.parent] if image_dir is None else [image_dir.absolute()]
     )
     plain = [name for name in some if not name.startswith("/") and not posixpath.normpath(name).startswith("..")]
-    hits = [sum((place / posixpath.normpath(name)).is_file() for name in plain) for place in places]
+    hits = [sum(os.path.isfile(place / posixpath.normpath(name)) for name in plain) for place in places]
     if max(hits) or not some:
         return ImagePlace(places[hits.index(max(hits))], here.as_posix())
     others = [name for name in some if name not in plain]
-    if image_dir is None and any((here / name).is_file() for name in others):
+    if image_dir is None and any(os.path.isfile(here / name) for name in others):
         folders = {
             posixpath.dirname(posixpath.normpath(posixpath.join(here.as_posix(), name))) for name in (*some, *column)
         }
@@ -65,7 +66,7 @@ def image_place(table: Path, names: Iterable[str], image_dir: Path | None = None
         for name in others:
             parts = name.split("/")
             starts = ("/".join(parts[:number]) + "/" for number in range(1, len(parts)))
-            if start := next((one for one in starts if (place / name[len(one) :]).is_file()), ""):
+            if start := next((one for one in starts if os.path.isfile(place / name[len(one) :])), ""):
                 return ImagePlace(place, here.as_posix(), start)
     return ImagePlace(places[0], here.as_posix())
 

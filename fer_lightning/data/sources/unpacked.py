@@ -15,7 +15,7 @@ from fer_lightning.data.legend_rows import LegendRows
 from fer_lightning.errors import FERError
 from fer_lightning.files import check_path
 
-_VERSION = 1
+_VERSION = 2
 """Another one unpacks everything anew: for when other files come out of the same sources."""
 
 _ROWS = "rows.jsonl"
@@ -32,6 +32,7 @@ class Entry(NamedTuple):
     attributes: Sequence[str] = ()
     file: str = ""  # the file that the row stands in, where there are several
     problem: str = ""  # why there is no image
+    user: str = ""  # who labelled it
 
 
 Write = Callable[[Path], Iterable[Entry]]
@@ -102,6 +103,7 @@ def add_entries(rows: LegendRows, entries: Iterable[Entry]) -> None:
                 entry.number,
                 entry.image,
                 entry.label,
+                entry.user,
                 subset=entry.subset,
                 identity=entry.identity,
                 attributes=entry.attributes,

@@ -141,3 +141,13 @@ def test_what_is_hidden_is_no_image(tmp_path):
     assert sorted(found) == sorted(KDEF)
     assert legend.declared is not None
     assert not legend.warnings
+
+
+def test_folders_behind_links_are_followed_when_asked_for_and_never_in_circles(tmp_path):
+    store = images(tmp_path / "store", "KA.AN1.39.tiff", "KA.HA1.40.tiff")
+    root = images(tmp_path / "root", "YM.HA2.53.tiff", "YM.SA2.54.tiff")
+    (root / "more").symlink_to(store)
+    (root / "again").symlink_to(root)
+    assert len(FileNames(str(root)).read()) == 2
+    names = ["YM.HA2.53.tiff", "YM.SA2.54.tiff", "more/KA.AN1.39.tiff", "more/KA.HA1.40.tiff"]
+    assert sorted(FileNames(str(root), follow_links=True).read().images) == names

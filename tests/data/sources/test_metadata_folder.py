@@ -121,3 +121,11 @@ def test_what_is_not_it(workdir):
         MetadataFolder("d").read()
     with pytest.raises(FERError, match=r"no column is known to be the label. Found: file_name, text"):
         MetadataFolder("a").read()
+
+
+def test_numbers_have_names(tmp_path):
+    for name in ("a.png", "b.png"):
+        Image.new("L", (4, 4)).save(tmp_path / name)
+    (tmp_path / "metadata.csv").write_text("file_name,label\na.png,0\nb.png,1\n")
+    legend = MetadataFolder(str(tmp_path), label_names=["sad", "fear"]).read()
+    assert [legend.class_names[label] for label in legend.labels] == ["sadness", "fear"]

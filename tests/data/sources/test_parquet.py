@@ -220,3 +220,20 @@ def test_files_that_cannot_be_read(workdir, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(FERError, match=r"which needs pyarrow: pip install 'fer_lightning\[parquet\]'"):
         Parquet("train.parquet").read()
+
+
+def test_numbers_mean_what_was_said_and_nothing_else(workdir):
+    path = write(workdir / "x.parquet", {"image": images(1, 2), "label": [0, 2]})
+    eight = ["anger", "contempt", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"]
+    legend = Parquet(str(path), classes=eight, label_names=["sad", "x", "happy"]).read()
+    assert [label for label, _ in found(legend).values()] == ["sadness", "happiness"]
+    with pytest.raises(FERError, match="the labels are numbers, 0, 2, and what they mean is not known"):
+        Parquet(str(path), classes=eight, label_names=[]).read()
+
+
+def test_who_labelled_is_kept_and_what_is_too_long_is_said(workdir):
+    columns = {"image": images(1, 2), "label": ["sad", "fear"], "annotator": ["eve", "ann"], "text": ["x" * 200, "y"]}
+    legend = Parquet(str(write(workdir / "x.parquet", columns))).read()
+    assert legend.users == ["eve", "ann"]
+    assert legend.attributes == {}
+    assert "Not kept, as cells are longer than 100 characters: text." in legend.notes

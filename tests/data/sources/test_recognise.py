@@ -76,3 +76,25 @@ def test_what_contradicts_itself_or_is_nothing(tree, tmp_path):
     ):
         with pytest.raises(FERError, match=said):
             chosen_sources(None, *arguments)
+
+
+def test_a_table_beside_folders_whose_labels_are_numbers_or_headings_unusual(tree):
+    table = tree / "labels.csv"
+    table.write_text("path,label\nangry/a.jpg,1\nhappy/b.jpg,0\n")
+    legend = source_of(tree, label_names=["happiness", "anger"]).read()
+    assert [legend.class_names[label] for label in legend.labels] == ["anger", "happiness"]
+    table.write_text("what,mood\nangry/a.jpg,angry\nhappy/b.jpg,happy\n")
+    assert isinstance(source_of(tree, columns={"image": "what", "label": "mood"}), Table)
+
+
+def test_a_name_that_no_file_can_have_is_a_row_and_no_end(tree):
+    (tree / "labels.csv").write_text(f"path,label\n{'x' * 300}.jpg,sad\nangry/a.jpg,angry\nhappy/b.jpg,happy\n")
+    with pytest.raises(FERError, match=r"labels.csv:2: the image 'x+"):
+        source_of(tree).read()
+    assert source_of(tree, on_error="drop").read().images == ["angry/a.jpg", "happy/b.jpg"]
+
+
+def test_names_of_labels_are_refused_where_the_form_has_its_own(tmp_path):
+    (tmp_path / "fer2013.csv").write_text("emotion,pixels,Usage\n")
+    with pytest.raises(FERError, match=r"--data.label_names does not go with .*fer2013.csv"):
+        source_of(tmp_path / "fer2013.csv", label_names=["fear", "sadness"])
