@@ -57,7 +57,7 @@ def test_an_unknown_verb_answers_at_once():
     ("words", "program"),
     [
         (["train.py"], "python train.py"),
-        (["-m", "fer_lightning"], "python -m fer_lightning"),
+        pytest.param(["-m", "fer_lightning"], "python -m fer_lightning", marks=pytest.mark.slow),
         (
             ["-c", "import sys; sys.argv[0] = 'C:\\\\bin\\\\fer.exe'; import fer_lightning.cli.main as m; m.main()"],
             "fer",

@@ -117,6 +117,7 @@ def test_columns_are_slices_and_unknown_ones_are_refused_before_anything_is_deco
     assert {row["image"]: row["attribute:side"] for row in rows}.items() <= sides(root).items()
 
 
+@pytest.mark.slow
 def test_images_from_training_among_those_tested_are_pointed_out(drawn, workplace, capsys):
     run_here("export", "--ckpt_path", "best", "--output", "small.safetensors", cwd=workplace)
     for given, seed, told in (("best", "8", True), ("small.safetensors", "8", True), ("small.safetensors", "7", False)):

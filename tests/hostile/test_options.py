@@ -110,6 +110,7 @@ def options(template: Path) -> dict[str, list[str]]:
     return found
 
 
+@pytest.mark.slow
 def test_any_command_line_ends_well(template: Path, options: dict[str, list[str]]):
     bad: list[str] = []
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 
+
+@pytest.mark.slow
 def test_mutated_files_are_read_or_refused():
     """In a process of its own: one that has computed cannot be forked."""
     command = [sys.executable, "-m", "tests.hostile.fuzz", "60"]

@@ -26,6 +26,7 @@ def trained(drawn, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_training_sees_every_image_once(trained):
     """Each device gets half of the training images, in batches of 16."""
     checkpoint = torch.load(trained / "runs/default/checkpoints/last.ckpt", weights_only=True)
@@ -34,6 +35,7 @@ def test_training_sees_every_image_once(trained):
     assert checkpoint["global_step"] == 2 * -(-(images // 2) // 16)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_figures_of_one(trained, drawn, tmp_path):
     """With an odd number of test images one process has a padded sample; it must not be counted."""
     figures, rows = [], []

@@ -82,6 +82,7 @@ def test_what_fails_leaves_nothing(workdir):
         unpack("set", ["source"], [], Writer(), "file/prepared")
 
 
+@pytest.mark.slow
 def test_a_killed_one_is_done_again(workdir):
     (workdir / "source").write_text("1")
     command = [sys.executable, "-c", SLOW]
