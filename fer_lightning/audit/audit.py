@@ -2,8 +2,6 @@
 
 import contextlib
 import json
-import os
-import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,17 +14,17 @@ import numpy as np
 from fer_lightning.audit import duplicates, files, label_issues, labels, shortcuts
 from fer_lightning.audit.findings import SEVERITIES, DataSet, Finding
 from fer_lightning.audit.writing import MARK, write_findings
+from fer_lightning.data.combine import split_and_combine
 from fer_lightning.data.identities import IDENTITY_PATTERN
 from fer_lightning.data.image_metadata import read_metadata
 from fer_lightning.data.input_spec import LARGEST
 from fer_lightning.data.legend import Conflicts, Legend
 from fer_lightning.data.legend_rows import normalised_classes
 from fer_lightning.data.sources.recognise import chosen_sources
-from fer_lightning.data.splits import Split, SplitRule, make_split
+from fer_lightning.data.splits import Split, SplitRule
 from fer_lightning.errors import FERError, check_range
 from fer_lightning.evaluation.predictions import Predictions, joined, read_predictions
 from fer_lightning.files import check_output_folder
-from fer_lightning.names import one_line
 from fer_lightning.program import run_in_process
 
 CHECKS: list[Callable[[DataSet], Iterator[Finding]]] = [
@@ -58,7 +56,8 @@ class DataOptions:
     """Where the data set is and how it would be split; the same names as in `fit`.
 
     Args:
-        root: One data set, in any form that `fit` takes; without it, the embedded data set of synthetic faces.
+        root: The data set, in any form that `fit` takes, or a list of several; without it, the embedded data set of
+            synthetic faces.
         legend: The table, if it is elsewhere.
         images: The image folder, if it is elsewhere.
         columns: Headings by role, where a table has unusual ones.
@@ -75,7 +74,7 @@ class DataOptions:
         image_size: Height and width in pixels of the network's input.
     """
 
-    root: str | None = None
+    root: str | list[str] | None = None
     legend: str | None = None
     images: str | None = None
     columns: dict[str, str] | None = None
@@ -121,18 +120,19 @@ def audit(
     """
     check_range("--data.image_size", data.image_size, 1, LARGEST)
     started = time.monotonic()
-    _check_one_data_set(data.root)
     classes = normalised_classes(data.classes) if data.classes is not None else None
     reading: dict[str, Any] = {name: getattr(data, name) for name in _READING}
-    source = chosen_sources(None, data.root, data.legend, reading | {"classes": classes, "on_error": "drop"})[0]
-    inputs = [data.root, data.legend, data.images, ckpt_path, *(predictions or ())]
-    given = [one for one in inputs if one is not None]
-    folder = check_output_folder("--output", output, MARK, given, overwrite)
-    legend = source.read()
-    check_output_folder("--output", output, MARK, [legend.path, legend.image_dir], overwrite)
-    if classes is not None and classes != legend.class_names:
-        legend = legend.with_classes(classes)
-    splits, rule = _splits(legend, data)
+    sources = chosen_sources(None, data.root, data.legend, reading | {"classes": classes, "on_error": "drop"})
+    roots = [data.root] if isinstance(data.root, str) else data.root or []
+    inputs = [*roots, data.legend, data.images, ckpt_path, *(predictions or ())]
+    folder = check_output_folder("--output", output, MARK, [one for one in inputs if one is not None], overwrite)
+    legends = [source.read() for source in sources]
+    places = [place for one in legends for place in (one.path, one.image_dir)]
+    check_output_folder("--output", output, MARK, places, overwrite)
+    if len(legends) == 1 and classes is not None and classes != legends[0].class_names:
+        legends = [legends[0].with_classes(classes)]
+    splits, rule = _splits(legends, classes, data)
+    legend = splits[rule].legend
     answers = [read_predictions(file) for file in predictions or ()]
     if ckpt_path is not None:
         answers += _of_checkpoint(ckpt_path, data, network or ())
@@ -146,23 +146,19 @@ def audit(
     return Audit(findings, any(finding.severity in grave for finding in findings))
 
 
-def _check_one_data_set(root: str | None) -> None:
-    if root is not None and re.fullmatch(r"\s*\[.*\]\s*", root, re.DOTALL) and not os.path.exists(root):
-        raise FERError(
-            "Invalid value for --data.root. `audit` takes one data set at a time: audit each by itself. "
-            f"Received: '{one_line(root)}'."
-        )
-
-
-def _splits(legend: Legend, data: DataOptions) -> tuple[dict[str, Split], str]:
-    """The split under every rule that this legend allows, and the one that is chosen."""
-    options = (data.train_fraction, data.val_fraction, data.split_seed, data.identity)
-    chosen = make_split(legend, data.split, *options)
-    splits = {}
+def _splits(
+    legends: Sequence[Legend], classes: Sequence[str] | None, data: DataOptions
+) -> tuple[dict[str, Split], str]:
+    """The split under every rule that the data sets allow, and the one that is chosen."""
+    options: dict[str, Any] = {"train_fraction": data.train_fraction, "val_fraction": data.val_fraction}
+    options |= {"seed": data.split_seed, "identity": data.identity}
+    chosen = split_and_combine(legends, classes, data.split, **options)
+    name = str(chosen.options["rule"])
+    splits = {name: chosen}
     for rule in get_args(SplitRule):
         with contextlib.suppress(FERError):
-            splits[rule] = chosen if rule == chosen.options["rule"] else make_split(legend, rule, *options)
-    return splits, str(chosen.options["rule"])
+            splits[rule] = splits.get(rule) or split_and_combine(legends, classes, rule, **options)
+    return splits, name
 
 
 def _of_checkpoint(ckpt_path: str, data: DataOptions, network: Sequence[str]) -> list[Predictions]:

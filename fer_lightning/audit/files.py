@@ -17,6 +17,8 @@ _SUFFIX_OF |= {"HEIF": {".heic", ".heif"}, "JPEG2000": {".jp2", ".j2k", ".jpx"}}
 
 def unlabelled(data: DataSet) -> Iterator[Finding]:
     """Findings `unreadable_folders`, `unlabelled_images`."""
+    if not data.legend.path.exists():
+        return  # of several data sets: the folder that they have in common may hold anything
     listing = list_images(data.legend.image_dir)
     found = {f"{folder}/{name}" if folder else name for folder, names in listing.images.items() for name in names}
     if listing.closed:

@@ -28,14 +28,16 @@ def overview(data: DataSet) -> list[tuple[str, str]]:
     rule = split.options["rule"]
     said = "as the data set says" if rule == "predefined" else f"drawn here, --data.split {rule}"
     people = len(set(split.identities))
-    if legend.identities is not None:
+    if not legend.path.exists():
+        told = f"{people:,}, told apart in each data set by itself"
+    elif legend.identities is not None:
         told = f"{people:,}, as the data set says"
     elif people < len(legend):
         told = f"{people:,}, from the file names"
     else:
         told = "not known: every image counts as a person of its own"
     rows = [
-        ("Source", f"{legend.path}: {legend.format}"),
+        ("Source", f"{legend.path}: {legend.format}" if legend.path.exists() else legend.format),
         ("Images", f"{len(legend):,}{left_out}"),
         ("Classes", f"{len(classes)}: {', '.join(classes)}"),
         ("Parts", f"{parts} ({said})"),

@@ -62,6 +62,16 @@ def split_and_combine(
         identities=identities,
         votes=np.concatenate(votes) if voted else None,
         attributes=combined_attributes(legends),
+        format=" and ".join(f"{legend.path}, {legend.format}" for legend in legends),
+        spellings={raw: name for legend in legends for raw, name in legend.spellings.items()},
+        repeated=tuple(
+            f"{start}{one}" for start, legend in zip(starts, legends, strict=True) for one in legend.repeated
+        ),
+        conflicting={
+            f"{start}{image}": labels
+            for start, legend in zip(starts, legends, strict=True)
+            for image, labels in legend.conflicting.items()
+        },
         problems=tuple(
             one._replace(image=one.image and f"{start}{one.image}")
             for start, legend in zip(starts, legends, strict=True)

@@ -7,7 +7,6 @@ import json
 import pytest
 
 from fer_lightning.audit.audit import DataOptions, audit
-from fer_lightning.errors import FERError
 
 
 def audited(root, output, **options) -> tuple[dict[str, dict], list[tuple[str, str]]]:
@@ -55,8 +54,21 @@ def test_what_to_do_about_a_class_without_training_images(make_data, tmp_path, s
         assert "split_seed" in found["classes_without_training_images"]["remedy"]
 
 
-def test_one_data_set_at_a_time(make_data, tmp_path):
-    root = make_data([(f"p{number}_1.png", ("jolly", "fear")[number % 2]) for number in range(4)])
-    for given in (f"[{root}, {root}]", f"[{root}]"):
-        with pytest.raises(FERError, match=r"--data.root. `audit` takes one data set at a time: audit each by itself"):
-            audit(DataOptions(given), str(tmp_path / "out"))
+def test_several_data_sets_are_examined_as_fit_takes_them(make_data, tmp_path):
+    first = make_data([(f"p{number}_1.png", ("jolly", "fear")[number % 2]) for number in range(12)], tmp_path / "one")
+    rows = [(f"q{number}_1.png", ("fear", "Sad")[number % 2]) for number in range(12)]
+    second = make_data([*rows, ("q0_1.png", "fear")], tmp_path / "two")
+    with open(second / "legend.csv", "a") as legend:
+        legend.write("tester,gone.png,fear\n")
+    audit(DataOptions([str(first), str(second)]), str(tmp_path / "out"), fail_on="never")
+    content = json.loads((tmp_path / "out" / "findings.json").read_text())
+    said = dict(content["overview"])
+    assert said["Source"] == f"{first}/legend.csv, legend.csv and {second}/legend.csv, legend.csv"
+    assert said["Images"] == "24; 1 row or file cannot be used"
+    assert said["People"] == "24, told apart in each data set by itself"
+    assert said["Classes"] == "3: fear, jolly, sadness (sad)"
+    found = {one["name"]: one for one in content["findings"]}
+    assert found["repeated_rows"]["rows"] == [["two/images/q0_1.png"]]
+    assert found["exact_duplicates"]["figures"]["groups"] == 12  # the images are those of the first
+    assert "unlabelled_images" not in found
+    assert content["classes"] == ["fear", "jolly", "sadness"]
