@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, NoReturn
+from types import UnionType
+from typing import Any, NoReturn, Union, get_args, get_origin
 
 import yaml
 from jsonargparse import ArgumentParser, Namespace, get_loader, set_loader
@@ -26,6 +27,18 @@ def _load_within_bounds(text: str) -> Any:
 set_loader("yaml", _load_within_bounds, (yaml.YAMLError, ValuesError))
 
 
+def _whole_numbers_first(hint: Any) -> Any:
+    """`int | float` and not `float | int`, by which `3` batches would become 3.0, and 1 batch all of them.
+
+    Which of the two `Optional[Union[int, float]]` is, as Lightning's Trainer has it, depends on what some other package
+    asked of `typing` before, as that keeps one object for both.
+    """
+    kinds = get_args(hint)
+    if get_origin(hint) not in (Union, UnionType) or not {int, float} <= set(kinds):
+        return hint
+    return Union[tuple(sorted(kinds, key=lambda kind: kind is float))]  # noqa: UP007
+
+
 class OneMessage(ArgumentParser):
     """Raises mistakes as the project's own errors; the usage of all options would push them off the screen."""
 
@@ -47,7 +60,11 @@ class OneMessage(ArgumentParser):
         """Add a class's arguments as always; a parser for one class alone remembers which."""
         if nested_key is None:
             self._for_class = class_type.__name__
-        return super().add_class_arguments(class_type, nested_key, *args, **kwargs)
+        added = super().add_class_arguments(class_type, nested_key, *args, **kwargs)
+        for action in self._actions:
+            if hasattr(action, "_typehint"):
+                action._typehint = _whole_numbers_first(action._typehint)
+        return added
 
     def parse_args(self, *args: Any, **kwargs: Any) -> Namespace:  # type: ignore[override]
         """Parse as always; a file that is no text may stand wherever settings may."""

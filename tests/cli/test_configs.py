@@ -9,6 +9,7 @@ import yaml
 
 from fer_lightning.cli.commands import UsageError
 from fer_lightning.cli.configs import DEFAULT, layers, recipes
+from fer_lightning.cli.parser import OneMessage
 from tests.conftest import PROJECT, run, run_here
 
 CONFIGS = sorted(path.relative_to(PROJECT / "configs").as_posix() for path in (PROJECT / "configs").rglob("*.yaml"))
@@ -101,3 +102,14 @@ def test_names_of_earlier_versions_in_a_file_and_on_the_line(workdir):
 def test_names_of_this_version_stay_words(workdir):
     words = ["--data.color", "rgb", "--model.ema_decay=0.9", "--trainer.max_epochs", "1"]
     assert layers(words, pytest.fail) == ([], words)
+
+
+def test_whole_numbers_stay_whole():
+    class Batches:
+        def __init__(self, limit: float | int | None = None):
+            self.limit = limit
+
+    parser = OneMessage()
+    parser.add_class_arguments(Batches)
+    assert repr(parser.parse_object({"limit": 3}).limit) == "3"  # and not 3.0, which is no number of batches
+    assert repr(parser.parse_object({"limit": 0.5}).limit) == "0.5"
