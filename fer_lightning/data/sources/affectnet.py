@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from fer_lightning.data.csv_columns import form_of, open_table
-from fer_lightning.data.face_crop import Face
+from fer_lightning.data.face_detectors import Face
 from fer_lightning.data.image_names import ImageNames
 from fer_lightning.data.legend import EXPRESSIONS, Conflicts, Legend, OnError, Problem
 from fer_lightning.data.legend_rows import LegendRows, normalised_classes

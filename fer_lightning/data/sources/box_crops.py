@@ -10,7 +10,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from fer_lightning.cores import available_cpus
-from fer_lightning.data.face_crop import Face
+from fer_lightning.data.face_detectors import Face
 from fer_lightning.data.image_files import UnreadableImageError, read_image
 from fer_lightning.data.legend import Problem
 from fer_lightning.data.problems import listed_problems

@@ -1,0 +1,182 @@
+"""What finds faces: the network that comes with the package, or a file for OpenCV."""
+
+import ctypes
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors.torch import load_file
+
+from fer_lightning.errors import FERError
+from fer_lightning.networks.yunet import YuNet
+
+YUNET = "yunet"
+"""The detector that needs no file."""
+
+WEIGHTS = Path(__file__).parents[1] / "weights" / "yunet.safetensors"
+
+SURE = 0.6
+"""Detections below this score are not taken for faces."""
+
+_SAME = 0.3
+"""Of two boxes that share more than this of their union, the less confident one goes, as in libfacedetection."""
+
+_OPENING = threading.Lock()
+"""Held while a detector is opened; asking it needs none."""
+
+
+@dataclass(frozen=True)
+class Face:
+    """A box in an image, in its pixels, and the confidence of the detector that it is a face, 0 to 1.
+
+    Attributes:
+        landmarks: x and y of the right eye, left eye, tip of the nose, right and left corner of the mouth (the
+            person's right and left), in the image's pixels; None where they are not known.
+    """
+
+    left: float
+    top: float
+    width: float
+    height: float
+    score: float
+    landmarks: tuple[tuple[float, float], ...] | None = None
+
+    def moved(self, left: float, top: float, scale: float) -> "Face":
+        """The face in an image that this one is a part of, beginning at `left` and `top`, `scale` times its size."""
+        points = self.landmarks and tuple(((x + left) / scale, (y + top) / scale) for x, y in self.landmarks)
+        place = ((self.left + left) / scale, (self.top + top) / scale)
+        return Face(*place, self.width / scale, self.height / scale, self.score, points)
+
+    def square(self, margin: float, size: tuple[int, int]) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of the square around the face, moved and shrunk to lie within the image.
+
+        Args:
+            margin: Added to the longer side of the box, as a fraction of it.
+            size: Width and height of the image.
+        """
+        side = min(max(self.width, self.height) * (1 + margin), *size)
+        left = min(max(self.left + self.width / 2 - side / 2, 0), size[0] - side)
+        top = min(max(self.top + self.height / 2 - side / 2, 0), size[1] - side)
+        return left, top, left + side, top + side
+
+
+Detector = Callable[[Image.Image], list[Face]]
+"""Takes an RGB image and gives the faces in it, in any order; several threads may ask it at once."""
+
+
+@cache
+def open_detector(name: str = YUNET) -> Detector:
+    """The detector of that name, once a process: `yunet`, or a YuNet model file (`.onnx`) for OpenCV.
+
+    Raises:
+        FERError: If OpenCV or the file is missing.
+    """
+    with _OPENING:
+        return _yunet() if name == YUNET else _yunet_of_opencv(name)
+
+
+def _forget_lock() -> None:
+    """In a forked child: the thread that may have held the lock is not in it."""
+    global _OPENING
+    _OPENING = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_lock)
+
+
+class _OneThread:
+    """Within, torch uses the calling thread alone: on a busy machine, OpenMP's threads wait for each other.
+
+    OpenMP is asked and not torch, whose number is for the whole process. OMP_NUM_THREADS is obeyed.
+    """
+
+    def __init__(self) -> None:
+        here = None if os.name == "nt" or os.environ.get("OMP_NUM_THREADS") else ctypes.CDLL(None)
+        self._openmp = here if hasattr(here, "omp_set_num_threads") else None
+        self._before = threading.local()
+
+    def __enter__(self) -> None:
+        if self._openmp:
+            self._before.count = self._openmp.omp_get_max_threads()
+            self._openmp.omp_set_num_threads(1)
+
+    def __exit__(self, *error: object) -> None:
+        if self._openmp:
+            self._openmp.omp_set_num_threads(self._before.count)
+
+
+def _face(row: list[float], score: float) -> Face:
+    """From left, top, width, height and ten numbers of landmarks."""
+    left, top, width, height, *points = row
+    return Face(left, top, width, height, score, tuple(zip(points[::2], points[1::2], strict=True)))
+
+
+def _once(found: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of the boxes for one face the most confident one (greedy non-maximum suppression); rows as YuNet gives them."""
+    rest = found[np.argsort(-found[:, 0], kind="stable")]
+    kept = []
+    while len(rest):
+        kept.append(rest[0])
+        near, far = rest[:, 1:3], rest[:, 1:3] + rest[:, 3:5]
+        shared = (np.minimum(far, far[0]) - np.maximum(near, near[0])).clip(0).prod(1)
+        areas = rest[:, 3] * rest[:, 4]
+        rest = rest[1:][(shared <= _SAME * (areas + areas[0] - shared))[1:]]
+    return np.array(kept).reshape(-1, 15)
+
+
+def _yunet() -> Detector:
+    network = YuNet().eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    network.load_state_dict(load_file(WEIGHTS))
+    one_thread = _OneThread()
+
+    def detect(image: Image.Image) -> list[Face]:
+        padded = np.zeros((-(-image.height // 32) * 32, -(-image.width // 32) * 32, 3), np.float32)
+        padded[: image.height, : image.width] = np.asarray(image)[:, :, ::-1]
+        with one_thread, torch.inference_mode():
+            found = network(torch.from_numpy(padded).permute(2, 0, 1)[None]).numpy()
+        # Cut to whole pixels and hundredths, as libfacedetection does: so the weights that are there saw faces framed.
+        rows = np.trunc(_once(found[found[:, 0] >= SURE]) * ([100] + [1] * 14)).tolist()
+        return [_face(place, score / 100) for score, *place in rows]
+
+    return detect
+
+
+def _yunet_of_opencv(file: str) -> Detector:
+    try:
+        import cv2
+    except ImportError:
+        raise FERError("A YuNet detector needs OpenCV: pip install opencv-python-headless.") from None
+    if not os.path.isfile(file):
+        raise FERError(
+            f"Invalid value for the detector. Expected '{YUNET}' or a YuNet model file, found nothing at '{file}'."
+        )
+
+    if hasattr(cv2, "setLogLevel"):
+        cv2.setLogLevel(0)  # its errors come as ours
+
+    def opened() -> Any:
+        try:
+            return cv2.FaceDetectorYN.create(file, "", (320, 320), score_threshold=SURE)
+        except cv2.error as error:
+            raise FERError(f"Cannot read the detector '{file}': not a YuNet model for OpenCV ({error.err}).") from None
+
+    networks = threading.local()  # a network knows the size of one image, so every thread has its own
+    networks.own = opened()
+
+    def detect(image: Image.Image) -> list[Face]:
+        if not hasattr(networks, "own"):
+            networks.own = opened()
+        networks.own.setInputSize(image.size)
+        found = networks.own.detect(np.asarray(image)[:, :, ::-1].copy())[1]  # takes BGR
+        return [] if found is None else [_face(row[:14], row[14]) for row in found.astype(float).tolist()]
+
+    return detect
