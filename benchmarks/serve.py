@@ -5,11 +5,11 @@ ratio to the recognizer in a process of its own, and the 50th, 95th and 99th per
 
 - `ExpressionRecognizer.predict` on the list, with its processes, and on one image after the other,
 - a FastAPI as tutorials have it: one image at a time, in the event loop,
-- `serve`, whose resident memory is read before and after as well.
+- `serve`, whose resident memory is read once it is warm, after each quarter of the requests, and at the end.
 
 Every answer is compared with that of the recognizer on the image alone. Clients are threads of this process, on the
 same cores as the server, so what a server gives is a little less than it could. torch has one thread everywhere: more
-of them hold each other up on a busy machine. `--requests 100000` shows whether memory is flat.
+of them hold each other up on a busy machine. Whether memory is flat: `--requests 100000 --clients 32 --skip_naive`.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ class Load:
     times: list[float] = field(default_factory=list)
     wrong: int = 0
     refused: int = 0
+    memory: list[float] = field(default_factory=list)
 
     def row(self, name: str, alone: float) -> str:
         """As a line of the table."""
@@ -86,9 +87,12 @@ def same(answer: dict[str, Any], seen: Recognition) -> bool:
     )
 
 
-def ask(port: int, contents: list[bytes], serial: list[Recognition], requests: int, clients: int) -> Load:
-    """Ask a server with so many clients at once, each of which waits for its answer."""
+def ask(
+    port: int, contents: list[bytes], serial: list[Recognition], requests: int, clients: int, measure: bool = False
+) -> Load:
+    """Ask a server with so many clients at once, each of which waits for its answer; `measure` its memory as well."""
     load, lock, left = Load(), threading.Lock(), iter(range(requests))
+    quarters = {requests * part // 4 for part in (1, 2, 3)} if measure else set()
 
     def client() -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
@@ -97,6 +101,8 @@ def ask(port: int, contents: list[bytes], serial: list[Recognition], requests: i
                 number = next(left, None)
             if number is None:
                 return connection.close()
+            if number in quarters:
+                load.memory.append(megabytes(port))
             place = number % len(contents)
             begun = time.perf_counter()
             connection.request("POST", "/v1/predict", contents[place], {"Content-Type": "image/jpeg"})
@@ -116,6 +122,7 @@ def ask(port: int, contents: list[bytes], serial: list[Recognition], requests: i
     for thread in threads:
         thread.join()
     load.seconds = time.perf_counter() - begun
+    load.memory += [megabytes(port)] * measure
     return load
 
 
@@ -191,8 +198,10 @@ def main() -> None:
         ask(port, contents, serial, len(contents), 8)
         print(f"| serve, once warm {megabytes(port):.0f} MB | | | | | | | |", flush=True)
         for clients in given.clients:
-            load_of = ask(port, contents, serial, given.requests, clients)
-            print(load_of.row(f"serve, {clients} clients, then {megabytes(port):.0f} MB", best), flush=True)
+            load_of = ask(port, contents, serial, given.requests, clients, measure=True)
+            memory = ", ".join(f"{one:.0f}" for one in load_of.memory)
+            print(load_of.row(f"serve, {clients} clients, memory {memory} MB", best), flush=True)
+    print(f"\nLoad after {', '.join(f'{one:.1f}' for one in os.getloadavg())}")
 
 
 if __name__ == "__main__":
