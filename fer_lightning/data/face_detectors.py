@@ -26,7 +26,7 @@ WEIGHTS = Path(__file__).parents[1] / "weights" / "yunet.safetensors"
 SURE = 0.6
 """Detections below this score are not taken for faces."""
 
-_SAME = 0.3
+SAME = 0.3
 """Of two boxes that share more than this of their union, the less confident one goes, as in libfacedetection."""
 
 _OPENING = threading.Lock()
@@ -129,14 +129,19 @@ def _once(found: NDArray[np.float32]) -> NDArray[np.float32]:
         near, far = rest[:, 1:3], rest[:, 1:3] + rest[:, 3:5]
         shared = (np.minimum(far, far[0]) - np.maximum(near, near[0])).clip(0).prod(1)
         areas = rest[:, 3] * rest[:, 4]
-        rest = rest[1:][(shared <= _SAME * (areas + areas[0] - shared))[1:]]
+        rest = rest[1:][(shared <= SAME * (areas + areas[0] - shared))[1:]]
     return np.array(kept).reshape(-1, 15)
 
 
-def _yunet() -> Detector:
+def load_yunet() -> YuNet:
+    """The network with its weights, ready to answer."""
     network = YuNet().eval().requires_grad_(False).to(memory_format=torch.channels_last)
     network.load_state_dict(load_file(WEIGHTS))
-    one_thread = _OneThread()
+    return network
+
+
+def _yunet() -> Detector:
+    network, one_thread = load_yunet(), _OneThread()
 
     def detect(image: Image.Image) -> list[Face]:
         padded = np.zeros((-(-image.height // 32) * 32, -(-image.width // 32) * 32, 3), np.float32)

@@ -18,7 +18,7 @@ from fer_lightning.files import no_file
 from fer_lightning.inference.model import info_of_file
 from fer_lightning.inference.recognizer import ExpressionRecognizer
 from fer_lightning.names import check_name, printable
-from fer_lightning.reports.model_card import model_card
+from fer_lightning.reports.model_card import model_card, must_not_be_used_for
 from fer_lightning.version import __version__
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ TOKEN = "FER_TOKEN"  # noqa: S105 (the name of the variable)
 
 _SHORTEST_TOKEN = 16
 _TO_MAKE_ONE = "To make one: python -c 'import secrets; print(secrets.token_urlsafe())'"
-_MUST_NOT = "## What it must not be used for"
 
 
 def serve(
@@ -203,6 +202,6 @@ def _about(recognizer: ExpressionRecognizer, path: Path, name: str, limits: "Lim
         "class_prior": {label: round(float(value), 6) for label, value in prior},
         "threshold": recognizer.threshold,
         "limits": asdict(limits),
-        "must_not_be_used_for": card.partition(_MUST_NOT)[2].partition("\n## ")[0].strip(),
+        "must_not_be_used_for": must_not_be_used_for(card),
         "card": card,
     }
