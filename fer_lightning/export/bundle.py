@@ -41,7 +41,7 @@ def check_bundle_folder(folder: Path, read: Path, overwrite: bool) -> None:
     there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if foreign := [name for name in there if name not in FILES]:
         raise FERError(
-            f"Invalid value for --output. '{folder}' has files that are of no bundle, such as '{printable(foreign[0])}'. "
+            f"Invalid value for --output. '{folder}' has files that are of no bundle, as '{printable(foreign[0])}'. "
             "Choose another folder."
         )
     if there and not overwrite:

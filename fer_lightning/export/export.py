@@ -10,8 +10,9 @@ from typing import Literal
 import torch
 from torch.nn.functional import interpolate
 
+from fer_lightning.checkpoints.finding import find_checkpoint
 from fer_lightning.checkpoints.info import CheckpointInfo
-from fer_lightning.checkpoints.reading import find_checkpoint, model_of, read_checkpoint
+from fer_lightning.checkpoints.reading import model_of, read_checkpoint
 from fer_lightning.checkpoints.saved_config import saved_settings
 from fer_lightning.checkpoints.weights import SUFFIX, save_weights
 from fer_lightning.data.datamodule import FERDataModule
@@ -68,9 +69,10 @@ def export(
     `.safetensors` holds the weights with class names, input specification and temperature; `--ckpt_path FILE` takes it
     for `test`, `validate` and `predict`, and `fit` starts a new run from it. `.onnx` and `.pt2` (torch.export) hold the
     whole way from a face as uint8 `(n, height, width, 3)`, RGB, any size, to probabilities, for programs without
-    fer_lightning; `predict` takes them too. A folder, as app/, gets the network, the face detector, a program for Python
-    that needs onnxruntime alone, and what they say of themselves. Before anything is kept, its answers are compared
-    with the original's; those of int8 by their accuracy on the validation subset. A model card is written beside it.
+    fer_lightning; `predict` takes them too. A folder, as app/, gets the network, the face detector, a program for
+    Python that needs onnxruntime alone, and what they say of themselves. Before anything is kept, its answers are
+    compared with the original's; those of int8 by their accuracy on the validation subset. A model card is written
+    beside it.
 
     Args:
         ckpt_path: best, last, pretrained, or a checkpoint.

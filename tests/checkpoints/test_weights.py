@@ -11,9 +11,10 @@ import pytest
 import torch
 import yaml
 
+from fer_lightning.checkpoints.finding import PRETRAINED
 from fer_lightning.checkpoints.reading import read_checkpoint
 from fer_lightning.checkpoints.saved_config import saved_settings
-from fer_lightning.checkpoints.weights import PRETRAINED, read_weights
+from fer_lightning.checkpoints.weights import read_weights
 from fer_lightning.data.legend import EXPRESSIONS
 from tests.conftest import REAL_DATA, TINY, run_here
 

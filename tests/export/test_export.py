@@ -16,8 +16,9 @@ import pytest
 import torch
 from PIL import Image
 
+from fer_lightning.checkpoints.finding import PRETRAINED
 from fer_lightning.checkpoints.reading import info_of, load_model, read_checkpoint
-from fer_lightning.checkpoints.weights import PRETRAINED, read_weights, save_weights
+from fer_lightning.checkpoints.weights import read_weights, save_weights
 from fer_lightning.data.data_info import TrainingData
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.legend import EXPRESSIONS
