@@ -166,7 +166,12 @@ def _yunet() -> Detector:
 
 def _exported_yunet(file: str) -> Detector:
     """The same network in a bundle, without torch."""
-    import onnxruntime
+    if not os.path.isfile(file):
+        raise FERError(f"Invalid value for the detector. Found nothing at '{file}'.")
+    try:
+        import onnxruntime
+    except ImportError:
+        raise FERError("The detector of a bundle needs onnxruntime: pip install onnxruntime.") from None
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 4

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from fer_lightning.checkpoints.finding import BUNDLED
-from fer_lightning.checkpoints.info import CheckpointInfo
+from fer_lightning.checkpoints.info import KEY, CheckpointInfo
 from fer_lightning.data.face_detectors import EXPORTED_YUNET
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.errors import FERError
-from fer_lightning.inference.onnx_graph import open_onnx
+from fer_lightning.inference.onnx_graph import open_onnx, read_onnx, reading_graph
 from fer_lightning.model.class_prior import ClassPrior, prior_probabilities, prior_ratio
 
 
@@ -71,5 +71,8 @@ def open_bundle(path: Path) -> tuple[BundleModel, CheckpointInfo]:
         FERError: If it cannot be read, or onnx or onnxruntime are missing.
     """
     graph, info = open_onnx(path)
-    spec = replace(info.input_spec, detector=str(path.with_name(EXPORTED_YUNET)))
+    detector = path.with_name(EXPORTED_YUNET)
+    with reading_graph(detector, "an ONNX"):
+        read_onnx(detector, KEY, "places")
+    spec = replace(info.input_spec, detector=str(detector))
     return BundleModel(info.class_names, spec, list(info.learned_prior), info.risk_curve, graph), info

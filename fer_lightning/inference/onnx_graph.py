@@ -63,8 +63,10 @@ def reading_graph(path: Path, kind: str) -> Iterator[None]:
         raise FERError(f"Cannot read '{path}': damaged, or not {kind} file ({said}).") from None
 
 
-def read_onnx(path: Path, key: str) -> tuple[bytes, str]:
+def read_onnx(path: Path, key: str, output: str = "probabilities") -> tuple[bytes, str]:
     """The content of an ONNX file whose graph ends and is of the kind that `export` writes, and its text under a key.
+
+    It turns `image`, uint8, into `output`, float.
 
     Raises:
         ValuesError: If it is of another program or another kind.
@@ -87,12 +89,12 @@ def read_onnx(path: Path, key: str) -> tuple[bytes, str]:
     tensors = [*graph.initializer, *(one.t for node in graph.node for one in node.attribute if one.HasField("t"))]
     if any(one.external_data or one.data_location for one in tensors) or graph.sparse_initializer:
         raise ValuesError("some of its weights are in other files")
-    for names, expected in ((graph.input, "image"), (graph.output, "probabilities")):
+    for names, expected in ((graph.input, "image"), (graph.output, output)):
         given = [one.name for one in names]
         if given != [expected]:
             raise wrong("its graph", f"one with '{expected}' alone at that end", given)
     if [graph.input[0].type.tensor_type.elem_type, graph.output[0].type.tensor_type.elem_type] != [2, 1]:
-        raise ValuesError("its graph has to turn uint8 images into float probabilities")
+        raise ValuesError(f"its graph has to turn uint8 images into float {output}")
     _check_sizes(onnx.shape_inference.infer_shapes(model, data_prop=True).graph)
     return content, about
 
