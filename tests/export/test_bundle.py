@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -121,7 +122,7 @@ def test_serve_answers_without_torch(folder):
         with urllib.request.urlopen(f"{address}/v1/model") as answer:
             assert json.load(answer)["name"] == "app"
         if os.path.exists(f"/proc/{server.pid}/maps"):
-            assert "libtorch" not in open(f"/proc/{server.pid}/maps").read()
+            assert "libtorch" not in Path(f"/proc/{server.pid}/maps").read_text()
         server.terminate()
     wanted = ExpressionRecognizer().predict(folder / "images" / "a.png").faces[0]
     assert image["faces"][0]["probabilities"] == pytest.approx(wanted.probabilities, abs=1e-4)
@@ -145,7 +146,7 @@ def test_a_folder_that_is_there_is_not_lost(folder, tmp_path):
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "mine.txt").write_text("mine")
     for words in ({}, {"overwrite": True}):
-        with pytest.raises(FERError, match="files that are of no bundle, as 'mine.txt'"):
+        with pytest.raises(FERError, match=r"files that are of no bundle, as 'mine\.txt'"):
             export("pretrained", str(tmp_path / "app"), **words)
     assert [path.name for path in (tmp_path / "app").iterdir()] == ["mine.txt"]
     with pytest.raises(FERError, match="is there already"):
