@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fer_lightning import files
-from fer_lightning.checkpoints.archive import check_file
+from fer_lightning.checkpoints.finding import check_file
 from fer_lightning.data.csv_columns import open_table
 from fer_lightning.data.image_files import check_regular
 from fer_lightning.errors import FERError

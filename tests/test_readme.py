@@ -92,7 +92,9 @@ def check_export(place, given, said):
     model = open_model(place / given["output"], device="cpu")
     faces = torch.zeros(2, model.input_spec.channels, 100, 100, dtype=torch.uint8)
     torch.testing.assert_close(model.probabilities(faces).sum(1), torch.ones(2))
-    assert (place / (given["output"] + ".md")).read_text().startswith("# Model card")
+    card = "README.md" if given["output"].endswith("/") else ""
+    text = (place / given["output"] / card if card else place / (given["output"] + ".md")).read_text()
+    assert text.startswith("# A model for facial expressions" if card else "# Model card")
 
 
 CHECKS = {

@@ -8,23 +8,9 @@ from typing import Any
 
 import torch
 
+from fer_lightning.checkpoints.finding import check_file
 from fer_lightning.errors import FERError
-from fer_lightning.files import no_file
 from fer_lightning.names import printable
-
-
-def check_file(path: str | os.PathLike[str]) -> None:
-    """An FERError if a path is no file that can be read: nothing there, a folder, a device, a pipe, or empty."""
-    try:
-        why = no_file(path)
-        with open(os.devnull if why else path, "rb") as stream:
-            empty = not stream.read(1)
-    except (OSError, ValueError) as error:
-        raise FERError(f"Cannot read '{path}': {getattr(error, 'strerror', None) or error}.") from None
-    if why:
-        raise FERError(f"Cannot read '{path}': {why}.")
-    if empty:
-        raise FERError(f"Cannot read '{path}': it is damaged or was never written: it is empty.")
 
 
 def check_packed(path: str | os.PathLike[str]) -> None:

@@ -1,14 +1,18 @@
 """What earlier versions wrote, in the words of this one."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from torch import Tensor
 
 from fer_lightning.values import read_settings
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _OLD = yaml.safe_load(Path(__file__).with_name("old_settings.yaml").read_text(encoding="utf-8"))
 RENAMED: dict[str, str] = _OLD["renamed"]

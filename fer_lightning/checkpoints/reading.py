@@ -13,40 +13,16 @@ from torch import Tensor, nn
 
 from fer_lightning.checkpoints.archive import load_plain
 from fer_lightning.checkpoints.compatibility import upgraded_state
+from fer_lightning.checkpoints.finding import DEFAULT_RUN, find_checkpoint
 from fer_lightning.checkpoints.info import KEY, TEMPERATURES, CheckpointInfo, NotOursError
-from fer_lightning.checkpoints.weights import PRETRAINED, SUFFIX, check_state, read_weights
+from fer_lightning.checkpoints.weights import SUFFIX, check_state, read_weights
 from fer_lightning.errors import FERError
 from fer_lightning.model.expression_model import ExpressionModel
 from fer_lightning.networks.class_paths import OWN, full_path
 from fer_lightning.networks.rebuilding import build, describe
 
-DEFAULT_RUN = Path("runs/default")
-"""The run that `best` and `last` are of where nothing else is said."""
-
 _FRAMING = ("faces", "margin", "detector")
 """A network that was trained on face crops takes the faces found in photographs, so these may differ."""
-
-
-def find_checkpoint(given: str | os.PathLike[str], run_dir: Path | None = None, option: str = "--ckpt_path") -> Path:
-    """Turn `pretrained`, a path, or `best` and `last` of the run in `run_dir` into the file it means.
-
-    Raises:
-        FERError: If there is no such file.
-    """
-    if str(given) == "pretrained":
-        return PRETRAINED
-    if run_dir is None or given not in ("best", "last"):
-        path = Path(given).expanduser()
-        if path.is_file():
-            return path
-        words = "best, last, pretrained" if run_dir else "pretrained"
-        raise FERError(f"Invalid value for {option}. Expected {words} or a file, found nothing at '{path}'.")
-    path = run_dir / "checkpoints" / f"{given}.ckpt"
-    if path.is_file():
-        return path
-    others = sorted({file.parent.parent.name for file in run_dir.parent.glob("*/checkpoints/*.ckpt")})
-    hint = f" Runs in '{run_dir.parent}': {', '.join(others)} (choose with --name)." if others else ""
-    raise FERError(f"No checkpoint '{given}' of the run '{run_dir.name}': expected a file '{path}'.{hint}")
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> tuple[CheckpointInfo, dict[str, Tensor]]:

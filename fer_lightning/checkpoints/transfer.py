@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from fer_lightning.checkpoints.archive import load_plain
+from fer_lightning.checkpoints.finding import find_checkpoint
 from fer_lightning.checkpoints.info import NotOursError
-from fer_lightning.checkpoints.reading import find_checkpoint, read_checkpoint
+from fer_lightning.checkpoints.reading import read_checkpoint
 from fer_lightning.checkpoints.weights import SUFFIX, check_state
 from fer_lightning.errors import FERError
 from fer_lightning.networks.torchvision_model import for_channels

@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import safetensors
@@ -12,15 +11,13 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from fer_lightning.checkpoints.archive import check_file
+from fer_lightning.checkpoints.finding import check_file
 from fer_lightning.checkpoints.info import KEY, CheckpointInfo, NotOursError
 from fer_lightning.errors import FERError
 from fer_lightning.files import replacing
 from fer_lightning.names import printable
 
 SUFFIX = ".safetensors"
-PRETRAINED = Path(__file__).parents[1] / "weights" / f"pretrained{SUFFIX}"
-"""The weights that come with the package."""
 
 _KINDS = frozenset(
     {

@@ -20,7 +20,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fer_lightning.checkpoints.atomic_io import AtomicCheckpointIO
 from fer_lightning.checkpoints.compatibility import put
-from fer_lightning.checkpoints.reading import DEFAULT_RUN, find_checkpoint
+from fer_lightning.checkpoints.finding import DEFAULT_RUN, find_checkpoint
 from fer_lightning.checkpoints.saved_config import saved_settings
 from fer_lightning.checkpoints.weights import SUFFIX
 from fer_lightning.cli.commands import VERBS, take

@@ -7,7 +7,7 @@ from fer_lightning.data.face_detectors import SURE, YUNET, Face, open_detector
 LONGEST = 640
 """Images are shrunk to this many pixels on the longer side before faces are looked for."""
 
-_SHORTEST, _AT_MOST = 192, 4
+SHORTEST, TIMES_AT_MOST = 192, 4
 """Smaller ones are enlarged to that, at most so many times: at 48 x 48 pixels one face in four was missed, enlarged
 one in eighty (600 images of FER+)."""
 
@@ -24,7 +24,7 @@ def find_faces(image: Image.Image, detector: str = YUNET, longest_side: int = LO
         FERError: If the detector's package or file is missing.
     """
     longest = max(image.size)
-    scale = min(longest_side / longest, 1.0) if longest >= _SHORTEST else min(_SHORTEST / longest, _AT_MOST)
+    scale = min(longest_side / longest, 1.0) if longest >= SHORTEST else min(SHORTEST / longest, TIMES_AT_MOST)
     small = image if image.mode == "RGB" else image.convert("RGB")
     if scale != 1:
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))

@@ -5,28 +5,31 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors.torch import load_file
 
 from fer_lightning.errors import FERError
-from fer_lightning.networks.yunet import YuNet
+
+if TYPE_CHECKING:
+    from fer_lightning.networks.yunet import YuNet
 
 YUNET = "yunet"
 """The detector that needs no file."""
+
+EXPORTED_YUNET = "detector.onnx"
+"""What that is called in a folder that `export` wrote."""
 
 WEIGHTS = Path(__file__).parents[1] / "weights" / "yunet.safetensors"
 
 SURE = 0.6
 """Detections below this score are not taken for faces."""
 
-_SAME = 0.3
+SAME = 0.3
 """Of two boxes that share more than this of their union, the less confident one goes, as in libfacedetection."""
 
 _OPENING = threading.Lock()
@@ -80,7 +83,9 @@ def open_detector(name: str = YUNET) -> Detector:
         FERError: If OpenCV or the file is missing.
     """
     with _OPENING:
-        return _yunet() if name == YUNET else _yunet_of_opencv(name)
+        if name == YUNET:
+            return _yunet()
+        return _exported_yunet(name) if os.path.basename(name) == EXPORTED_YUNET else _yunet_of_opencv(name)
 
 
 def _forget_lock() -> None:
@@ -129,25 +134,59 @@ def _once(found: NDArray[np.float32]) -> NDArray[np.float32]:
         near, far = rest[:, 1:3], rest[:, 1:3] + rest[:, 3:5]
         shared = (np.minimum(far, far[0]) - np.maximum(near, near[0])).clip(0).prod(1)
         areas = rest[:, 3] * rest[:, 4]
-        rest = rest[1:][(shared <= _SAME * (areas + areas[0] - shared))[1:]]
+        rest = rest[1:][(shared <= SAME * (areas + areas[0] - shared))[1:]]
     return np.array(kept).reshape(-1, 15)
 
 
-def _yunet() -> Detector:
+def load_yunet() -> "YuNet":
+    """The network with its weights, ready to answer."""
+    import torch
+    from safetensors.torch import load_file
+
+    from fer_lightning.networks.yunet import YuNet
+
     network = YuNet().eval().requires_grad_(False).to(memory_format=torch.channels_last)
     network.load_state_dict(load_file(WEIGHTS))
-    one_thread = _OneThread()
+    return network
 
-    def detect(image: Image.Image) -> list[Face]:
-        padded = np.zeros((-(-image.height // 32) * 32, -(-image.width // 32) * 32, 3), np.float32)
-        padded[: image.height, : image.width] = np.asarray(image)[:, :, ::-1]
+
+def _yunet() -> Detector:
+    import torch
+
+    network, one_thread = load_yunet(), _OneThread()
+
+    def places(padded: np.ndarray) -> np.ndarray:
         with one_thread, torch.inference_mode():
-            found = network(torch.from_numpy(padded).permute(2, 0, 1)[None]).numpy()
-        # Cut to whole pixels and hundredths, as libfacedetection does: so the weights that are there saw faces framed.
-        rows = np.trunc(_once(found[found[:, 0] >= SURE]) * ([100] + [1] * 14)).tolist()
-        return [_face(place, score / 100) for score, *place in rows]
+            pixels = torch.from_numpy(padded).flip(2).permute(2, 0, 1)[None]  # BGR, channels last in memory
+            found: np.ndarray = network(pixels.float()).numpy()
+        return found
 
-    return detect
+    return partial(_found, places)
+
+
+def _exported_yunet(file: str) -> Detector:
+    """The same network in a bundle, without torch."""
+    if not os.path.isfile(file):
+        raise FERError(f"Invalid value for the detector. Found nothing at '{file}'.")
+    try:
+        import onnxruntime
+    except ImportError:
+        raise FERError("The detector of a bundle needs onnxruntime: pip install onnxruntime.") from None
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 4
+    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    return partial(_found, lambda padded: session.run(["places"], {"image": padded})[0])
+
+
+def _found(places: Callable[[np.ndarray], np.ndarray], image: Image.Image) -> list[Face]:
+    """The faces, by what turns uint8 `(height, width, 3)`, both multiples of 32, into YuNet's `(places, 15)`."""
+    padded = np.zeros((-(-image.height // 32) * 32, -(-image.width // 32) * 32, 3), np.uint8)
+    padded[: image.height, : image.width] = np.asarray(image)
+    found = places(padded)
+    # Cut to whole pixels and hundredths, as libfacedetection does: so the weights that are there saw faces framed.
+    rows = np.trunc(_once(found[found[:, 0] >= SURE]) * ([100] + [1] * 14)).tolist()
+    return [_face(place, score / 100) for score, *place in rows]
 
 
 def _yunet_of_opencv(file: str) -> Detector:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-import torch
 from PIL import Image
 
 from fer_lightning.data.face_crop import find_faces
@@ -16,6 +15,9 @@ from fer_lightning.data.face_detectors import YUNET, Face, open_detector
 from fer_lightning.data.image_files import read_image
 from fer_lightning.errors import FERError
 from fer_lightning.values import ValuesError, number, numbers_of, shown, text_of, whole_number, wrong
+
+if TYPE_CHECKING:
+    import torch
 
 Color = Literal["rgb", "gray"]
 Faces = Literal["whole", "detect"]
@@ -121,6 +123,12 @@ class InputSpec:
         Returns:
             uint8 `(channels, image_size, image_size)`, 0..255.
         """
+        import torch
+
+        return torch.from_numpy(self.pixels(image, face))
+
+    def pixels(self, image: Image.Image, face: Face | None = None) -> np.ndarray:
+        """As `prepare`, without torch."""
         flat = image
         if face is not None:
             left, top, right, bottom = map(round, face.square(self.margin, image.size))
@@ -128,10 +136,12 @@ class InputSpec:
         flat = flat.convert("RGB" if self.color == "rgb" else "L")
         resampling = Image.Resampling[self.interpolation.upper()]
         pixels = np.array(flat.resize((self.image_size, self.image_size), resampling))  # as torchvision's resize does
-        return torch.from_numpy(pixels.reshape(*pixels.shape[:2], self.channels)).permute(2, 0, 1).contiguous()
+        return np.ascontiguousarray(pixels.reshape(*pixels.shape[:2], self.channels).transpose(2, 0, 1))
 
     def normalize(self, images: torch.Tensor) -> torch.Tensor:
         """Turn uint8 `(n, channels, h, w)` into float of the same shape: `(x / 255 - mean) / std`."""
+        import torch
+
         mean = torch.tensor(self.mean, device=images.device).mul(255).view(1, -1, 1, 1)
         scale = torch.tensor(self.std, device=images.device).mul(255).view(1, -1, 1, 1)
         return (images - mean) / scale

@@ -1,6 +1,7 @@
 """`export`: a trained model as a file of its own, checked against the original."""
 
 import errno
+import os
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -9,16 +10,19 @@ from typing import Literal
 import torch
 from torch.nn.functional import interpolate
 
+from fer_lightning.checkpoints.finding import find_checkpoint
 from fer_lightning.checkpoints.info import CheckpointInfo
-from fer_lightning.checkpoints.reading import find_checkpoint, model_of, read_checkpoint
+from fer_lightning.checkpoints.reading import model_of, read_checkpoint
 from fer_lightning.checkpoints.saved_config import saved_settings
 from fer_lightning.checkpoints.weights import SUFFIX, save_weights
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.splits import SplitRule
-from fer_lightning.errors import FERError
-from fer_lightning.export.graph import DeployedModel, graph_bytes
+from fer_lightning.errors import FERError, check_range
+from fer_lightning.export.bundle import OPSET as BUNDLE_OPSET
+from fer_lightning.export.bundle import check_bundle_folder, write_bundle
+from fer_lightning.export.graph import OPSETS, DeployedModel, graph_bytes
 from fer_lightning.export.quantization import quantize_int8
-from fer_lightning.files import check_output, replacing, replacing_path
+from fer_lightning.files import check_output, new_folder, replacing, replacing_path
 from fer_lightning.inference.model import EXPORTED, ONNX, open_model, rgb_images
 from fer_lightning.model.expression_model import ExpressionModel
 from fer_lightning.names import check_name
@@ -56,19 +60,23 @@ def export(
     runs_dir: str = "runs",
     half: bool = True,
     network: list[str] | None = None,
+    resize: bool = True,
+    opset: int | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Write a trained model to a file of its own.
+    """Write a trained model to a file of its own, or to a folder that needs nothing of fer_lightning.
 
     `.safetensors` holds the weights with class names, input specification and temperature; `--ckpt_path FILE` takes it
     for `test`, `validate` and `predict`, and `fit` starts a new run from it. `.onnx` and `.pt2` (torch.export) hold the
     whole way from a face as uint8 `(n, height, width, 3)`, RGB, any size, to probabilities, for programs without
-    fer_lightning; `predict` takes them too. Before a file is kept, its answers are compared with the original's; those
-    of int8 by their accuracy on the validation subset. A model card is written beside it.
+    fer_lightning; `predict` takes them too. A folder, as app/, gets the network, the face detector, a program for
+    Python that needs onnxruntime alone, and what they say of themselves. Before anything is kept, its answers are
+    compared with the original's; those of int8 by their accuracy on the validation subset. A model card is written
+    beside it.
 
     Args:
         ckpt_path: best, last, pretrained, or a checkpoint.
-        output: The file to write, ending in .safetensors, .onnx or .pt2.
+        output: The file to write, ending in .safetensors, .onnx or .pt2; or a folder, as app/.
         quantize: int8 makes an ONNX network that computes in 8-bit integers, and measures what that costs in accuracy
             on the validation subset.
         data: For int8, where the images are, if they are not those of the training.
@@ -79,7 +87,10 @@ def export(
         half: Write safetensors in half precision, which halves the file.
         network: Class paths of the network and of the classes in it, where the checkpoint names some of another package
             and you trust them.
-        overwrite: Replace a file, or a model card beside it, that is there already.
+        resize: Of an .onnx or .pt2 file, whether it takes faces of any size, or only of the network's own.
+        opset: The version of ONNX's operations, for older runtimes, from 13; by default 18, in a folder 17. Below 18 an
+            .onnx file needs --resize false.
+        overwrite: Replace a file, or a model card beside it, or a folder, that is there already.
 
     Raises:
         FERError: If there is no such checkpoint, the options do not fit each other, the output is there already, the
@@ -87,8 +98,13 @@ def export(
             the original, or int8 loses more than 0.05 of accuracy.
     """
     target = Path(output).expanduser()
-    if target.suffix not in (known := (SUFFIX, ONNX, EXPORTED)):
-        raise FERError(f"Invalid value for --output. Expected a file ending in {', '.join(known)}. Received: {output}.")
+    if target.suffix not in (known := (SUFFIX, ONNX, EXPORTED, "")):
+        endings = ", ".join(known[:-1])
+        raise FERError(
+            f"Invalid value for --output. Expected a file ending in {endings}, or a folder such as app/. Received: "
+            f"{output}."
+        )
+    _check_opset(target.suffix, resize, opset)
     if quantize and target.suffix != ONNX:
         raise FERError(f"--quantize int8 makes an ONNX file: expected --output ending in {ONNX}. Received: {output}.")
     if data != CalibrationData() and not quantize:
@@ -97,8 +113,11 @@ def export(
     if path.suffix in (ONNX, EXPORTED):
         raise FERError(f"'{path}' is an exported graph already: export from a checkpoint or a .safetensors file.")
     card = target.with_name(target.name + ".md")
-    check_output("--output", target, [path], overwrite)
-    check_output("--output, whose model card is beside it", card, [path], overwrite)
+    if target.suffix:
+        check_output("--output", target, [path], overwrite)
+        check_output("--output, whose model card is beside it", card, [path], overwrite)
+    else:
+        check_bundle_folder(target, path, overwrite)
     trusted = network or []
     info, state = read_checkpoint(path)
     model = model_of(info, state, path, trusted=trusted)
@@ -107,16 +126,22 @@ def export(
     if path.parent.name == "checkpoints":
         info = replace(info, measured=measured_in(path.parent.parent, path))
     try:
+        if not target.suffix:
+            with new_folder(target, replace=True) as folder:
+                said = write_bundle(model, info, folder, target.name, opset or BUNDLE_OPSET)
+                size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
+            print(f"Written {target}{os.sep}: {size:.2f} MB\n{said}\nHow to use it: {target / 'README.md'}")
+            return
         with replacing_path(target) as aside:
             if target.suffix == SUFFIX:
                 save_weights(info, state, aside, half)
             else:
-                aside.write_bytes(graph_bytes(model, info, target.suffix))
+                aside.write_bytes(graph_bytes(model, info, target.suffix, resize, opset or OPSETS[1]))
             if quantize:
-                check_parity(model, aside, False, trusted)
+                check_parity(model, aside, False, trusted, resize)
                 said = quantize_int8(aside, _calibration_data(path, info, data, trusted))
             else:
-                said = check_parity(model, aside, half and target.suffix == SUFFIX, trusted)
+                said = check_parity(model, aside, half and target.suffix == SUFFIX, trusted, resize)
             numbers = sum(value.numel() for value in state.values())
             lines = [f"{aside.stat().st_size / 1e6:.2f} MB", f"{numbers:,} numbers", said]
             about = model_card(target.stem, info, f"{target.name}: {'; '.join(lines)}.")
@@ -132,7 +157,21 @@ def export(
     print("\n".join([f"Written {target}: {lines[0]}", *lines[1:], f"Model card in {card}"]))
 
 
-def check_parity(original: ExpressionModel, written: Path, half: bool, trusted: Collection[str] = ()) -> str:
+def _check_opset(suffix: str, resize: bool, opset: int | None) -> None:
+    if not resize and suffix not in (ONNX, EXPORTED):
+        raise FERError(f"--resize false is for files ending in {ONNX} or {EXPORTED}.")
+    if opset is None:
+        return
+    if suffix not in (ONNX, ""):
+        raise FERError(f"--opset is for files ending in {ONNX}, and for folders.")
+    check_range("--opset", opset, *OPSETS)
+    if suffix and resize and opset < OPSETS[1]:
+        raise FERError(f"--opset {opset} has no operation that brings faces to size: add --resize false, or take 18.")
+
+
+def check_parity(
+    original: ExpressionModel, written: Path, half: bool, trusted: Collection[str] = (), resize: bool = True
+) -> str:
     """Compare a file's answers with the original's on 64 smooth random images; the largest difference, in a sentence.
 
     An FERError if it is more than `TOLERANCE` for weights in half precision, or not.
@@ -147,7 +186,7 @@ def check_parity(original: ExpressionModel, written: Path, half: bool, trusted: 
     difference = float((original.probabilities(images) - copy.probabilities(images)).abs().max())
     said = f"largest difference to the original {difference:.1e}"
     fits = difference <= TOLERANCE["half" if half else "size"]  # no if it is not a number
-    if written.suffix != SUFFIX:
+    if written.suffix != SUFFIX and resize:
         larger = interpolate(images.float(), (97, 131), mode="bilinear").to(torch.uint8)
         resized = float((DeployedModel(original)(rgb_images(larger)) - copy.probabilities(larger)).abs().max())
         said += f", with resizing {resized:.1e}"

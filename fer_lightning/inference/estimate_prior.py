@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fer_lightning.checkpoints.fields import class_names, prior
-from fer_lightning.checkpoints.reading import DEFAULT_RUN, find_checkpoint
+from fer_lightning.checkpoints.finding import DEFAULT_RUN, find_checkpoint
 from fer_lightning.errors import FERError
 from fer_lightning.inference.model import info_of_file, trained_prior
 from fer_lightning.names import cell, of_cell, printable

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from fer_lightning.data.face_crop import LONGEST
 from fer_lightning.data.face_detectors import Face
@@ -22,7 +21,7 @@ from fer_lightning.errors import FERError
 from fer_lightning.inference.addresses import fetch
 from fer_lightning.inference.films import Film
 from fer_lightning.inference.sources import Source
-from fer_lightning.processes import may_start_processes, start_worker
+from fer_lightning.processes import may_start_processes
 
 
 @dataclass
@@ -69,6 +68,7 @@ class Look:
         frame_stride: Of a video, take every n-th frame.
         fps: Of a video, take about so many frames a second instead.
         detection_size: The longer side in pixels at which faces are looked for.
+        processes: Whether processes may be started to look at several; they need torch.
     """
 
     spec: InputSpec
@@ -77,13 +77,14 @@ class Look:
     frame_stride: int = 1
     fps: float | None = None
     detection_size: int = LONGEST
+    processes: bool = True
 
     def at(self, image: Image.Image, frame: Frame, faces: Sequence[Face | None] | None = None) -> Frame:
         """Find the faces in an image, unless they are given, and prepare them; `frame` says where it is from."""
         spec = self.spec if frame.frame is None else self.video_spec or self.spec
         if faces is None:
             faces = find_faces_at(image, spec.detector, self.detection_size) if spec.faces == "detect" else [None]
-        prepared = np.array([spec.prepare(image, face).numpy() for face in faces], np.uint8)
+        prepared = np.array([spec.pixels(image, face) for face in faces], np.uint8)
         pixels = prepared.reshape(len(faces), spec.channels, spec.image_size, spec.image_size)
         again = frame.frame is None and not frame.source.address  # a file can be read again
         kept = np.asarray(image.convert("RGB")) if self.keep_image and not again else None
@@ -118,7 +119,7 @@ def look(sources: Sequence[Source], how: Look, workers: int, guarded: bool = Fal
     What cannot be read is a frame with an error, and ends its video. Where processes may not be started, threads look
     at images; see `may_start_processes`, also for `guarded`.
     """
-    processes = workers > 0 and may_start_processes(guarded)
+    processes = workers > 0 and how.processes and may_start_processes(guarded)
     for kind, group in groupby(sources, key=lambda source: source.kind):
         if kind == "image":
             images: Any = list(group)
@@ -126,12 +127,12 @@ def look(sources: Sequence[Source], how: Look, workers: int, guarded: bool = Fal
             if count and not processes:
                 yield from _by_threads(images, how, count)
                 continue
-            for frames in _ahead(images, _AT_ONCE, count, 4, collate_fn=how.at_files):
+            for frames in _ahead(partial(_looked, images, how), count, 4):
                 yield from frames
             continue
         for source in group:
             count = workers if kind == "video" and processes else 0
-            for frame in _ahead(_Frames(source, how), None, count, 4 if how.keep_image else 16):
+            for frame in _ahead(partial(_frames, source, how), count, 4 if how.keep_image else 16):
                 yield frame
                 if frame.error:  # whichever process met it, the video ends here
                     break
@@ -141,12 +142,18 @@ _AT_ONCE = 8
 """Images that a process hands over together."""
 
 
-def _ahead(data: Any, batch: int | None, count: int, ahead: int, **options: Any) -> Iterator[Any]:
-    """What a DataLoader gives whose processes, so many, each prepare some batches ahead."""
-    if count:
-        options |= {"num_workers": count, "prefetch_factor": ahead, "worker_init_fn": start_worker}
+def _ahead(share: Callable[[int, int], Iterator[Any]], count: int, ahead: int) -> Iterator[Any]:
+    """What `share(0, 1)` gives, in its order, made by so many processes, each some pieces ahead.
+
+    Of n processes, number k makes `share(k, n)`, every n-th piece.
+    """
+    if not count:
+        yield from share(0, 1)
+        return
+    from fer_lightning.inference.shares import Shares, ahead_of_time
+
     try:
-        yield from DataLoader(data, batch, **options)
+        yield from ahead_of_time(Shares(share), count, ahead)
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
@@ -154,6 +161,12 @@ def _ahead(data: Any, batch: int | None, count: int, ahead: int, **options: Any)
             "A process that decodes images has died: the machine is out of memory, or a file makes its decoder crash. "
             "The rows so far are kept. To find the file, try again with --workers 0."
         ) from None
+
+
+def _looked(sources: Sequence[Source], how: Look, me: int, of: int) -> Iterator[list[Frame]]:
+    """Images, some at a time."""
+    for start in range(me * _AT_ONCE, len(sources), of * _AT_ONCE):
+        yield how.at_files(sources[start : start + _AT_ONCE])
 
 
 def _by_threads(sources: Sequence[Source], how: Look, count: int) -> Iterator[Frame]:
@@ -171,34 +184,26 @@ def _by_threads(sources: Sequence[Source], how: Look, count: int) -> Iterator[Fr
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-@dataclass(eq=False)
-class _Frames(IterableDataset[Frame]):
-    """The chosen frames of a video; of several processes, each takes every n-th of them."""
-
-    source: Source
-    how: Look
-
-    def __iter__(self) -> Iterator[Frame]:
-        info = get_worker_info()
-        me, of = (info.id, info.num_workers) if info else (0, 1)
-        try:
-            film = Film(self.source, self.how.frame_stride, self.how.fps)
-        except FERError as error:
-            if me == 0:
-                yield Frame(self.source, error=str(error))
-            return
-        taken = 0
-        for number, seconds in film:
-            if taken % of == me:
-                image = film.image()
-                if image is None:
-                    break
-                yield self.how.at(image, Frame(self.source, number, seconds))
-            taken += 1
-        film.close()
-        said = film.complaint()
-        if said and taken % of == me:
-            yield Frame(self.source, film.frames, film.seconds, error=said)
+def _frames(source: Source, how: Look, me: int, of: int) -> Iterator[Frame]:
+    """The chosen frames of a video."""
+    try:
+        film = Film(source, how.frame_stride, how.fps)
+    except FERError as error:
+        if me == 0:
+            yield Frame(source, error=str(error))
+        return
+    taken = 0
+    for number, seconds in film:
+        if taken % of == me:
+            image = film.image()
+            if image is None:
+                break
+            yield how.at(image, Frame(source, number, seconds))
+        taken += 1
+    film.close()
+    said = film.complaint()
+    if said and taken % of == me:
+        yield Frame(source, film.frames, film.seconds, error=said)
 
 
 def expected(source: Source, how: Look) -> float:

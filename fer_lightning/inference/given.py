@@ -3,22 +3,25 @@
 import base64
 import binascii
 import os
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from math import isfinite
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any, Union
 from urllib.parse import unquote_to_bytes
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
 
 from fer_lightning.data.face_detectors import Face
 from fer_lightning.data.image_files import MOST_PIXELS, UnreadableImageError, as_seen, decode_image, read_image
 from fer_lightning.errors import FERError
 from fer_lightning.inference.addresses import is_address
 
-ImageLike = str | os.PathLike[str] | bytes | bytearray | IO[bytes] | Image.Image | np.ndarray | Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ImageLike = Union[str, os.PathLike[str], bytes, bytearray, IO[bytes], Image.Image, np.ndarray, "Tensor"]
 Box = Sequence[float]
 
 _MOST_BYTES = 2**31
@@ -81,6 +84,11 @@ def _from_data_url(text: str) -> Image.Image:
     return decode_image(content)
 
 
+def is_tensor(given: Any) -> bool:
+    """Whether that is a tensor of torch, which is there already if it is."""
+    return "torch" in sys.modules and isinstance(given, sys.modules["torch"].Tensor)
+
+
 def as_image(given: Any, channels: str = "RGB") -> Image.Image:
     """An image in memory as PIL's; see `ExpressionRecognizer.predict`."""
     if isinstance(given, Image.Image):
@@ -88,18 +96,19 @@ def as_image(given: Any, channels: str = "RGB") -> Image.Image:
             return as_seen(given)
         except Exception as error:  # whatever PIL raises for one that is closed, truncated or of an odd mode
             raise FERError(f"Invalid value for images. The PIL image cannot be used: {error}.") from None
-    if not isinstance(given, np.ndarray | Tensor):
+    tensor = is_tensor(given)
+    if not tensor and not isinstance(given, np.ndarray):
         raise FERError(
             "Invalid value for images. Expected a path, a PIL image, a numpy array or a tensor, or a list of such. "
             f"Received: {type(given).__name__}."
         )
     try:
-        pixels = given.detach().cpu() if isinstance(given, Tensor) else given
-        array = np.asarray(pixels.movedim(0, -1) if isinstance(pixels, Tensor) and pixels.ndim == 3 else pixels)
+        pixels = given.detach().cpu() if tensor else given
+        array = np.asarray(pixels.movedim(0, -1) if tensor and pixels.ndim == 3 else pixels)
     except (RuntimeError, TypeError, ValueError, NotImplementedError):  # sparse, quantized, without data, bfloat16
         array = np.empty(0)
     if array.dtype != np.uint8 or not (array.ndim == 2 or array.shape[2:] in ((1,), (3,))) or not array.size:
-        colored = "(3, height, width)" if isinstance(given, Tensor) else "(height, width, 3)"
+        colored = "(3, height, width)" if tensor else "(height, width, 3)"
         kind = str(given.dtype).removeprefix("torch.")
         raise FERError(
             f"Invalid value for images. Expected uint8 (height, width) or {colored}, 0..255. Received: "

@@ -2,21 +2,21 @@
 
 import os
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fer_lightning.checkpoints.archive import check_file
+from fer_lightning.checkpoints.finding import DEFAULT_RUN, find_checkpoint
 from fer_lightning.checkpoints.info import KEY, CheckpointInfo
-from fer_lightning.checkpoints.reading import DEFAULT_RUN, find_checkpoint, load_model, read_checkpoint
+from fer_lightning.checkpoints.reading import load_model, read_checkpoint
 from fer_lightning.errors import FERError
 from fer_lightning.inference.exported_graph import read_graph
+from fer_lightning.inference.onnx_graph import info_in_graph, open_onnx, reading_graph
 from fer_lightning.model.class_prior import prior_probabilities
 from fer_lightning.model.expression_model import ExpressionModel
 from fer_lightning.names import printable
-from fer_lightning.values import ValuesError
 
 ONNX, EXPORTED = ".onnx", ".pt2"
 """Endings of exported files that bring their own graph."""
@@ -72,6 +72,13 @@ def open_model(given: str | os.PathLike[str], device: str = "auto", trusted: Col
     return load_model(path, trusted=trusted).to(find_device(device))
 
 
+def answers_of(model: ExpressionModel, pixels: np.ndarray, batch_size: int) -> np.ndarray:
+    """Probabilities, float `(n, classes)`, of faces, uint8 `(n, channels, size, size)`, computed in batches."""
+    with torch.inference_mode():
+        batches = (some.to(model.device) for some in torch.split(torch.from_numpy(pixels), batch_size))
+        return torch.cat([model.probabilities(some).cpu() for some in batches]).numpy()
+
+
 def info_of_file(path: Path) -> CheckpointInfo:
     """What a file says about its model, in any of the formats."""
     return _open_graph(path)[1] if path.suffix in (ONNX, EXPORTED) else read_checkpoint(path)[0]
@@ -102,41 +109,11 @@ def find_device(name: str) -> torch.device:
 
 def _open_graph(path: Path) -> tuple[Callable[[Tensor], Tensor], CheckpointInfo]:
     """An exported graph as a function, and what its file says."""
-    check_file(path)
-    kind = "an ONNX" if path.suffix == ONNX else "a torch.export"
-    try:
-        return _onnx(path) if path.suffix == ONNX else _exported(path)
-    except ImportError as error:
-        raise FERError(f"'{path}' needs {error.name}: pip install {error.name}.") from None
-    except FERError:
-        raise
-    except ValuesError as error:
-        raise FERError(f"Cannot use '{path}': {error}.") from None
-    except Exception as error:  # onnxruntime's, protobuf's, zipfile's and torch's own have no base class in common
-        said = printable(str(error) or type(error).__name__).partition("\n")[0][:200]
-        raise FERError(f"Cannot read '{path}': damaged, or not {kind} file ({said}).") from None
-
-
-def _info(text: str, path: Path) -> CheckpointInfo:
-    info = CheckpointInfo.from_dict(text, path)
-    return replace(info, class_prior="training")  # its answers are for the prior that it states
-
-
-def _onnx(path: Path) -> tuple[Callable[[Tensor], Tensor], CheckpointInfo]:
-    import onnxruntime
-
-    from fer_lightning.inference.onnx_graph import read_onnx
-
-    content, about = read_onnx(path, KEY)
-    info = _info(about, path)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"], enable_fallback=0)
-    return lambda images: torch.from_numpy(session.run(["probabilities"], {"image": images.numpy()})[0]), info
-
-
-def _exported(path: Path) -> tuple[Callable[[Tensor], Tensor], CheckpointInfo]:
-    graph, about = read_graph(path, KEY)
-    info = _info(about, path)
-    graph.check(info.input_spec.image_size, len(info.class_names))
-    return graph, info
+    if path.suffix == ONNX:
+        graph, info = open_onnx(path)
+        return lambda images: torch.from_numpy(graph(images.numpy())), info
+    with reading_graph(path, "a torch.export"):
+        steps, about = read_graph(path, KEY)
+        info = info_in_graph(about, path)
+        steps.check(info.input_spec.image_size, len(info.class_names))
+    return steps, info

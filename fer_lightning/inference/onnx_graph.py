@@ -1,9 +1,18 @@
 """Exported graphs in ONNX, looked at before a runtime runs them."""
 
+import contextlib
 import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from fer_lightning.checkpoints.finding import check_file
+from fer_lightning.checkpoints.info import KEY, CheckpointInfo
+from fer_lightning.errors import FERError
+from fer_lightning.names import printable
 from fer_lightning.values import ValuesError, shown, wrong
 
 _MOST_NODES = 50_000
@@ -11,8 +20,53 @@ _MOST_NUMBERS = 2**30
 _DOMAINS = ("", "ai.onnx")
 
 
-def read_onnx(path: Path, key: str) -> tuple[bytes, str]:
+def open_onnx(path: Path) -> tuple[Callable[[np.ndarray], np.ndarray], CheckpointInfo]:
+    """An exported network as a function, and what its file says.
+
+    Returns:
+        Probabilities, float `(n, classes)`, of images, uint8 `(n, h, w, 3)`, RGB; and the rest.
+
+    Raises:
+        FERError: If it cannot be read, or onnx or onnxruntime are missing.
+    """
+    with reading_graph(path, "an ONNX"):
+        import onnxruntime
+
+        content, about = read_onnx(path, KEY)
+        info = info_in_graph(about, path)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+    return lambda images: session.run(["probabilities"], {"image": images})[0], info
+
+
+def info_in_graph(text: str, path: Path) -> CheckpointInfo:
+    """What the text in an exported file says."""
+    info = CheckpointInfo.from_dict(text, path)
+    return replace(info, class_prior="training")  # its answers are for the prior that it states
+
+
+@contextlib.contextmanager
+def reading_graph(path: Path, kind: str) -> Iterator[None]:
+    """Turn whatever is raised in the block into an FERError about that file."""
+    check_file(path)
+    try:
+        yield
+    except ImportError as error:
+        raise FERError(f"'{path}' needs {error.name}: pip install {error.name}.") from None
+    except FERError:
+        raise
+    except ValuesError as error:
+        raise FERError(f"Cannot use '{path}': {error}.") from None
+    except Exception as error:  # onnxruntime's, protobuf's, zipfile's and torch's own have no base class in common
+        said = printable(str(error) or type(error).__name__).partition("\n")[0][:200]
+        raise FERError(f"Cannot read '{path}': damaged, or not {kind} file ({said}).") from None
+
+
+def read_onnx(path: Path, key: str, output: str = "probabilities") -> tuple[bytes, str]:
     """The content of an ONNX file whose graph ends and is of the kind that `export` writes, and its text under a key.
+
+    It turns `image`, uint8, into `output`, float.
 
     Raises:
         ValuesError: If it is of another program or another kind.
@@ -35,12 +89,12 @@ def read_onnx(path: Path, key: str) -> tuple[bytes, str]:
     tensors = [*graph.initializer, *(one.t for node in graph.node for one in node.attribute if one.HasField("t"))]
     if any(one.external_data or one.data_location for one in tensors) or graph.sparse_initializer:
         raise ValuesError("some of its weights are in other files")
-    for names, expected in ((graph.input, "image"), (graph.output, "probabilities")):
+    for names, expected in ((graph.input, "image"), (graph.output, output)):
         given = [one.name for one in names]
         if given != [expected]:
             raise wrong("its graph", f"one with '{expected}' alone at that end", given)
     if [graph.input[0].type.tensor_type.elem_type, graph.output[0].type.tensor_type.elem_type] != [2, 1]:
-        raise ValuesError("its graph has to turn uint8 images into float probabilities")
+        raise ValuesError(f"its graph has to turn uint8 images into float {output}")
     _check_sizes(onnx.shape_inference.infer_shapes(model, data_prop=True).graph)
     return content, about
 

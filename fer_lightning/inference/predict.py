@@ -7,17 +7,17 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Union
 
 from tqdm import tqdm
 
-from fer_lightning.checkpoints.reading import find_checkpoint
+from fer_lightning.checkpoints.finding import find_checkpoint
 from fer_lightning.cores import available_cpus
 from fer_lightning.errors import FERError, check_range
 from fer_lightning.files import sha256_of
 from fer_lightning.inference.addresses import without_secret
 from fer_lightning.inference.annotate import Annotations
-from fer_lightning.inference.explain import Explanations
+from fer_lightning.inference.bundle import BundleModel
 from fer_lightning.inference.films import film_rate
 from fer_lightning.inference.frames import Frame, Look, expected, look
 from fer_lightning.inference.outputs import check_places, folders_of, for_the_terminal, mark_folder, own_folder
@@ -30,6 +30,9 @@ from fer_lightning.inference.tracks import Tracks
 from fer_lightning.names import check_name, printable
 from fer_lightning.program import print_any_name
 from fer_lightning.version import __version__
+
+if TYPE_CHECKING:
+    from fer_lightning.inference.explain import Explanations
 
 
 def predict(
@@ -62,7 +65,7 @@ def predict(
     too. With the same settings, a second run goes on where a CSV or JSON Lines file ends, also with other input.
 
     Args:
-        ckpt_path: best, last, pretrained, a checkpoint, or a file that `export` wrote (.safetensors, .onnx, .pt2).
+        ckpt_path: best, last, pretrained, a checkpoint, or what `export` wrote (.safetensors, .onnx, .pt2, a folder).
             Without it, best if there is a --name, else pretrained.
         input: Images, videos, folders of them, patterns, addresses (http, https of an image; rtsp), the number of a
             camera, or - for paths on standard input. They may also stand without --input.
@@ -124,7 +127,7 @@ def predict(
     spec, names = recognizer.input_spec, recognizer.model.class_names
     video_spec = recognizer.video_spec if videos else spec
     video_spec.need_detector()
-    how = Look(spec, video_spec, annotate is not None, frame_stride, fps, detection_size)
+    how = Look(spec, video_spec, annotate is not None, frame_stride, fps, detection_size, recognizer.processes)
     lengths = {video: expected(video, how) for video in videos}
     rate = film_rate(videos[0], frame_stride, fps) if annotate and annotate.lower().endswith(".mp4") else 25.0
     settings = {
@@ -156,7 +159,7 @@ def predict(
         extras += [counts]
         extras += [opened.enter_context(Annotations(annotate, names, rate, overwrite))] if annotate else []
         extras += [Timeline(timeline, names)] if timeline else []
-        extras += [Explanations(explain, recognizer.model, overwrite)] if explain else []
+        extras += [_explanations(explain, recognizer, overwrite)] if explain else []
         if writer:
             opened.enter_context(writer)
         for folder in folders_of(annotate, explain).values():
@@ -216,7 +219,15 @@ def _disk_full_explained(onward: Callable[[], str]) -> Iterator[None]:
         ) from None
 
 
-_Extra = Answers | Counts | Annotations | Timeline | Explanations
+def _explanations(folder: str, recognizer: ExpressionRecognizer, overwrite: bool) -> "Explanations":
+    if isinstance(recognizer.model, BundleModel):
+        raise FERError("--explain needs the layers of the network: expected a checkpoint or a .safetensors file.")
+    from fer_lightning.inference.explain import Explanations  # which imports torch
+
+    return Explanations(folder, recognizer.model, overwrite)
+
+
+_Extra = Union[Answers, Counts, Annotations, Timeline, "Explanations"]
 
 
 def _work(

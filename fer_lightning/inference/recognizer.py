@@ -7,30 +7,32 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
-import torch
 from PIL import Image
 
+from fer_lightning.checkpoints.finding import DEFAULT_RUN, find_checkpoint
 from fer_lightning.cores import available_cpus
 from fer_lightning.data.face_crop import LONGEST
 from fer_lightning.data.face_detectors import Face
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.errors import FERError, check_range
 from fer_lightning.inference.addresses import is_address, is_stream, without_secret
+from fer_lightning.inference.bundle import BundleModel, is_bundle, open_bundle
 from fer_lightning.inference.expression import SAID, Expression
 from fer_lightning.inference.films import Film
 from fer_lightning.inference.frames import Frame, Look, look
 from fer_lightning.inference.given import Box, ImageLike, faces_of, is_path, opener, with_faces
-from fer_lightning.inference.model import find_device, open_model
 from fer_lightning.inference.recognition import Recognition, Recognitions
 from fer_lightning.inference.sources import Source
 from fer_lightning.inference.tracks import Tracks
 from fer_lightning.model.calibration import threshold_for_risk
 from fer_lightning.model.class_prior import ClassPrior, prior_probabilities
-from fer_lightning.model.expression_model import ExpressionModel
 from fer_lightning.names import column
+
+if TYPE_CHECKING:
+    from fer_lightning.model.expression_model import ExpressionModel
 
 DETECTION_SIZES = (64, 32_768)
 """The smallest and the largest longer side at which faces can be looked for."""
@@ -73,20 +75,11 @@ class ExpressionRecognizer:
         trusted: Collection[str] = (),
         detection_size: int = LONGEST,
     ) -> None:
-        if isinstance(model, ExpressionRecognizer):
-            trained = model._trained
-        elif isinstance(model, ExpressionModel):
-            trained = copy.deepcopy(model).to(find_device(device)).eval().requires_grad_(False)
-        elif isinstance(model, str | os.PathLike):
-            trained = open_model(model, device, trusted)
-        else:
-            raise FERError(
-                "Invalid value for model. Expected a file, pretrained, an ExpressionModel (an ExpressionClassifier has "
-                f"one as its `model`) or an ExpressionRecognizer. Received: {type(model).__name__}."
-            )
+        trained: ExpressionModel | BundleModel
+        trained = model._trained if isinstance(model, ExpressionRecognizer) else _opened(model, device, trusted)
         prior = prior_probabilities(class_prior, trained.class_names, trained.effective_prior)
         moved = prior != trained.effective_prior
-        self._trained: ExpressionModel = trained
+        self._trained: ExpressionModel | BundleModel = trained
         self.model = trained.with_prior(prior) if moved else trained
         self.threshold = 0.0 if target_risk is None else self._threshold(target_risk, moved)
         spec = trained.input_spec
@@ -154,7 +147,7 @@ class ExpressionRecognizer:
                 "Invalid value for faces. Expected for a list of images one list of boxes, or None, each. Received: "
                 f"{len(faces)} for {len(images)} images."
             )
-        how = Look(self.input_spec, detection_size=self.detection_size)
+        how = Look(self.input_spec, detection_size=self.detection_size, processes=self.processes)
         boxes = [None if one is None else faces_of(one) for one in faces or [None] * len(images)]
         openers = (opener(image, channels) for image in images)
         sources = [Source(os.fspath(image) if is_path(image) else "", "image") for image in images]
@@ -206,9 +199,14 @@ class ExpressionRecognizer:
         source = Source(without_secret(name), kind, address=stream)
         Film(source, frame_stride, fps).close()
         self.video_spec.need_detector()
-        how = Look(self.input_spec, self.video_spec, True, frame_stride, fps, self.detection_size)
+        how = Look(self.input_spec, self.video_spec, True, frame_stride, fps, self.detection_size, self.processes)
         answered = map(Tracks(smooth).follow, self.answer(look([source], how, self.workers)))
         return ((frame.seconds or 0.0, self.recognition(frame)) for frame in answered)
+
+    @property
+    def processes(self) -> bool:
+        """Whether images may be looked at by processes, which need torch; else it is threads."""
+        return not isinstance(self.model, BundleModel)
 
     @property
     def video_spec(self) -> InputSpec:
@@ -232,10 +230,7 @@ class ExpressionRecognizer:
     def _answered(self, frames: list[Frame]) -> list[Frame]:
         counts = [len(frame.faces) for frame in frames]
         if sum(counts):
-            pixels = torch.from_numpy(np.concatenate([frame.pixels for frame in frames if frame.faces]))
-            with torch.inference_mode():
-                batches = (some.to(self.model.device) for some in torch.split(pixels, self.batch_size))
-                found = torch.cat([self.model.probabilities(some).cpu() for some in batches]).numpy()
+            found = self._answers(np.concatenate([frame.pixels for frame in frames if frame.faces]))
             if not np.isfinite(found).all():
                 raise FERError(
                     "The model answers with numbers that are not finite: its weights are of no use, as after a "
@@ -244,6 +239,14 @@ class ExpressionRecognizer:
             for frame, rows in zip(frames, np.split(found, np.cumsum(counts)[:-1]), strict=True):
                 frame.probabilities, frame.numbers = rows, list(range(len(rows)))
         return frames
+
+    def _answers(self, pixels: np.ndarray) -> np.ndarray:
+        if isinstance(self.model, BundleModel):
+            pieces = range(0, len(pixels), self.batch_size)
+            return np.concatenate([self.model.answers(pixels[start : start + self.batch_size]) for start in pieces])
+        from fer_lightning.inference.model import answers_of
+
+        return answers_of(self.model, pixels, self.batch_size)
 
     def recognition(self, frame: Frame, image: Callable[[], Image.Image] | None = None) -> Recognition:
         """What was seen in a frame that has its probabilities; `image` gives its image, if the frame does not."""
@@ -256,3 +259,22 @@ class ExpressionRecognizer:
             image = partial(Image.fromarray, frame.image)
         where = (tuple(names), tuple(frame.numbers), frame.frame, frame.seconds)
         return Recognition(frame.source.name, tuple(answers), frame.error, *where, image)
+
+
+def _opened(model: Any, device: str, trusted: Collection[str]) -> ExpressionModel | BundleModel:
+    if isinstance(model, str | os.PathLike):
+        path = find_checkpoint(model, DEFAULT_RUN)
+        if is_bundle(path):
+            return open_bundle(path)[0]
+        from fer_lightning.inference.model import open_model
+
+        return open_model(path, device, trusted)
+    from fer_lightning.inference.model import find_device
+    from fer_lightning.model.expression_model import ExpressionModel
+
+    if not isinstance(model, ExpressionModel):
+        raise FERError(
+            "Invalid value for model. Expected a file, pretrained, an ExpressionModel (an ExpressionClassifier has one "
+            f"as its `model`) or an ExpressionRecognizer. Received: {type(model).__name__}."
+        )
+    return copy.deepcopy(model).to(find_device(device)).eval().requires_grad_(False)

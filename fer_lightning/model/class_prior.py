@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from fer_lightning.errors import FERError
 
@@ -73,11 +72,11 @@ def prior_probabilities(
 
 def prior_ratio(
     prior: ClassPrior, class_names: Sequence[str], learned: Sequence[float], option: str = "--class_prior"
-) -> Tensor | None:
+) -> np.ndarray | None:
     """What probabilities are multiplied by, before they are made to add up to 1 again (Saerens et al. 2002, eq. 2.4).
 
     Returns:
-        float `(classes,)`, or None where nothing changes.
+        float32 `(classes,)`, or None where nothing changes.
 
     Raises:
         FERError: If the prior does not fit the classes, or the learned one is needed and not known.
@@ -85,5 +84,5 @@ def prior_ratio(
     wanted = prior_probabilities(prior, class_names, learned, option)
     if wanted == list(learned):
         return None
-    known = torch.tensor(list(learned))
-    return torch.where(known > 0, torch.tensor(wanted) / known, OUT)
+    known, sought = np.array(learned, np.float32), np.array(wanted, np.float32)
+    return np.divide(sought, known, out=np.full_like(known, OUT), where=known > 0)

@@ -94,7 +94,7 @@ class ExpressionModel(nn.Module):
             FERError: If the learned prior is needed and not known.
         """
         ratio = prior_ratio(self.class_prior, self.class_names, self.learned_prior, "class_prior")
-        return logits if ratio is None else logits + self.temperature * ratio.log().to(logits)
+        return logits if ratio is None else logits + self.temperature * torch.from_numpy(ratio).log().to(logits)
 
     @property
     def effective_prior(self) -> list[float]:

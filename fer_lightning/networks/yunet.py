@@ -64,12 +64,10 @@ class YuNet(nn.Module):
 
     def _answers(self, level: int, features: Tensor, stride: int) -> Tensor:
         """Those of one level, (places, 15)."""
-        height, width = features.shape[2:]
         heads = (self.face, self.certain, self.box, self.landmarks)
         face, certain, box, landmarks = (head[level](features)[0].flatten(1).T for head in heads)
-        rows = torch.arange(height, device=features.device).repeat_interleave(width)
-        columns = torch.arange(width, device=features.device).repeat(height)
-        place = torch.stack((columns, rows), 1) * stride
+        ones = torch.ones_like(features[0, :1])  # counted up, as ONNX can do at any size
+        place = (torch.cat((ones.cumsum(2), ones.cumsum(1))).flatten(1).T - 1) * stride
         confidence = (face.sigmoid() * certain.sigmoid()).sqrt()
         sides = box[:, 2:].exp() * stride
         corner = box[:, :2] * stride + place - sides / 2

@@ -49,6 +49,11 @@ def figures_of(content: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def must_not_be_used_for(card: str) -> str:
+    """The section of a card that says so, in Markdown, without its heading."""
+    return card.partition("## What it must not be used for")[2].partition("\n## ")[0].strip()
+
+
 def model_card(name: str, info: CheckpointInfo, file: str = "") -> str:
     """The card of a model in Markdown.
 

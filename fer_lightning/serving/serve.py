@@ -8,20 +8,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import torch
 from PIL import Image
 
-from fer_lightning.checkpoints.reading import find_checkpoint
+from fer_lightning.checkpoints.finding import find_checkpoint
 from fer_lightning.cores import available_cpus
 from fer_lightning.errors import FERError, check_range
 from fer_lightning.files import no_file
-from fer_lightning.inference.model import info_of_file
+from fer_lightning.inference.bundle import is_bundle, open_bundle
 from fer_lightning.inference.recognizer import ExpressionRecognizer
 from fer_lightning.names import check_name, printable
-from fer_lightning.reports.model_card import model_card
+from fer_lightning.reports.model_card import model_card, must_not_be_used_for
 from fer_lightning.version import __version__
 
 if TYPE_CHECKING:
+    from fer_lightning.checkpoints.info import CheckpointInfo
     from fer_lightning.serving.batcher import Batcher
     from fer_lightning.serving.limits import Limits
 
@@ -30,7 +30,6 @@ TOKEN = "FER_TOKEN"  # noqa: S105 (the name of the variable)
 
 _SHORTEST_TOKEN = 16
 _TO_MAKE_ONE = "To make one: python -c 'import secrets; print(secrets.token_urlsafe())'"
-_MUST_NOT = "## What it must not be used for"
 
 
 def serve(
@@ -63,7 +62,7 @@ def serve(
     what has begun is answered.
 
     Args:
-        ckpt_path: best, last, pretrained, a checkpoint, or a file that `export` wrote (.safetensors, .onnx, .pt2).
+        ckpt_path: best, last, pretrained, a checkpoint, or what `export` wrote (.safetensors, .onnx, .pt2, a folder).
         host: Address to listen at, such as 0.0.0.0 for all that this machine has. Any but a local one needs a token.
             It is not encrypted: put it behind something that speaks TLS.
         port: Port to listen at; 0 for a free one, which is said.
@@ -121,7 +120,7 @@ def serve(
         raise FERError(f"serve needs {error.name}: pip install 'fer_lightning[serve]'.") from None
     cores = max(available_cpus(keep=0), 1)
     if "OMP_NUM_THREADS" not in os.environ:  # threads that wait for each other would take the time of those that decode
-        torch.set_num_threads(max(1, cores // 4))
+        _set_threads(max(1, cores // 4), path)
     recognizer = ExpressionRecognizer(
         path, faces, class_prior, target_risk, detector, batch_size, 0, device, network or ()
     )
@@ -136,7 +135,7 @@ def serve(
         _try_out(batcher)
         metrics = Metrics(lambda: batcher.waiting)
         batcher.on_batch = metrics.batch
-        about = _about(recognizer, path, ckpt_path if ckpt_path == "pretrained" else path.stem, limits)
+        about = _about(recognizer, path, ckpt_path if ckpt_path == "pretrained" else _name_of(path), limits)
         service = Service(about, batcher, limits, metrics, "Names the expressions of faces in images.")
         with listening(host, port) as listener:
             where = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
@@ -147,6 +146,25 @@ def serve(
         batcher.close()
     for number in caught:  # the front door gives it its status and its line
         signal.raise_signal(number)
+
+
+def _set_threads(number: int, path: Path) -> None:
+    if not is_bundle(path):  # which does without torch
+        import torch
+
+        torch.set_num_threads(number)
+
+
+def _name_of(path: Path) -> str:
+    return path.resolve().parent.name if is_bundle(path) else path.stem
+
+
+def _info_of(path: Path) -> "CheckpointInfo":
+    if is_bundle(path):
+        return open_bundle(path)[1]
+    from fer_lightning.inference.model import info_of_file
+
+    return info_of_file(path)
 
 
 def _try_out(batcher: "Batcher") -> None:
@@ -191,7 +209,7 @@ def _is_local(host: str) -> bool:
 
 def _about(recognizer: ExpressionRecognizer, path: Path, name: str, limits: "Limits") -> dict[str, Any]:
     """What `/v1/model` answers."""
-    info, model = info_of_file(path), recognizer.model
+    info, model = _info_of(path), recognizer.model
     card = model_card(printable(name), info)
     prior = zip(model.class_names, model.effective_prior, strict=False)
     return {
@@ -203,6 +221,6 @@ def _about(recognizer: ExpressionRecognizer, path: Path, name: str, limits: "Lim
         "class_prior": {label: round(float(value), 6) for label, value in prior},
         "threshold": recognizer.threshold,
         "limits": asdict(limits),
-        "must_not_be_used_for": card.partition(_MUST_NOT)[2].partition("\n## ")[0].strip(),
+        "must_not_be_used_for": must_not_be_used_for(card),
         "card": card,
     }

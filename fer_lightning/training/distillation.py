@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from fer_lightning.checkpoints.reading import find_checkpoint, load_model
+from fer_lightning.checkpoints.finding import find_checkpoint
+from fer_lightning.checkpoints.reading import load_model
 from fer_lightning.data.data_info import DataInfo
 from fer_lightning.errors import FERError, check_range
 from fer_lightning.model.expression_model import ExpressionModel

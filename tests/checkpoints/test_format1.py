@@ -11,8 +11,8 @@ import torch
 import yaml
 
 from fer_lightning import ExpressionRecognizer
+from fer_lightning.checkpoints.finding import PRETRAINED
 from fer_lightning.checkpoints.reading import read_checkpoint
-from fer_lightning.checkpoints.weights import PRETRAINED
 from fer_lightning.inference.model import info_of_file, trained_prior
 from tests.conftest import run_here
 

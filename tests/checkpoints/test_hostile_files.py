@@ -16,10 +16,11 @@ import pytest
 import torch
 from safetensors.torch import save
 
+from fer_lightning.checkpoints.finding import PRETRAINED
 from fer_lightning.checkpoints.info import CheckpointInfo
 from fer_lightning.checkpoints.reading import load_model, read_checkpoint
 from fer_lightning.checkpoints.transfer import load_into
-from fer_lightning.checkpoints.weights import PRETRAINED, SUFFIX, check_state, save_weights
+from fer_lightning.checkpoints.weights import SUFFIX, check_state, save_weights
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.errors import FERError
 from fer_lightning.inference.model import open_model

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from fer_lightning import ExpressionCNN, FERError, InputSpec
+from fer_lightning.checkpoints.finding import PRETRAINED
 from fer_lightning.checkpoints.info import FORMAT, CheckpointInfo
 from fer_lightning.checkpoints.reading import info_of, load_model, read_checkpoint
-from fer_lightning.checkpoints.weights import PRETRAINED, save_weights
+from fer_lightning.checkpoints.weights import save_weights
 from fer_lightning.data.data_info import TrainingData
 from fer_lightning.model.expression_model import ExpressionModel
 

@@ -11,9 +11,10 @@ import pytest
 import torch
 import yaml
 
+from fer_lightning.checkpoints.finding import PRETRAINED
 from fer_lightning.checkpoints.reading import read_checkpoint
 from fer_lightning.checkpoints.saved_config import saved_settings
-from fer_lightning.checkpoints.weights import PRETRAINED, read_weights
+from fer_lightning.checkpoints.weights import read_weights
 from fer_lightning.data.legend import EXPRESSIONS
 from tests.conftest import REAL_DATA, TINY, run_here
 
@@ -104,7 +105,8 @@ def test_a_checkpoint_does_not_ask_for_the_weights_its_network_started_from(tmp_
 def test_export_refuses_another_ending(exported, capsys):
     with pytest.raises(SystemExit):
         run_here("export", "--ckpt_path", "best", "--output", "small.bin", cwd=exported)
-    assert "Expected a file ending in .safetensors, .onnx, .pt2. Received: small.bin" in capsys.readouterr().err
+    expected = "Expected a file ending in .safetensors, .onnx, .pt2, or a folder such as app/. Received: small.bin"
+    assert expected in capsys.readouterr().err
 
 
 def test_the_weights_that_come_with_the_package(drawn, tmp_path):

@@ -16,8 +16,9 @@ import pytest
 import torch
 from PIL import Image
 
+from fer_lightning.checkpoints.finding import PRETRAINED
 from fer_lightning.checkpoints.reading import info_of, load_model, read_checkpoint
-from fer_lightning.checkpoints.weights import PRETRAINED, read_weights, save_weights
+from fer_lightning.checkpoints.weights import read_weights, save_weights
 from fer_lightning.data.data_info import TrainingData
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.legend import EXPRESSIONS
@@ -233,7 +234,7 @@ def test_data_of_one_s_own_take_the_place_of_those_of_the_training(exported, tmp
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--output", "a.bin"], "Expected a file ending in .safetensors, .onnx, .pt2. Received: a.bin"),
+        (["--output", "a.bin"], "ending in .safetensors, .onnx, .pt2, or a folder such as app/. Received: a.bin"),
         (["--output", "a.pt2", "--quantize", "int8"], "--quantize int8 makes an ONNX file"),
         (["--output", "a.onnx", "--quantize", "int8"], "give --data.root"),
         (["--output", "a.onnx", "--data.root", "x"], "--data options are for --quantize int8"),

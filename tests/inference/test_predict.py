@@ -20,8 +20,9 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
+from fer_lightning.checkpoints.finding import PRETRAINED
 from fer_lightning.checkpoints.reading import info_of
-from fer_lightning.checkpoints.weights import PRETRAINED, save_weights
+from fer_lightning.checkpoints.weights import save_weights
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.inference.frames import Look, look

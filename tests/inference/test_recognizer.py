@@ -332,6 +332,7 @@ def test_grad_cam_in_threads_is_that_of_one(pretrained, drawn):
 
 
 def test_answers_that_are_not_finite_are_refused_and_classes_are_told_from_other_words():
+    torch.manual_seed(0)
     network = CompactResNet(widths=[8], blocks=[1], num_classes=3, in_channels=1, image_size=16)
     model = ExpressionModel(network, ("uncertain", "no_face", "jolly"), InputSpec(16, "gray")).eval()
     image = np.full((16, 16), 200, np.uint8)

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from fer_lightning.checkpoints.finding import PRETRAINED
 from fer_lightning.checkpoints.reading import load_model, read_checkpoint
-from fer_lightning.checkpoints.weights import PRETRAINED
 from fer_lightning.data.data_info import DataInfo, TrainingData
 from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.errors import FERError

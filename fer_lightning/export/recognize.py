@@ -1,0 +1,188 @@
+"""Facial expressions from the files in this folder, with numpy, Pillow and onnxruntime alone.
+
+    python recognize.py photo.jpg another.png      # what the faces show, on the screen
+    python recognize.py --json photo.jpg           # the same for programs, one line an image
+
+    from recognize import Recognizer
+    recognizer = Recognizer("app")                 # this folder
+    for face in recognizer("photo.jpg"):           # a path, an open file or a PIL image
+        print(face["label"], face["confidence"], face["box"])
+
+The answers are those of fer_lightning, which wrote this folder. Nothing is sent anywhere.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import onnxruntime
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+Face = dict[str, Any]
+
+FORMAT = 1
+"""Of model.json."""
+
+
+class Recognizer:
+    """Names the expressions in images. Several threads may use one at once.
+
+    Args:
+        folder: The folder with model.json, model.onnx and detector.onnx.
+        threads: Cores that a network uses.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str] = Path(__file__).parent, threads: int = 1) -> None:
+        folder = Path(folder)
+        self.about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        if self.about.get("format") != FORMAT:
+            raise ValueError(f"{folder} has format {self.about.get('format')}; this program reads {FORMAT}")
+        self.spec, self.detection = self.about["input"], self.about["detection"]
+        self.classes = self.about["classes"]
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        self.networks = {
+            name: onnxruntime.InferenceSession(folder / f"{name}.onnx", options, providers=["CPUExecutionProvider"])
+            for name in ("model", "detector")
+        }
+
+    def __call__(
+        self, image: str | os.PathLike[str] | IO[bytes] | Image.Image, whole: bool | None = None
+    ) -> list[Face]:
+        """What the faces in an image show, the largest first.
+
+        Args:
+            image: A path, an open file or a PIL image.
+            whole: Take the image as one face, or do not; None does as in training.
+
+        Returns:
+            A list of dictionaries: box (left, top, width, height in pixels of the upright image, score; None for the
+            whole image), landmarks (x, y of right eye, left eye, nose, right and left corner of the mouth), label,
+            confidence and probabilities.
+        """
+        seen = upright(image)
+        whole = self.spec["faces"] == "whole" if whole is None else whole
+        faces: Sequence[Face | None] = [None] if whole else self.find_faces(seen)
+        if not faces:
+            return []
+        pixels = np.stack([self.prepare(seen, face) for face in faces])
+        answers = self.networks["model"].run(None, {"image": pixels})[0]
+        return [self._answer(face, row) for face, row in zip(faces, answers.tolist(), strict=True)]
+
+    def _answer(self, face: Face | None, row: list[float]) -> Face:
+        best = max(row)
+        return {
+            "box": face and {name: face[name] for name in ("left", "top", "width", "height", "score")},
+            "landmarks": face and face["landmarks"],
+            "label": self.classes[row.index(best)],
+            "confidence": best,
+            "probabilities": dict(zip(self.classes, row, strict=True)),
+        }
+
+    def find_faces(self, image: Image.Image) -> list[Face]:
+        """The faces in an RGB image, the largest first, in its pixels."""
+        how, longest = self.detection, max(image.size)
+        enough = longest >= how["shortest"]
+        scale = min(how["longest"] / longest, 1) if enough else min(how["shortest"] / longest, how["at_most"])
+        if scale != 1:
+            size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+            image = image.resize(size, Image.Resampling.BILINEAR)
+        padded = np.zeros((-(-image.height // 32) * 32, -(-image.width // 32) * 32, 3), np.uint8)
+        padded[: image.height, : image.width] = np.asarray(image)
+        places = self.networks["detector"].run(None, {"image": padded})[0]
+        rows = once(places[places[:, 0] >= how["sure"]], how["same"])
+        rows = np.trunc(rows * ([100] + [1] * 14)) / ([100] + [scale] * 14)  # as libfacedetection cuts them
+        faces: list[Face] = [
+            {
+                **dict(zip(("score", "left", "top", "width", "height"), row[:5], strict=True)),
+                "landmarks": [list(point) for point in zip(row[5::2], row[6::2], strict=True)],
+            }
+            for row in rows.tolist()
+        ]
+        faces = [face for face in faces if face["width"] > 0 and face["height"] > 0]
+        return sorted(faces, key=lambda face: -face["width"] * face["height"])
+
+    def prepare(self, image: Image.Image, face: Face | None = None) -> np.ndarray:
+        """A face (without one, the whole image) as model.onnx takes it, uint8 (size, size, 3)."""
+        spec = self.spec
+        if face:
+            side = min(max(face["width"], face["height"]) * (1 + spec["margin"]), *image.size)
+            left = min(max(face["left"] + face["width"] / 2 - side / 2, 0), image.width - side)
+            top = min(max(face["top"] + face["height"] / 2 - side / 2, 0), image.height - side)
+            left, top, right, bottom = map(round, (left, top, left + side, top + side))
+            image = image.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
+        image = image.convert("RGB" if spec["color"] == "rgb" else "L")
+        size = (spec["image_size"], spec["image_size"])
+        image = image.resize(size, Image.Resampling[spec["interpolation"].upper()])
+        return np.asarray(image.convert("RGB"))
+
+
+def once(found: np.ndarray, same: float) -> np.ndarray:
+    """Of the boxes for one face the most confident one (greedy non-maximum suppression)."""
+    rest, kept = found[np.argsort(-found[:, 0], kind="stable")], []
+    while len(rest):
+        kept.append(rest[0])
+        near, far = rest[:, 1:3], rest[:, 1:3] + rest[:, 3:5]
+        shared = (np.minimum(far, far[0]) - np.maximum(near, near[0])).clip(0).prod(1)
+        areas = rest[:, 3] * rest[:, 4]
+        rest = rest[1:][(shared <= same * (areas + areas[0] - shared))[1:]]
+    return np.array(kept).reshape(-1, 15).astype(float)
+
+
+def upright(image: str | os.PathLike[str] | IO[bytes] | Image.Image) -> Image.Image:
+    """An image in RGB as a viewer shows it: EXIF rotation applied, deep gray in 8 bits, transparent pixels white."""
+    if not isinstance(image, Image.Image):
+        with Image.open(image) as opened:
+            opened.load()
+            return upright(opened)
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16 bits
+        image = Image.fromarray((np.asarray(image, np.float32).clip(0, 65535) * (255 / 65535)).round().astype(np.uint8))
+    if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
+def sentence(face: Face) -> str:
+    """An answer for people."""
+    box = face["box"]
+    where = "the whole image" if box is None else "{left:.0f},{top:.0f} {width:.0f} x {height:.0f}".format(**box)
+    others = sorted(face["probabilities"].items(), key=lambda one: -one[1])[1:3]
+    rest = ", ".join(f"{name} {value:.2f}" for name, value in others)
+    return f"{face['label']} {face['confidence']:.2f} ({rest})  at {where}"
+
+
+def main() -> int:
+    """The command line."""
+    about = "Names the facial expressions in photographs. An expression is not an emotion felt."
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("images", nargs="+", help="image files")
+    parser.add_argument("--whole", action="store_true", help="take each image as one face, cut out already")
+    parser.add_argument("--json", action="store_true", help="one line of JSON an image")
+    given = parser.parse_args()
+    recognizer, failed = Recognizer(), 0
+    for path in given.images:
+        try:
+            faces, error = recognizer(path, whole=given.whole or None), ""
+        except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as problem:
+            faces, error, failed = [], str(problem), 1
+        if given.json:
+            print(json.dumps({"image": path, "faces": faces, "error": error}))
+        else:
+            told = [f"error: {error}"] if error else [sentence(face) for face in faces] or ["no face"]
+            print(path, *told, sep="\n  ")
+    return failed
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except BrokenPipeError:  # whoever read has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
