@@ -12,12 +12,18 @@ from typing import Any
 import numpy as np
 import PIL
 import pytest
+import skimage.data
 from PIL import Image
 
 import fer_lightning.serving
+from fer_lightning.checkpoints.reading import find_checkpoint
 from fer_lightning.data.face_detectors import Face
 from fer_lightning.data.image_files import as_seen
 from fer_lightning.data.input_spec import InputSpec
+from fer_lightning.data.legend import EXPRESSIONS
+from fer_lightning.data.sources.synthetic_face import draw_face
+from fer_lightning.inference.recognizer import ExpressionRecognizer
+from fer_lightning.serving.browser import browser_files
 
 NODE = shutil.which("node") or ""
 PAGE = Path(fer_lightning.serving.__file__).parent / "page"
@@ -88,3 +94,69 @@ def test_crops_are_those_of_the_input_specification(tmp_path):
         pixels = spec.prepare(image, face)
         expected = pixels.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy().tobytes()
         assert content == expected, (image.size, face, spec)
+
+
+def pictures() -> list[Image.Image]:
+    """Images with no face, one and many, of many sizes: photographs and drawings."""
+    random = np.random.default_rng(3)
+    astronaut = Image.fromarray(skimage.data.astronaut())
+    sizes = [(512, 512), (700, 433), (211, 300), (150, 150), (60, 71), (1600, 1599), (2500, 1200), (129, 640)]
+    found = [astronaut.resize(size, Image.Resampling.LANCZOS) for size in sizes]
+    found += [astronaut.rotate(angle, expand=True) for angle in (15, -25, 90)]
+    found += [astronaut.transpose(Image.Transpose.FLIP_LEFT_RIGHT), astronaut.crop((150, 30, 301, 201))]
+    found += [Image.new("RGB", (300, 200), "gray"), noise(random, 333, 222), Image.fromarray(skimage.data.coffee())]
+    for number in range(4):  # several faces of several sizes, some over the edge
+        crowd = Image.new("RGB", (900 - 100 * number, 611), (90, 110, 60 * number))
+        for place in range(5):
+            side, left, top = int(random.integers(60, 260)), *random.integers(-40, 500, 2).tolist()
+            face = draw_face(EXPRESSIONS[place + number % 4], (1, place), number).convert("RGB")
+            face = astronaut.crop((170, 40, 281, 190)) if place % 2 else face
+            crowd.paste(face.resize((side, side * 5 // 4)), (left, top))
+        found.append(crowd)
+    return found
+
+
+@pytest.fixture(scope="module")
+def networks(recognizer, tmp_path_factory) -> Path:
+    """A folder with the files that the page asks for."""
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed: pip install 'fer_lightning[onnx]'")
+    folder = tmp_path_factory.mktemp("networks")
+    for path, (content, _) in browser_files(recognizer, find_checkpoint("pretrained", folder), "pretrained").items():
+        (folder / path.lstrip("/")).write_bytes(content)
+    return folder
+
+
+def test_the_model_of_the_format(networks, recognizer):
+    about = json.loads((networks / "model.json").read_text())
+    assert about["classes"] == list(recognizer.model.class_names)
+    assert about["input"] == recognizer.input_spec.to_dict()
+    assert "Do not use" in about["must_not_be_used_for"]
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_answers_are_those_of_the_recognizer(networks, recognizer, whole):
+    images = pictures()
+    jobs = [{"what": "recognize", "options": {"whole": whole, "least": 0.5}} for _ in images]
+    answers = in_node(networks, jobs, images)
+    seen = [
+        ExpressionRecognizer(recognizer, faces="whole" if whole else "auto").predict(image).faces for image in images
+    ]
+    worst = count = 0
+    for image, answer, faces in zip(images, answers, seen, strict=True):
+        assert len(answer["faces"]) == len(faces), image.size
+        for found, face in zip(answer["faces"], faces, strict=True):
+            if face.face is None:
+                assert found["box"] is None
+                assert found["landmarks"] is None
+            else:
+                box = [face.face.left, face.face.top, face.face.width, face.face.height, face.face.score]
+                assert np.allclose([*found["box"].values()], box, atol=0.006), image.size
+                assert np.allclose(found["landmarks"], face.face.landmarks, atol=0.006)
+            probabilities = np.array([found["probabilities"][name] for name in face.probabilities])
+            worst = max(worst, np.abs(probabilities - [*face.probabilities.values()]).max())
+            assert found["uncertain"] == (face.confidence < 0.5)
+            assert found["label"] == ("uncertain" if found["uncertain"] else face.label)
+            count += 1
+    print(f"{len(images)} images, {count} faces, difference {worst:.1e}, {[round(one['ms']) for one in answers]} ms")
+    assert worst < 1e-4
+    assert count >= 20
