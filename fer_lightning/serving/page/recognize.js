@@ -192,7 +192,11 @@ async function probabilities(inputs, side, { ort, model }) {
   return rows;
 }
 
-const short = (value, digits) => Number(value.toFixed(digits));
+// Python's round(value, digits): toFixed takes a value in the very middle up, which Python takes to the even neighbor.
+function short(value, digits) {
+  const middle = Number.isInteger(value * 2 ** (digits + 1)); // then the product below is exact
+  return middle ? round(value * 10 ** digits) / 10 ** digits : Number(value.toFixed(digits));
+}
 
 // What the faces in an image show, as the service answers it.
 //   image: of 3 channels, or of 4 the last of which is opacity
