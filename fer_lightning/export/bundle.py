@@ -14,7 +14,6 @@ from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.data.sources.synthetic_face import draw_face
 from fer_lightning.errors import FERError
 from fer_lightning.export.graph import detector_bytes, graph_bytes
-from fer_lightning.export.recognize import FORMAT, Recognizer
 from fer_lightning.files import check_output_folder
 from fer_lightning.inference.recognizer import ExpressionRecognizer
 from fer_lightning.model.expression_model import ExpressionModel
@@ -24,6 +23,9 @@ from fer_lightning.version import __version__
 
 FILES = ("model.onnx", "detector.onnx", "detector.LICENSE", "model.json", "recognize.py", "README.md")
 """What a bundle consists of."""
+
+FORMAT = 1
+"""Of `model.json`; what recognize.py expects."""
 
 OPSET = 17
 """Of the networks in a bundle, unless another is asked for: what older runtimes read, and needs no Resize."""
@@ -96,6 +98,8 @@ def write_bundle(model: ExpressionModel, info: CheckpointInfo, folder: Path, nam
 
 def _compared(model: ExpressionModel, folder: Path) -> str:
     """Compare whole images, and the faces that are found in them, on synthetic faces before synthetic walls."""
+    from fer_lightning.export.recognize import Recognizer  # with onnxruntime, which writes a file once it is imported
+
     ours, difference, faces = Recognizer(folder), 0.0, 0
     whole = ExpressionRecognizer(model, faces="whole", device="cpu")
     detecting = ExpressionRecognizer(whole, faces="detect")

@@ -49,8 +49,10 @@ def _of_bundle(recognizer: ExpressionRecognizer, path: Path) -> list[bytes] | No
 
 
 def _made(recognizer: ExpressionRecognizer, path: Path, name: str) -> list[bytes] | None:
-    other = isinstance(recognizer.model, BundleModel) or path.suffix in (".onnx", ".pt2")  # their faces have any size
-    if other or recognizer.input_spec.detector != YUNET:
+    model = recognizer.model
+    if isinstance(model, BundleModel) or path.suffix in (".onnx", ".pt2"):  # of which the faces may have any size
+        return None
+    if recognizer.input_spec.detector != YUNET:
         return None
     if any(find_spec(package) is None for package in ("onnx", "onnxruntime", "onnxscript")):
         return None
@@ -58,6 +60,6 @@ def _made(recognizer: ExpressionRecognizer, path: Path, name: str) -> list[bytes
     from fer_lightning.export.graph import detector_bytes, graph_bytes
     from fer_lightning.inference.model import info_of_file
 
-    model, info = copy.deepcopy(recognizer.model).cpu(), info_of_file(path)
+    model, info = copy.deepcopy(model).cpu(), info_of_file(path)
     about = json.dumps(about_bundle(model, info, name)).encode()
     return [about, graph_bytes(model, info, ".onnx", resize=False, opset=OPSET), detector_bytes(OPSET)]

@@ -177,7 +177,7 @@ def _browser(recognizer: ExpressionRecognizer, path: Path, name: str) -> dict[st
 
     try:
         return browser_files(recognizer, path, name)
-    except (FERError, OSError, ValueError) as error:
+    except (FERError, OSError, ValueError, KeyError, TypeError) as error:  # what a folder holds may be anything
         print(f"The page does not offer to run the model in the browser: {error}", flush=True)
         return {}
 

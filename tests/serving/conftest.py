@@ -138,7 +138,7 @@ def same(answer: dict[str, Any], seen: Recognition) -> bool:
     return True
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def camera(tmp_path_factory) -> Path:
     """A film for the browser's pretended camera: one face that smiles."""
     path = tmp_path_factory.mktemp("camera") / "camera.mjpeg"
@@ -146,7 +146,7 @@ def camera(tmp_path_factory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(camera) -> Iterator[Any]:
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
     if not CHROMIUM:

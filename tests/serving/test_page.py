@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import skimage.data
 from PIL import Image
 
 from tests.serving.conftest import TOKEN, Served, encoded, photograph

@@ -16,7 +16,7 @@ import skimage.data
 from PIL import Image
 
 import fer_lightning.serving
-from fer_lightning.checkpoints.reading import find_checkpoint
+from fer_lightning.checkpoints.finding import find_checkpoint
 from fer_lightning.data.face_detectors import Face
 from fer_lightning.data.image_files import as_seen
 from fer_lightning.data.input_spec import InputSpec
