@@ -14,6 +14,7 @@ from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.data.sources.synthetic_face import draw_face
 from fer_lightning.errors import FERError
 from fer_lightning.export.graph import detector_bytes, graph_bytes
+from fer_lightning.export.page import PAGE, write_page
 from fer_lightning.files import check_output_folder
 from fer_lightning.inference.recognizer import ExpressionRecognizer
 from fer_lightning.model.expression_model import ExpressionModel
@@ -21,7 +22,7 @@ from fer_lightning.names import printable
 from fer_lightning.reports.model_card import model_card, must_not_be_used_for
 from fer_lightning.version import __version__
 
-FILES = ("model.onnx", "detector.onnx", "detector.LICENSE", "model.json", "recognize.py", "README.md")
+FILES = ("model.onnx", "detector.onnx", "detector.LICENSE", "model.json", "recognize.py", "README.md", *PAGE)
 """What a bundle consists of."""
 
 FORMAT = 1
@@ -93,6 +94,7 @@ def write_bundle(model: ExpressionModel, info: CheckpointInfo, folder: Path, nam
     for file, source in {"recognize.py": "export/recognize.py", "README.md": "export/bundle.md"}.items():
         (folder / file).write_bytes(package.joinpath(*source.split("/")).read_bytes())
     (folder / "detector.LICENSE").write_bytes(WEIGHTS.with_name("yunet.LICENSE").read_bytes())
+    write_page(folder)
     return _compared(model, folder)
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-import gzip
 import http.server
 import json
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +15,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
-import fer_lightning.serving
+from fer_lightning.export.export import export
 from tests.serving.conftest import BEARER, TOKEN, Served, encoded, photograph
 from tests.serving.test_page import Page
 
@@ -52,18 +50,12 @@ def page(browser, server) -> Iterator[Device]:
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory, server) -> Iterator[str]:
-    """The address of a folder with the page and the model, and no service behind it."""
-    folder = tmp_path_factory.mktemp("bundle")
-    shutil.copytree(Path(fer_lightning.serving.__file__).parent / "page", folder, dirs_exist_ok=True)
-    zipped = folder / "ort" / "ort-wasm-simd-threaded.wasm.gz"
-    zipped.with_suffix("").write_bytes(gzip.decompress(zipped.read_bytes()))
-    for name in ("model.json", "model.onnx", "detector.onnx"):
-        (folder / name).write_bytes(server.ask("GET", f"/{name}").content)
+def bundle(tmp_path_factory) -> Iterator[str]:
+    """The address of a folder that `export` wrote, at a web server that knows nothing of it."""
+    folder = tmp_path_factory.mktemp("bundle") / "app"
+    export("pretrained", str(folder))
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
-        extensions_map = http.server.SimpleHTTPRequestHandler.extensions_map | {".mjs": "text/javascript"}
-
         def log_message(self, *given: Any) -> None:
             pass
 

@@ -22,6 +22,7 @@ from fer_lightning.data.image_files import as_seen
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.data.sources.synthetic_face import draw_face
+from fer_lightning.export.export import export
 from fer_lightning.inference.recognizer import ExpressionRecognizer
 from fer_lightning.serving.browser import browser_files
 
@@ -126,11 +127,25 @@ def networks(recognizer, tmp_path_factory) -> Path:
     return folder
 
 
-def test_the_model_of_the_format(networks, recognizer):
+def test_what_the_page_is_given(networks, recognizer, tmp_path):
     about = json.loads((networks / "model.json").read_text())
     assert about["classes"] == list(recognizer.model.class_names)
     assert about["input"] == recognizer.input_spec.to_dict()
     assert "Do not use" in about["must_not_be_used_for"]
+    assert about["threshold"] == 0
+    export("pretrained", str(tmp_path / "app"))  # of which serve does the same without torch
+    model = tmp_path / "app" / "model.onnx"
+    given = browser_files(ExpressionRecognizer(model, faces="whole"), model, "app")
+    assert json.loads(given["/model.json"][0])["input"] == about["input"] | {"faces": "whole"}
+    assert given["/model.onnx"] == (model.read_bytes(), "application/octet-stream")
+    assert (
+        browser_files(ExpressionRecognizer(model, class_prior="uniform"), model, "app") == {}
+    )  # its graph says another
+
+
+def test_nothing_is_given_where_the_answers_would_differ(recognizer, tmp_path):
+    path = tmp_path / "whole.pt2"  # a graph for faces of any size
+    assert browser_files(recognizer, path, "whole") == {}
 
 
 @pytest.mark.parametrize("whole", [False, True])
