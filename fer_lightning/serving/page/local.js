@@ -18,10 +18,11 @@ function end(message) {
   waiting.clear();
 }
 
-// Load the model, once; `told` hears how far it is.
+// Load the model, once; `told` hears that it begins, and then the megabytes and how much of them is here.
 export function open(token, told) {
-  progress = told;
   if (opened) return opened;
+  progress = told;
+  told(null);
   worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
   worker.onerror = () => end("This browser cannot run the model: it needs WebAssembly with SIMD and module workers.");
   worker.onmessage = ({ data }) => {

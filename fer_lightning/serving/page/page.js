@@ -13,7 +13,7 @@ let place = "", models = {}, classes = [];
 
 // Load the model onto this device, unless it is there.
 async function bring() {
-  const tell = ({ megabytes, done }) => say(`Loading the model, ${Math.round(megabytes)} MB … ${Math.floor(100 * done)} %`);
+  const tell = (of) => say(of ? `Loading the model, ${Math.round(of.megabytes)} MB … ${Math.floor(100 * of.done)} %` : "Loading the model …");
   await device.open(service.access.token, tell);
 }
 

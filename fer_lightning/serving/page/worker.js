@@ -9,7 +9,7 @@ let about, engine;
 // The files' bytes, fetched side by side; says how much is there about once a second.
 async function load(names, headers) {
   const got = new Map(), sizes = new Map();
-  let said = 0;
+  let said = -1000;
   const tell = () => {
     if (sizes.size < names.length || performance.now() < said + 1000) return; // whoever listens cannot follow more
     said = performance.now();
