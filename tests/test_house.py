@@ -9,7 +9,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1] / "fer_lightning"
 FLOORS = (
     ("cli",),
-    ("export", "audit", "training", "serving"),
+    ("serving",),
+    ("export", "audit", "training"),
     ("inference", "reports"),
     ("checkpoints", "evaluation"),
     ("model",),

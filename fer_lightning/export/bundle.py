@@ -14,7 +14,7 @@ from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.data.sources.synthetic_face import draw_face
 from fer_lightning.errors import FERError
 from fer_lightning.export.graph import detector_bytes, graph_bytes
-from fer_lightning.export.recognize import FORMAT, Recognizer
+from fer_lightning.export.page import PAGE, write_page
 from fer_lightning.files import check_output_folder
 from fer_lightning.inference.recognizer import ExpressionRecognizer
 from fer_lightning.model.expression_model import ExpressionModel
@@ -22,8 +22,11 @@ from fer_lightning.names import printable
 from fer_lightning.reports.model_card import model_card, must_not_be_used_for
 from fer_lightning.version import __version__
 
-FILES = ("model.onnx", "detector.onnx", "detector.LICENSE", "model.json", "recognize.py", "README.md")
+FILES = ("model.onnx", "detector.onnx", "detector.LICENSE", "model.json", "recognize.py", "README.md", *PAGE)
 """What a bundle consists of."""
+
+FORMAT = 1
+"""Of `model.json`; what recognize.py expects."""
 
 OPSET = 17
 """Of the networks in a bundle, unless another is asked for: what older runtimes read, and needs no Resize."""
@@ -91,11 +94,14 @@ def write_bundle(model: ExpressionModel, info: CheckpointInfo, folder: Path, nam
     for file, source in {"recognize.py": "export/recognize.py", "README.md": "export/bundle.md"}.items():
         (folder / file).write_bytes(package.joinpath(*source.split("/")).read_bytes())
     (folder / "detector.LICENSE").write_bytes(WEIGHTS.with_name("yunet.LICENSE").read_bytes())
+    write_page(folder)
     return _compared(model, folder)
 
 
 def _compared(model: ExpressionModel, folder: Path) -> str:
     """Compare whole images, and the faces that are found in them, on synthetic faces before synthetic walls."""
+    from fer_lightning.export.recognize import Recognizer  # with onnxruntime, which writes a file once it is imported
+
     ours, difference, faces = Recognizer(folder), 0.0, 0
     whole = ExpressionRecognizer(model, faces="whole", device="cpu")
     detecting = ExpressionRecognizer(whole, faces="detect")

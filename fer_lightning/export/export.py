@@ -70,9 +70,9 @@ def export(
     for `test`, `validate` and `predict`, and `fit` starts a new run from it. `.onnx` and `.pt2` (torch.export) hold the
     whole way from a face as uint8 `(n, height, width, 3)`, RGB, any size, to probabilities, for programs without
     fer_lightning; `predict` takes them too. A folder, as app/, gets the network, the face detector, a program for
-    Python that needs onnxruntime alone, and what they say of themselves. Before anything is kept, its answers are
-    compared with the original's; those of int8 by their accuracy on the validation subset. A model card is written
-    beside it.
+    Python that needs onnxruntime alone, a page on which a browser runs it, and what they say of themselves. Before
+    anything is kept, its answers are compared with the original's; those of int8 by their accuracy on the validation
+    subset. A model card is written beside it.
 
     Args:
         ckpt_path: best, last, pretrained, or a checkpoint.
@@ -129,7 +129,7 @@ def export(
         if not target.suffix:
             with new_folder(target, replace=True) as folder:
                 said = write_bundle(model, info, folder, target.name, opset or BUNDLE_OPSET)
-                size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
+                size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
             print(f"Written {target}{os.sep}: {size:.2f} MB\n{said}\nHow to use it: {target / 'README.md'}")
             return
         with replacing_path(target) as aside:

@@ -138,7 +138,6 @@ def _onnx(
 ) -> bytes:
     try:
         import onnx
-        import onnxruntime  # noqa: F401 (for the comparison)
         import onnxscript  # noqa: F401 (torch's exporter)
     except ImportError as error:
         raise FERError(f"ONNX files need {error.name}: pip install onnx onnxscript onnxruntime.") from None

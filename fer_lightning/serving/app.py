@@ -2,9 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Collection
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
@@ -20,19 +19,10 @@ from fer_lightning.serving.bodies import BodyReader, images_in
 from fer_lightning.serving.gate import PREDICT, App, Gate, Guard
 from fer_lightning.serving.limits import Limits, RefusedError
 from fer_lightning.serving.metrics import CONTENT_TYPE, Metrics
+from fer_lightning.serving.pages import PAGE_PATHS, add_pages
 from fer_lightning.version import __version__
 
-_PAGES = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
-    "/card.js": ("card.js", "text/javascript; charset=utf-8"),
-    "/docs": ("docs.html", "text/html; charset=utf-8"),
-    "/docs.js": ("docs.js", "text/javascript; charset=utf-8"),
-}
-"""Files of the page; FastAPI's own description page loads its script from another site."""
-
-OPEN_PATHS = (*_PAGES, "/openapi.json", "/health")
+OPEN_PATHS = (*PAGE_PATHS, "/openapi.json", "/health")
 """What is there without a token: nothing of it is about the model, and a browser cannot send a token for a page."""
 
 _IMAGE = {"type": "string", "format": "binary"}
@@ -82,6 +72,7 @@ class Service:
         limits: What a request may ask for.
         metrics: What is counted.
         about: A sentence about the model.
+        browser: Files with which the page runs the model itself, by path: content and its kind; empty if it does not.
     """
 
     model: dict[str, Any]
@@ -89,6 +80,7 @@ class Service:
     limits: Limits
     metrics: Metrics
     about: str
+    browser: Mapping[str, tuple[bytes, str]] = field(default_factory=dict)
 
 
 def make_app(service: Service, guard: Guard, origins: Collection[str] = ()) -> App:
@@ -102,7 +94,7 @@ def make_app(service: Service, guard: Guard, origins: Collection[str] = ()) -> A
     app = FastAPI(title="fer_lightning", version=__version__, description=service.about, docs_url=None, redoc_url=None)
     for kind in (RefusedError, RequestValidationError, HTTPException, ClientDisconnect):
         app.add_exception_handler(kind, _refusal)
-    _add_pages(app)
+    add_pages(app, service.browser)
     _add_predict(app, service)
     model = json.dumps(service.model).encode()
 
@@ -126,20 +118,6 @@ def make_app(service: Service, guard: Guard, origins: Collection[str] = ()) -> A
         headers = ["Authorization", "Content-Type"]
         inner = CORSMiddleware(app, list(origins), allow_methods=["GET", "POST"], allow_headers=headers)
     return Gate(inner, guard, service.limits, service.metrics)
-
-
-def _add_pages(app: FastAPI) -> None:
-    folder = Path(__file__).parent / "page"
-    for path, (name, kind) in _PAGES.items():
-        response = Response((folder / name).read_bytes(), headers={"Content-Type": kind})
-        app.add_api_route(path, _always(response), include_in_schema=False)
-
-
-def _always(response: Response) -> Any:
-    async def answer() -> Response:
-        return response
-
-    return answer
 
 
 def _add_predict(app: FastAPI, service: Service) -> None:

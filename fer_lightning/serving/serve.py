@@ -51,6 +51,7 @@ def serve(
     batch_size: int = 32,
     batch_ms: float = 5.0,
     workers: int | None = None,
+    on_device: bool = True,
     device: str = "auto",
     name: str = "default",
     runs_dir: str = "runs",
@@ -83,6 +84,8 @@ def serve(
         batch_size: Faces that the network takes at once.
         batch_ms: Milliseconds that a batch waits for images that are being decoded.
         workers: Threads that decode images and find faces; by default one a core.
+        on_device: Let the page run the model in the visitor's browser too, so that pictures need not leave it. That
+            hands the model to whoever may ask. Needs the extra `onnx`; without it, the page does not offer it.
         device: Where the network runs: auto, or a device as torch names it.
         name: Name of the run that best and last are of.
         runs_dir: Folder that holds the runs.
@@ -136,7 +139,8 @@ def serve(
         metrics = Metrics(lambda: batcher.waiting)
         batcher.on_batch = metrics.batch
         about = _about(recognizer, path, ckpt_path if ckpt_path == "pretrained" else _name_of(path), limits)
-        service = Service(about, batcher, limits, metrics, "Names the expressions of faces in images.")
+        browser = _browser(recognizer, path, about["name"]) if on_device else {}
+        service = Service(about, batcher, limits, metrics, "Names the expressions of faces in images.", browser)
         with listening(host, port) as listener:
             where = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
             print(f"Serving {printable(ckpt_path)} at {where} (the page; POST {where}/v1/predict). Ctrl-C ends it.")
@@ -165,6 +169,17 @@ def _info_of(path: Path) -> "CheckpointInfo":
     from fer_lightning.inference.model import info_of_file
 
     return info_of_file(path)
+
+
+def _browser(recognizer: ExpressionRecognizer, path: Path, name: str) -> dict[str, tuple[bytes, str]]:
+    """What the page needs to run the model; none, and a line that says why, where that cannot be had."""
+    from fer_lightning.serving.browser import browser_files
+
+    try:
+        return browser_files(recognizer, path, name)
+    except (FERError, OSError, ValueError, KeyError, TypeError) as error:  # what a folder holds may be anything
+        print(f"The page does not offer to run the model in the browser: {error}", flush=True)
+        return {}
 
 
 def _try_out(batcher: "Batcher") -> None:

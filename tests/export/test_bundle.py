@@ -187,7 +187,7 @@ def test_damaged_ones_are_one_message(folder, tmp_path):
     for name, content in (("model.onnx", b"no"), ("detector.onnx", b"no"), ("detector.onnx", None)):
         bundle = tmp_path / "broken"
         bundle.mkdir(exist_ok=True)
-        for path in (folder / "app").iterdir():
+        for path in filter(Path.is_file, (folder / "app").iterdir()):
             (bundle / path.name).write_bytes(path.read_bytes())
         (bundle / name).write_bytes(content or (bundle / "model.onnx").read_bytes())
         done = run("predict", image, "--ckpt_path", bundle, cwd=tmp_path)

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,8 @@ from tests.conftest import PROJECT, heed_signals
 
 TOKEN = "a-token-for-the-tests"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or ""
+OPTIONS = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 
 
 @dataclass
@@ -133,3 +136,24 @@ def same(answer: dict[str, Any], seen: Recognition) -> bool:
         ):
             return False
     return True
+
+
+@pytest.fixture(scope="module")
+def camera(tmp_path_factory) -> Path:
+    """A film for the browser's pretended camera: one face that smiles."""
+    path = tmp_path_factory.mktemp("camera") / "camera.mjpeg"
+    path.write_bytes(encoded(Image.fromarray(skimage.data.astronaut())) * 20)
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser(camera) -> Iterator[Any]:
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
+    if not CHROMIUM:
+        pytest.skip("there is no Chromium on this machine: apt-get install chromium")
+    with api.sync_playwright() as started:
+        browser = started.chromium.launch(
+            executable_path=CHROMIUM, args=[*OPTIONS, f"--use-file-for-fake-video-capture={camera}"]
+        )
+        yield browser
+        browser.close()

@@ -3,45 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import skimage.data
 from PIL import Image
 
 from tests.serving.conftest import TOKEN, Served, encoded, photograph
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or ""
-OPTIONS = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 SLOW = 60_000
 """Milliseconds to wait at most: machines may be busy."""
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def camera(tmp_path_factory) -> Path:
-    """A film for the browser's pretended camera: one face that smiles."""
-    path = tmp_path_factory.mktemp("camera") / "camera.mjpeg"
-    path.write_bytes(encoded(Image.fromarray(skimage.data.astronaut())) * 20)
-    return path
-
-
-@pytest.fixture(scope="module")
-def browser(camera) -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
-    if not CHROMIUM:
-        pytest.skip("there is no Chromium on this machine: apt-get install chromium")
-    with api.sync_playwright() as started:
-        browser = started.chromium.launch(
-            executable_path=CHROMIUM, args=[*OPTIONS, f"--use-file-for-fake-video-capture={camera}"]
-        )
-        yield browser
-        browser.close()
 
 
 class Page:

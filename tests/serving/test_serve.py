@@ -118,7 +118,11 @@ def test_health_and_description(server):
     assert {one["name"] for one in asked["parameters"]} == {"min_confidence", "whole"}
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/page.js", "/page.css", "/card.js", "/docs.js"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/docs", "/page.css"]
+    + [f"/{name}.js" for name in ("page", "card", "docs", "service", "local", "worker", "recognize")],
+)
 def test_pages_load_nothing_from_elsewhere(server, path):
     done = server.ask("GET", path)
     assert done.status_code == 200

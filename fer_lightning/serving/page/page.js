@@ -1,61 +1,65 @@
-// The page: pictures to the service, its answers beside them. Nothing is loaded from elsewhere or kept.
+// The page: pictures to the service or to the model on this device, answers beside them. Nothing is kept or loaded from
+// elsewhere.
 import { element, markdown } from "./card.js";
+import * as device from "./local.js";
+import * as service from "./service.js";
 
 const at = (name) => document.getElementById(name);
 const percent = (value) => `${(100 * value).toFixed(value < 0.1 ? 1 : 0)} %`;
 const counted = (number, one, more = `${one}s`) => `${number} ${number === 1 ? one : more}`;
-let token = "", classes = [];
+let place = "", models = {}, classes = [];
 
 // ---- asking
 
-class Refused extends Error {
-  constructor(status, message) { super(message); this.status = status; }
+// Load the model onto this device, unless it is there.
+async function bring() {
+  const tell = (of) => say(of ? `Loading the model, ${Math.round(of.megabytes)} MB … ${Math.floor(100 * of.done)} %` : "Loading the model …");
+  await device.open(service.access.token, tell);
 }
 
-async function ask(path, given = {}) {
-  const headers = token ? { Authorization: `Bearer ${token}` } : {};
-  let done;
+async function recognize(picture) {
+  const options = { whole: at("whole").checked, least: Number(at("least").value) };
   try {
-    done = await fetch(path, { ...given, headers });
-  } catch {
-    throw new Refused(0, "The service cannot be reached. Does it still run?");
-  }
-  const content = await done.json().catch(() => ({}));
-  if (done.ok || content.images) return content;
-  if (done.status === 401) at("token-form").hidden = false;
-  throw new Refused(done.status, content.error?.message ?? `The service answered with status ${done.status}.`);
-}
-
-async function recognise(blob) {
-  const form = new FormData();
-  form.append("images", blob, "image");
-  const options = new URLSearchParams({ min_confidence: at("least").value });
-  if (at("whole").checked) options.set("whole", "true");
-  for (let tries = 0; ; tries += 1) {
-    try {
-      return (await ask(`v1/predict?${options}`, { method: "POST", body: form })).images[0];
-    } catch (error) {
-      if (error.status !== 429 || tries === 5) throw error;
-      await new Promise((go) => setTimeout(go, 1000)); // as Retry-After says
-    }
-  }
-}
-
-async function about() {
-  try {
-    const model = await ask("v1/model");
-    at("token-form").hidden = true;
-    at("model").textContent = model.name;
-    at("version").textContent = model.version;
-    at("must-not").replaceChildren(...markdown(model.must_not_be_used_for));
-    at("card").replaceChildren(...markdown(model.card));
-    classes = model.classes;
-    at("legend").replaceChildren(...classes.map((name, number) => element("li", {}, patch(number), name)));
-    return true;
+    if (place !== "device") return await service.recognize(picture, options);
+    await bring();
+    return await device.recognize(picture, options);
   } catch (error) {
-    say(error.message);
+    if (error.status === 401) at("token-form").hidden = false;
+    throw error;
+  }
+}
+
+// What there is: a service, a model for this device, or both.
+async function about() {
+  const asked = await Promise.allSettled([service.ask("v1/model"), service.ask("model.json")]);
+  const [served, local] = asked.map((one) => (one.value?.classes ? one.value : null));
+  models = { service: served, device: local };
+  if (!served && !local) {
+    at("token-form").hidden = asked[0].reason?.status !== 401;
+    say(asked[0].reason?.message ?? "There is neither a service nor a model here.");
     return false;
   }
+  at("token-form").hidden = true;
+  at("place").hidden = !(served && local);
+  at("docs").hidden = !served;
+  choose(models[place] ? place : served ? "service" : "device");
+  return true;
+}
+
+function choose(chosen) {
+  place = chosen;
+  const model = models[place], home = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
+  document.querySelectorAll("[name=place]").forEach((one) => { one.checked = one.value === place; });
+  at("where").replaceChildren(...(place === "device"
+    ? ["Pictures stay ", element("b", {}, "on this device"), ": the model comes to them, and none is sent anywhere or kept."]
+    : ["Pictures go to the service on ", element("b", {}, home ? "this machine" : location.host), " and nowhere else; it keeps none of them."]));
+  at("model").textContent = model.name;
+  at("version").textContent = model.version;
+  at("must-not").replaceChildren(...markdown(model.must_not_be_used_for));
+  at("card").replaceChildren(...markdown(model.card));
+  classes = model.classes;
+  at("legend").replaceChildren(...classes.map((name, number) => element("li", {}, patch(number), name)));
+  if (place === "device") bring().then(() => say("The model is on this device."), (error) => say(error.message));
 }
 
 // ---- showing
@@ -157,7 +161,7 @@ async function photograph(file) {
   at("clear").hidden = false;
   let answer;
   try {
-    answer = await recognise(file);
+    answer = await recognize(file);
   } catch (error) {
     answer = { faces: [], error: { message: error.message } };
   }
@@ -205,9 +209,8 @@ async function startCamera() {
     still.width = video.videoWidth;
     still.height = video.videoHeight;
     still.getContext("2d").drawImage(video, 0, 0);
-    const blob = await new Promise((go) => still.toBlob(go, "image/jpeg", 0.9));
     try {
-      const answer = await recognise(blob);
+      const answer = await recognize(still);
       if (stream !== mine) return;
       draw(at("view"), still, answer);
       at("live-said").replaceChildren(...faces(answer));
@@ -254,7 +257,7 @@ function remember(answer) {
 
 // ---- what people do
 
-at("where").textContent = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname) ? "this machine" : location.host;
+document.querySelectorAll("[name=place]").forEach((one) => one.addEventListener("change", () => { say(""); choose(one.value); }));
 at("files").addEventListener("change", (event) => {
   photographs(event.target.files).then(() => { event.target.value = ""; });
 });
@@ -263,7 +266,7 @@ at("camera").addEventListener("click", () => { if (stream) { stopCamera(); say("
 at("clear").addEventListener("click", () => { at("results").replaceChildren(); at("clear").hidden = true; say(""); at("files").focus(); });
 at("token-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  token = at("token").value.trim();
+  service.access.token = at("token").value.trim();
   about().then((good) => { if (good) { at("token").value = ""; say("The token is right."); at("files").focus(); } });
 });
 for (const kind of ["dragover", "dragleave", "drop"]) {

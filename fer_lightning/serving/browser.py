@@ -1,0 +1,65 @@
+"""What the page needs to run the model on the visitor's own device."""
+
+import copy
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+from fer_lightning.data.face_detectors import YUNET
+from fer_lightning.inference.bundle import BundleModel, is_bundle
+from fer_lightning.inference.recognizer import ExpressionRecognizer
+
+ADDRESSES = {
+    "/model.json": "application/json",
+    "/model.onnx": "application/octet-stream",
+    "/detector.onnx": "application/octet-stream",
+}
+"""Where the page looks for the files, and what kind of content they are."""
+
+
+def browser_files(recognizer: ExpressionRecognizer, path: Path, name: str) -> dict[str, tuple[bytes, str]]:
+    """The files of `ADDRESSES`: content and its kind; none where the page could not answer as the service does.
+
+    Args:
+        recognizer: That of the service.
+        path: The file that its model is from.
+        name: What the model is called.
+
+    Raises:
+        FERError: If the network cannot be turned into a graph.
+        OSError: If the folder of an exported model lacks one of the files.
+        ValueError: If what it says of itself is no JSON.
+    """
+    found = _of_bundle(recognizer, path) if is_bundle(path) else _made(recognizer, path, name)
+    if found is None:
+        return {}
+    about, *networks = found
+    said = json.loads(about)
+    said["input"]["faces"], said["threshold"] = recognizer.input_spec.faces, recognizer.threshold
+    contents = (json.dumps(said).encode(), *networks)
+    return {place: (content, kind) for (place, kind), content in zip(ADDRESSES.items(), contents, strict=True)}
+
+
+def _of_bundle(recognizer: ExpressionRecognizer, path: Path) -> list[bytes] | None:
+    files = [path.with_name(place.lstrip("/")) for place in ADDRESSES]
+    moved = not isinstance(recognizer.model, BundleModel) or recognizer.model.ratio is not None
+    if moved or recognizer.input_spec.detector != str(files[-1]):
+        return None
+    return [file.read_bytes() for file in files]
+
+
+def _made(recognizer: ExpressionRecognizer, path: Path, name: str) -> list[bytes] | None:
+    model = recognizer.model
+    if isinstance(model, BundleModel) or path.suffix in (".onnx", ".pt2"):  # of which the faces may have any size
+        return None
+    if recognizer.input_spec.detector != YUNET:
+        return None
+    if any(find_spec(package) is None for package in ("onnx", "onnxruntime", "onnxscript")):
+        return None
+    from fer_lightning.export.bundle import OPSET, about_bundle  # needs torch, which exported models are served without
+    from fer_lightning.export.graph import detector_bytes, graph_bytes
+    from fer_lightning.inference.model import info_of_file
+
+    model, info = copy.deepcopy(model).cpu(), info_of_file(path)
+    about = json.dumps(about_bundle(model, info, name)).encode()
+    return [about, graph_bytes(model, info, ".onnx", resize=False, opset=OPSET), detector_bytes(OPSET)]

@@ -1,0 +1,223 @@
+// Faces in pixels and what they show, as fer_lightning's Python sees them: resizing, color, crops and boxes are equal bit
+// for bit, the networks' answers up to the order in which they add up. Needs no page: for browsers, workers and Node.
+// An image is { data, width, height, channels }, its data a Uint8Array row by row.
+
+// Python's round: a half goes to the even neighbor.
+function round(value) {
+  const low = Math.floor(value), rest = value - low;
+  return rest < 0.5 || (rest === 0.5 && low % 2 === 0) ? low : low + 1;
+}
+
+const FILTERS = { // how far a pixel reaches and how much it counts at a distance, as in Pillow's Resample.c
+  bilinear: [1, (x) => (x < 1 ? 1 - x : 0)],
+  bicubic: [2, (x) => (x < 1 ? (1.5 * x - 2.5) * x * x + 1 : x < 2 ? (((x - 5) * x + 8) * x - 4) * -0.5 : 0)],
+};
+const BITS = 22; // behind the point, in Pillow's whole numbers for weights
+
+function weights(from, to, filter) {
+  const [reach, curve] = FILTERS[filter];
+  const scale = from / to, stretch = Math.max(scale, 1), support = reach * stretch, nearer = 1 / stretch;
+  const most = Math.ceil(support) * 2 + 1;
+  const starts = new Int32Array(to), counts = new Int32Array(to), all = new Int32Array(to * most);
+  for (let place = 0; place < to; place += 1) {
+    const center = (place + 0.5) * scale;
+    const start = Math.max(0, Math.trunc(center - support + 0.5));
+    const count = Math.min(from, Math.trunc(center + support + 0.5)) - start;
+    const exact = Array.from({ length: count }, (_, k) => curve(Math.abs((k + start - center + 0.5) * nearer)));
+    const sum = exact.reduce((one, other) => one + other, 0);
+    exact.forEach((value, k) => {
+      const share = sum ? value / sum : value;
+      all[place * most + k] = Math.trunc((share < 0 ? -0.5 : 0.5) + share * 2 ** BITS);
+    });
+    starts[place] = start;
+    counts[place] = count;
+  }
+  return { most, starts, counts, all };
+}
+
+// Resample (outer, from, inner) to (outer, to, inner): rows with the channels as inner, columns with a row as inner.
+function resample(data, outer, from, inner, to, filter) {
+  const { most, starts, counts, all } = weights(from, to, filter);
+  const made = new Uint8ClampedArray(outer * to * inner);
+  for (let one = 0, at = 0; one < outer; one += 1) {
+    for (let place = 0; place < to; place += 1) {
+      const first = (one * from + starts[place]) * inner, weight = place * most, count = counts[place];
+      for (let i = 0; i < inner; i += 1, at += 1) {
+        let sum = 1 << (BITS - 1);
+        for (let k = 0, read = first + i; k < count; k += 1, read += inner) sum += data[read] * all[weight + k];
+        made[at] = sum >> BITS;
+      }
+    }
+  }
+  return new Uint8Array(made.buffer);
+}
+
+function nearest({ data, width, height, channels }, toWidth, toHeight) {
+  const places = (from, to) => { // added up step by step, as Pillow does
+    const step = from / to, found = [];
+    for (let at = step * 0.5; found.length < to; at += step) found.push(Math.trunc(at));
+    return found;
+  };
+  const columns = places(width, toWidth), made = new Uint8Array(toWidth * toHeight * channels);
+  let at = 0;
+  for (const row of places(height, toHeight)) {
+    for (const column of columns) {
+      for (let c = 0; c < channels; c += 1) made[at++] = row < height && column < width ? data[(row * width + column) * channels + c] : 0;
+    }
+  }
+  return made;
+}
+
+// As PIL's Image.resize; filter is nearest, bilinear or bicubic. Which direction is first shows in the last bit: Pillow
+// begins with the rows, and since version 13 with the columns where the height shrinks by more than twice as much.
+export function resize(image, width, height, filter) {
+  const { channels } = image;
+  if (filter === "nearest") return { data: nearest(image, width, height), width, height, channels };
+  let made = image;
+  const rows = () => {
+    if (width !== made.width) made = { ...made, width, data: resample(made.data, made.height, made.width, channels, width, filter) };
+  };
+  const columns = () => {
+    if (height !== made.height) made = { ...made, height, data: resample(made.data, 1, made.height, made.width * channels, height, filter) };
+  };
+  const shrinks = image.height - height;
+  for (const pass of shrinks > Math.max(0, 2 * (image.width - width)) ? [columns, rows] : [rows, columns]) pass();
+  return made;
+}
+
+// Gray of RGB (ITU-R BT.601), as PIL's convert("L").
+export function luma({ data, width, height }) {
+  const made = new Uint8Array(width * height);
+  for (let at = 0, read = 0; at < made.length; at += 1, read += 3) {
+    made[at] = (data[read] * 19595 + data[read + 1] * 38470 + data[read + 2] * 7471 + 0x8000) >> 16;
+  }
+  return { data: made, width, height, channels: 1 };
+}
+
+// RGB of RGBA before a white wall, as PIL's alpha_composite.
+export function onWhite({ data, width, height }) {
+  const made = new Uint8Array(width * height * 3);
+  for (let at = 0, read = 0; at < made.length; read += 4) {
+    const alpha = data[read + 3];
+    for (let c = 0; c < 3; c += 1, at += 1) {
+      const sum = ((data[read + c] * alpha + 255 * (255 - alpha)) << 7) + 0x4000;
+      made[at] = alpha === 255 ? data[read + c] : ((sum >> 8) + sum) >> 15;
+    }
+  }
+  return { data: made, width, height, channels: 3 };
+}
+
+// A part of an image; what lies outside of it is black.
+export function crop({ data, width, height, channels }, left, top, right, bottom) {
+  const made = new Uint8Array((right - left) * (bottom - top) * channels);
+  const begin = Math.max(left, 0), end = Math.min(right, width);
+  for (let row = Math.max(top, 0); begin < end && row < Math.min(bottom, height); row += 1) {
+    const part = data.subarray((row * width + begin) * channels, (row * width + end) * channels);
+    made.set(part, ((row - top) * (right - left) + begin - left) * channels);
+  }
+  return { data: made, width: right - left, height: bottom - top, channels };
+}
+
+// ---- faces
+
+// Of the boxes for one face the most confident one; in the detector's 32 bits, so that Python decides alike.
+function once(rows, same) {
+  const f = Math.fround, kept = [];
+  const area = (row) => f(row[3] * row[4]);
+  const shared = (one, other) => [1, 2].map((at) => {
+    const far = Math.min(f(one[at] + one[at + 2]), f(other[at] + other[at + 2]));
+    return Math.max(0, f(far - Math.max(one[at], other[at])));
+  }).reduce((width, height) => f(width * height));
+  for (const row of [...rows].sort((one, other) => other[0] - one[0])) {
+    const clash = kept.some((best) => {
+      const both = shared(row, best);
+      return both > f(f(same) * f(f(area(row) + area(best)) - both));
+    });
+    if (!clash) kept.push(row);
+  }
+  return kept;
+}
+
+// The faces in an RGB image, the largest first: left, top, width, height, score, landmarks.
+export async function findFaces(image, rules, { ort, detector }) {
+  const longest = Math.max(image.width, image.height);
+  const scale = longest >= rules.shortest ? Math.min(rules.longest / longest, 1) : Math.min(rules.shortest / longest, rules.at_most);
+  const sides = [image.width, image.height].map((side) => Math.max(1, round(side * scale)));
+  const small = scale === 1 ? image : resize(image, ...sides, "bilinear");
+  const width = Math.ceil(small.width / 32) * 32, height = Math.ceil(small.height / 32) * 32;
+  const padded = crop(small, 0, 0, width, height);
+  const { places } = await detector.run({ image: new ort.Tensor("uint8", padded.data, [height, width, 3]) });
+  const rows = [];
+  for (let at = 0; at < places.data.length; at += 15) {
+    if (places.data[at] >= Math.fround(rules.sure)) rows.push(places.data.slice(at, at + 15));
+  }
+  const faces = once(rows, rules.same).map(([score, ...place]) => {
+    const [left, top, wide, high, ...points] = place.map((value) => Math.trunc(value) / scale);
+    const landmarks = [0, 2, 4, 6, 8].map((at) => [points[at], points[at + 1]]);
+    return { left, top, width: wide, height: high, score: Math.trunc(score * 100) / 100, landmarks };
+  });
+  return faces.filter((face) => face.score >= rules.sure && face.width > 0 && face.height > 0)
+    .sort((one, other) => other.width * other.height - one.width * one.height);
+}
+
+// Left, top, right and bottom of the square around a face, in whole pixels.
+function square(face, margin, image) {
+  const side = Math.min(Math.max(face.width, face.height) * (1 + margin), image.width, image.height);
+  const left = Math.min(Math.max(face.left + face.width / 2 - side / 2, 0), image.width - side);
+  const top = Math.min(Math.max(face.top + face.height / 2 - side / 2, 0), image.height - side);
+  const [x, y, right, bottom] = [left, top, left + side, top + side].map(round);
+  return [x, y, Math.max(right, x + 1), Math.max(bottom, y + 1)];
+}
+
+// A face, or the whole image, as the network takes it: RGB of its size, gray as three equal channels.
+export function prepare(image, face, spec) {
+  let made = face ? crop(image, ...square(face, spec.margin, image)) : image;
+  if (spec.color === "gray") made = luma(made);
+  made = resize(made, spec.image_size, spec.image_size, spec.interpolation);
+  return made.channels === 3 ? made.data : Uint8Array.from({ length: 3 * made.data.length }, (_, at) => made.data[Math.floor(at / 3)]);
+}
+
+const AT_ONCE = 16; // faces in a batch: more would take much memory, and no less time
+
+async function probabilities(inputs, side, { ort, model }) {
+  const rows = [];
+  for (let first = 0; first < inputs.length; first += AT_ONCE) {
+    const some = inputs.slice(first, first + AT_ONCE), batch = new Uint8Array(some.length * side * side * 3);
+    some.forEach((one, number) => batch.set(one, number * one.length));
+    const found = (await model.run({ image: new ort.Tensor("uint8", batch, [some.length, side, side, 3]) })).probabilities;
+    const [count, classes] = found.dims;
+    for (let row = 0; row < count; row += 1) rows.push([...found.data.subarray(row * classes, (row + 1) * classes)]);
+  }
+  if (!rows.flat().every(Number.isFinite)) throw new Error("The model answers with numbers that are not finite.");
+  return rows;
+}
+
+// Python's round(value, digits): toFixed takes a value in the very middle up, which Python takes to the even neighbor.
+function short(value, digits) {
+  const middle = Number.isInteger(value * 2 ** (digits + 1)); // then the product below is exact
+  return middle ? round(value * 10 ** digits) / 10 ** digits : Number(value.toFixed(digits));
+}
+
+// What the faces in an image show, as the service answers it.
+//   image: of 3 channels, or of 4 the last of which is opacity
+//   about: what model.json says
+//   engine: { ort, model, detector }, the module of onnxruntime-web and its sessions with the two networks
+//   whole: take the image as one face, whatever the model was trained with; least: below this, answers are uncertain
+export async function recognize(image, about, engine, { whole = false, least = 0 } = {}) {
+  const flat = image.channels === 4 ? onWhite(image) : image, spec = about.input;
+  const faces = spec.faces === "detect" && !whole ? await findFaces(flat, about.detection, engine) : [null];
+  const rows = await probabilities(faces.map((face) => prepare(flat, face, spec)), spec.image_size, engine);
+  return rows.map((row, number) => {
+    const face = faces[number], confidence = Math.max(...row);
+    const uncertain = confidence < Math.max(least, about.threshold ?? 0);
+    const box = face && Object.fromEntries(["left", "top", "width", "height", "score"].map((name) => [name, short(face[name], 2)]));
+    return {
+      box,
+      landmarks: face && face.landmarks.map((point) => point.map((value) => short(value, 2))),
+      label: uncertain ? "uncertain" : about.classes[row.indexOf(confidence)],
+      confidence: short(confidence, 6),
+      uncertain,
+      probabilities: Object.fromEntries(about.classes.map((name, place) => [name, short(row[place], 6)])),
+    };
+  });
+}
