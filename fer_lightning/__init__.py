@@ -1,5 +1,6 @@
 """fer_lightning: facial expression recognition with PyTorch Lightning."""
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from fer_lightning.version import __version__ as __version__
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from fer_lightning.model.expression_model import ExpressionModel as ExpressionModel
     from fer_lightning.networks.expression_cnn import ExpressionCNN as ExpressionCNN
     from fer_lightning.training.classifier import ExpressionClassifier as ExpressionClassifier
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime notes each start in a file; nothing here reports home
 
 _HOMES = {
     "DataInfo": "data.data_info",

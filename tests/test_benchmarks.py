@@ -25,6 +25,7 @@ def rows_of(said: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.split("|")[1:-1]] for line in said.splitlines() if line.startswith("|")]
 
 
+@pytest.mark.slow
 def test_detectors(drawn):
     rows = rows_of(run_benchmark("detectors.py", drawn, "--images", "6", "--pictures", "1", "--calls", "2"))
     agreement, composed, costs = ([row for row in rows if len(row) == many] for many in (6, 13, 6))

@@ -100,7 +100,7 @@ def write_bundle(model: ExpressionModel, info: CheckpointInfo, folder: Path, nam
 
 def _compared(model: ExpressionModel, folder: Path) -> str:
     """Compare whole images, and the faces that are found in them, on synthetic faces before synthetic walls."""
-    from fer_lightning.export.recognize import Recognizer  # with onnxruntime, which writes a file once it is imported
+    from fer_lightning.export.recognize import Recognizer  # with onnxruntime
 
     ours, difference, faces = Recognizer(folder), 0.0, 0
     whole = ExpressionRecognizer(model, faces="whole", device="cpu")

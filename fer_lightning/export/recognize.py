@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it notes each start in a file; nothing here reports home
 import onnxruntime
 from PIL import Image, ImageOps, UnidentifiedImageError
 

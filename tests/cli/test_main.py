@@ -100,7 +100,7 @@ def test_a_verb_of_an_earlier_version_says_its_name_now(capsys):
     [
         ("predict --every 0 --ckpt_path x --input y", "--every is now --frame_stride", "value for --frame_stride"),
         ("crossval --part nowhere --folds 2", "--part is now --subset", "nowhere"),
-        ("export --ckpt_path x --output y --format onnx", "--format is gone: the ending of --output", "ending in"),
+        ("export --ckpt_path x --output y.z --format onnx", "--format is gone: the ending of --output", "ending in"),
     ],
 )
 def test_options_of_an_earlier_version_say_their_name_now(words, said, then, capsys):
