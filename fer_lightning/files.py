@@ -16,7 +16,7 @@ from fer_lightning.errors import FERError
 _MACHINE = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
 """Tells the processes of machines apart that write to one disk."""
 
-_ASIDE = f".writing-{_MACHINE}-"
+ASIDE = f".writing-{_MACHINE}-"
 """How the name of a folder begins in which files are written before they take their places."""
 
 
@@ -61,10 +61,9 @@ def replacing_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def replacing_all(folder: str | os.PathLike[str], last: str) -> Iterator[Path]:
-    """Write several files of a folder, all or none: yields a folder aside for them, without folders in it.
+    """Write several files of a folder (made if it is not there), all or none: yields a folder aside for them.
 
-    They take their places once the block has ended, when no space is needed any more; after an exception those that
-    were there still are. The folder is made if it is not there.
+    They take their places once the block has ended; after an exception those that were there still are.
 
     Args:
         folder: Where the files belong.
@@ -72,22 +71,23 @@ def replacing_all(folder: str | os.PathLike[str], last: str) -> Iterator[Path]:
     """
     target = Path(folder)
     new = not target.exists()
-    _remove_left(target, _ASIDE, "")
-    aside = target / f"{_ASIDE}{os.getpid()}"
+    _remove_left(target, ASIDE, "")
+    aside = target / f"{ASIDE}{os.getpid()}"
     try:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
         yield aside
-        written = sorted(aside.iterdir(), key=lambda path: path.name == last)
-        for path in written:
-            if (target / path.name).is_dir():
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(target / path.name))
+        written = {path: target / path.relative_to(aside) for path in aside.rglob("*") if not path.is_dir()}
+        for path, place in written.items():
+            if place.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(place))
             with open(path, "rb+") as stream:
                 os.fsync(stream.fileno())
         (target / last).unlink(missing_ok=True)
-        for path in written:
-            path.replace(target / path.name)
-        aside.rmdir()
+        for path in sorted(written, key=lambda path: path.name == last):
+            written[path].parent.mkdir(exist_ok=True)
+            path.replace(written[path])
+        shutil.rmtree(aside)
         sync_folder(target)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
@@ -265,7 +265,7 @@ def check_output_folder(
                 "Choose another folder."
             )
     there_already = target.iterdir() if target.is_dir() and not overwrite and not (target / mark).exists() else ()
-    if any(not path.name.startswith(_ASIDE) for path in there_already):
+    if any(not path.name.startswith(ASIDE) for path in there_already):
         raise FERError(
             f"Invalid value for {option}. '{path}' has files in it that are not ours. Choose another folder, or write "
             "into this one with --overwrite."

@@ -33,6 +33,8 @@ def read_checkpoint(path: str | os.PathLike[str]) -> tuple[CheckpointInfo, dict[
     """
     if Path(path).suffix == SUFFIX:
         return read_weights(path)
+    if Path(path).suffix in (".onnx", ".pt2"):
+        raise NotOursError(f"'{path}' is an exported graph: expected the checkpoint or .safetensors file it is of.")
     checkpoint = load_plain(path)
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
         raise NotOursError(f"'{path}' is not a checkpoint of a training run: expected a Lightning checkpoint.")

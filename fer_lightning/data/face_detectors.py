@@ -32,6 +32,9 @@ SURE = 0.6
 SAME = 0.3
 """Of two boxes that share more than this of their union, the less confident one goes, as in libfacedetection."""
 
+_MOST = 1000
+"""So many of the most confident answers are looked at, as in libfacedetection."""
+
 _OPENING = threading.Lock()
 """Held while a detector is opened; asking it needs none."""
 
@@ -127,7 +130,7 @@ def _face(row: list[float], score: float) -> Face:
 
 def _once(found: NDArray[np.float32]) -> NDArray[np.float32]:
     """Of the boxes for one face the most confident one (greedy non-maximum suppression); rows as YuNet gives them."""
-    rest = found[np.argsort(-found[:, 0], kind="stable")]
+    rest = found[np.argsort(-found[:, 0], kind="stable")[:_MOST]]
     kept = []
     while len(rest):
         kept.append(rest[0])
@@ -176,7 +179,19 @@ def _exported_yunet(file: str) -> Detector:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 4
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    return partial(_found, lambda padded: session.run(["places"], {"image": padded})[0])
+
+    def places(padded: np.ndarray) -> np.ndarray:
+        try:
+            found: np.ndarray = session.run(["places"], {"image": padded})[0]
+        except Exception as error:  # onnxruntime's own have no base class in common
+            said = str(error).partition("\n")[0][:200]
+            raise FERError(f"The detector '{file}' does not work: {said}. Export it again.") from None
+        expected = sum(padded.shape[0] // stride * (padded.shape[1] // stride) for stride in (8, 16, 32))
+        if found.shape != (expected, 15) or not np.isfinite(found).all():
+            raise FERError(f"The detector '{file}' gives answers that are no faces. Export it again.")
+        return found
+
+    return partial(_found, places)
 
 
 def _found(places: Callable[[np.ndarray], np.ndarray], image: Image.Image) -> list[Face]:
@@ -214,8 +229,11 @@ def _yunet_of_opencv(file: str) -> Detector:
     def detect(image: Image.Image) -> list[Face]:
         if not hasattr(networks, "own"):
             networks.own = opened()
-        networks.own.setInputSize(image.size)
-        found = networks.own.detect(np.asarray(image)[:, :, ::-1].copy())[1]  # takes BGR
+        try:
+            networks.own.setInputSize(image.size)
+            found = networks.own.detect(np.asarray(image)[:, :, ::-1].copy())[1]  # takes BGR
+        except cv2.error as error:
+            raise FERError(f"Cannot use the detector '{file}': not a YuNet model for OpenCV ({error.err}).") from None
         return [] if found is None else [_face(row[:14], row[14]) for row in found.astype(float).tolist()]
 
     return detect

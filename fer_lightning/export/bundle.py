@@ -3,30 +3,27 @@
 import json
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
 from fer_lightning.checkpoints.info import CheckpointInfo
-from fer_lightning.data.face_crop import LONGEST, SHORTEST, TIMES_AT_MOST
-from fer_lightning.data.face_detectors import SAME, SURE, WEIGHTS
+from fer_lightning.data.face_detectors import WEIGHTS
 from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.data.sources.synthetic_face import draw_face
 from fer_lightning.errors import FERError
+from fer_lightning.export.about import about_bundle
 from fer_lightning.export.graph import detector_bytes, graph_bytes
 from fer_lightning.export.page import PAGE, write_page
-from fer_lightning.files import check_output_folder
+from fer_lightning.files import ASIDE, check_output_folder
 from fer_lightning.inference.recognizer import ExpressionRecognizer
 from fer_lightning.model.expression_model import ExpressionModel
 from fer_lightning.names import printable
-from fer_lightning.reports.model_card import model_card, must_not_be_used_for
-from fer_lightning.version import __version__
 
-FILES = ("model.onnx", "detector.onnx", "detector.LICENSE", "model.json", "recognize.py", "README.md", *PAGE)
+MARK = "model.json"
+"""By this file a folder is known to be a bundle."""
+
+FILES = ("model.onnx", "detector.onnx", "detector.LICENSE", MARK, "recognize.py", "README.md", *PAGE)
 """What a bundle consists of."""
-
-FORMAT = 1
-"""Of `model.json`; what recognize.py expects."""
 
 OPSET = 17
 """Of the networks in a bundle, unless another is asked for: what older runtimes read, and needs no Resize."""
@@ -40,9 +37,15 @@ _COMPARED = 200
 
 def check_bundle_folder(folder: Path, read: Path, overwrite: bool) -> None:
     """Raise an FERError if a bundle in this folder would be the end of something else."""
-    check_output_folder("--output", folder, FILES[0], [read], overwrite=True)
-    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    if foreign := [name for name in there if name not in FILES]:
+    if not folder.name:
+        raise FERError(f"Invalid value for --output. Expected a folder of its own. Received: {folder}.")
+    check_output_folder("--output", folder, MARK, [read], overwrite=True)
+    there = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if not path.is_dir()}
+    there = {name: path for name, path in there.items() if not name.startswith(ASIDE)}
+    foreign = [name for name, path in there.items() if name not in FILES or path.is_symlink()]
+    foreign += [name for name in FILES if (folder / name).is_dir()]
+    foreign += [] if MARK in there else [*there]
+    if foreign:
         raise FERError(
             f"Invalid value for --output. '{folder}' has files that are of no bundle, as '{printable(foreign[0])}'. "
             "Choose another folder."
@@ -52,30 +55,6 @@ def check_bundle_folder(folder: Path, read: Path, overwrite: bool) -> None:
             f"Invalid value for --output. '{folder}' is there already. Choose another folder, or replace it with "
             "--overwrite."
         )
-
-
-def about_bundle(model: ExpressionModel, info: CheckpointInfo, name: str) -> dict[str, Any]:
-    """What `model.json` says, in plain values."""
-    card = model_card(name, info)
-    return {
-        "format": FORMAT,
-        "name": name,
-        "version": __version__,
-        "classes": list(model.class_names),
-        "input": model.input_spec.to_dict() | {"detector": "yunet"},
-        "temperature": float(model.temperature),
-        "class_prior": dict(zip(model.class_names, model.effective_prior, strict=False)),
-        "license": (info.training and info.training.license) or "not stated",
-        "must_not_be_used_for": must_not_be_used_for(card),
-        "card": card,
-        "detection": {
-            "longest": LONGEST,
-            "shortest": SHORTEST,
-            "at_most": TIMES_AT_MOST,
-            "sure": SURE,
-            "same": SAME,
-        },
-    }
 
 
 def write_bundle(model: ExpressionModel, info: CheckpointInfo, folder: Path, name: str, opset: int) -> str:
@@ -89,16 +68,17 @@ def write_bundle(model: ExpressionModel, info: CheckpointInfo, folder: Path, nam
     """
     (folder / "model.onnx").write_bytes(graph_bytes(model, info, ".onnx", resize=False, opset=opset))
     (folder / "detector.onnx").write_bytes(detector_bytes(opset))
-    (folder / "model.json").write_text(json.dumps(about_bundle(model, info, name), indent=1), encoding="utf-8")
+    about = about_bundle(info, model.effective_prior, name)
+    (folder / MARK).write_text(json.dumps(about, indent=1), encoding="utf-8")
     package = files("fer_lightning")
     for file, source in {"recognize.py": "export/recognize.py", "README.md": "export/bundle.md"}.items():
         (folder / file).write_bytes(package.joinpath(*source.split("/")).read_bytes())
     (folder / "detector.LICENSE").write_bytes(WEIGHTS.with_name("yunet.LICENSE").read_bytes())
     write_page(folder)
-    return _compared(model, folder)
+    return _compared(model, info, folder)
 
 
-def _compared(model: ExpressionModel, folder: Path) -> str:
+def _compared(model: ExpressionModel, info: CheckpointInfo, folder: Path) -> str:
     """Compare whole images, and the faces that are found in them, on synthetic faces before synthetic walls."""
     from fer_lightning.export.recognize import Recognizer  # with onnxruntime
 
@@ -111,7 +91,8 @@ def _compared(model: ExpressionModel, folder: Path) -> str:
         side = 60 + number % 80
         image.paste(face.resize((side, side)), (number % 30, number % 50))
         for recognizer in (whole, detecting):
-            wanted, found = recognizer.predict(image).faces, ours(image, whole=recognizer is whole)
+            usual = info.input_spec.faces == recognizer.input_spec.faces
+            wanted, found = recognizer.predict(image).faces, ours(image, None if usual else recognizer is whole)
             boxes = [face and [face.left, face.top, face.width, face.height] for face in (one.face for one in wanted)]
             if boxes != [one["box"] and [*one["box"].values()][:4] for one in found]:
                 raise FERError("The bundle's detector finds other faces than the original: it was not kept.")

@@ -18,11 +18,11 @@ from fer_lightning.checkpoints.weights import SUFFIX, save_weights
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.splits import SplitRule
 from fer_lightning.errors import FERError, check_range
+from fer_lightning.export.bundle import FILES, check_bundle_folder, write_bundle
 from fer_lightning.export.bundle import OPSET as BUNDLE_OPSET
-from fer_lightning.export.bundle import check_bundle_folder, write_bundle
 from fer_lightning.export.graph import OPSETS, DeployedModel, graph_bytes
 from fer_lightning.export.quantization import quantize_int8
-from fer_lightning.files import check_output, new_folder, replacing, replacing_path
+from fer_lightning.files import check_output, replacing, replacing_all, replacing_path
 from fer_lightning.inference.model import EXPORTED, ONNX, open_model, rgb_images
 from fer_lightning.model.expression_model import ExpressionModel
 from fer_lightning.names import check_name
@@ -97,27 +97,29 @@ def export(
             disk is full, the file answers otherwise than
             the original, or int8 loses more than 0.05 of accuracy.
     """
-    target = Path(output).expanduser()
-    if target.suffix not in (known := (SUFFIX, ONNX, EXPORTED, "")):
+    target, folder = Path(output).expanduser(), output.endswith(("/", os.sep)) or not Path(output).suffix
+    kind = "" if folder else target.suffix
+    if kind not in (known := (SUFFIX, ONNX, EXPORTED, "")):
         endings = ", ".join(known[:-1])
         raise FERError(
             f"Invalid value for --output. Expected a file ending in {endings}, or a folder such as app/. Received: "
             f"{output}."
         )
-    _check_opset(target.suffix, resize, opset)
-    if quantize and target.suffix != ONNX:
+    _check_opset(kind, resize, opset)
+    if quantize and kind != ONNX:
         raise FERError(f"--quantize int8 makes an ONNX file: expected --output ending in {ONNX}. Received: {output}.")
     if data != CalibrationData() and not quantize:
         raise FERError("--data options are for --quantize int8, which needs images.")
     path = find_checkpoint(ckpt_path, Path(runs_dir) / check_name(name, "--name"))
     if path.suffix in (ONNX, EXPORTED):
         raise FERError(f"'{path}' is an exported graph already: export from a checkpoint or a .safetensors file.")
-    card = target.with_name(target.name + ".md")
-    if target.suffix:
+    if folder:
+        target = Path(os.path.realpath(target))  # a link goes on leading there
+        check_bundle_folder(target, path, overwrite)
+    else:
+        card = target.with_name(target.name + ".md")
         check_output("--output", target, [path], overwrite)
         check_output("--output, whose model card is beside it", card, [path], overwrite)
-    else:
-        check_bundle_folder(target, path, overwrite)
     trusted = network or []
     info, state = read_checkpoint(path)
     model = model_of(info, state, path, trusted=trusted)
@@ -126,11 +128,12 @@ def export(
     if path.parent.name == "checkpoints":
         info = replace(info, measured=measured_in(path.parent.parent, path))
     try:
-        if not target.suffix:
-            with new_folder(target, replace=True) as folder:
-                said = write_bundle(model, info, folder, target.name, opset or BUNDLE_OPSET)
-                size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
-            print(f"Written {target}{os.sep}: {size:.2f} MB\n{said}\nHow to use it: {target / 'README.md'}")
+        if folder:
+            with replacing_all(target, FILES[0]) as aside:
+                said = write_bundle(model, info, aside, target.name, opset or BUNDLE_OPSET)
+                size = sum(file.stat().st_size for file in aside.rglob("*") if file.is_file()) / 1e6
+                check_bundle_folder(target, path, overwrite)  # somebody may have put something there meanwhile
+            print(f"Written {output}: {size:.2f} MB\n{said}\nHow to use it: {Path(output) / 'README.md'}")
             return
         with replacing_path(target) as aside:
             if target.suffix == SUFFIX:

@@ -23,7 +23,7 @@ import numpy as np
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it notes each start in a file; nothing here reports home
 import onnxruntime
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 Face = dict[str, Any]
 
@@ -144,6 +144,8 @@ def upright(image: str | os.PathLike[str] | IO[bytes] | Image.Image) -> Image.Im
             opened.load()
             return upright(opened)
     image = ImageOps.exif_transpose(image)
+    if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM", None)):
+        raise ValueError("gray of 32 bits is not read here: save it with 8 or 16 bits")
     if image.mode.startswith("I"):  # 16 bits
         image = Image.fromarray((np.asarray(image, np.float32).clip(0, 65535) * (255 / 65535)).round().astype(np.uint8))
     if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
@@ -169,12 +171,16 @@ def main() -> int:
     parser.add_argument("--whole", action="store_true", help="take each image as one face, cut out already")
     parser.add_argument("--json", action="store_true", help="one line of JSON an image")
     given = parser.parse_args()
-    recognizer, failed = Recognizer(), 0
+    try:
+        recognizer, failed = Recognizer(), 0
+    except Exception as problem:  # whatever onnxruntime raises; a file is missing or damaged
+        print(f"This folder is damaged: {str(problem).partition(chr(10))[0]}. Export it again.", file=sys.stderr)
+        return 1
     for path in given.images:
         try:
             faces, error = recognizer(path, whole=given.whole or None), ""
-        except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as problem:
-            faces, error, failed = [], str(problem), 1
+        except Exception as problem:  # decoders and onnxruntime raise what they like
+            faces, error, failed = [], str(problem).partition("\n")[0] or type(problem).__name__, 1
         if given.json:
             print(json.dumps({"image": path, "faces": faces, "error": error}))
         else:

@@ -265,6 +265,8 @@ def _opened(model: Any, device: str, trusted: Collection[str]) -> ExpressionMode
     if isinstance(model, str | os.PathLike):
         path = find_checkpoint(model, DEFAULT_RUN)
         if is_bundle(path):
+            if device not in ("auto", "cpu"):
+                raise FERError(f"Invalid value for --device. '{path.parent}' runs on the CPU. Received: {device}.")
             return open_bundle(path)[0]
         from fer_lightning.inference.model import open_model
 

@@ -6,7 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from fer_lightning.data.face_detectors import YUNET
-from fer_lightning.inference.bundle import BundleModel, is_bundle
+from fer_lightning.export.about import about_bundle
+from fer_lightning.inference.bundle import BundleModel, is_bundle, open_bundle
 from fer_lightning.inference.recognizer import ExpressionRecognizer
 
 ADDRESSES = {
@@ -28,9 +29,8 @@ def browser_files(recognizer: ExpressionRecognizer, path: Path, name: str) -> di
     Raises:
         FERError: If the network cannot be turned into a graph.
         OSError: If the folder of an exported model lacks one of the files.
-        ValueError: If what it says of itself is no JSON.
     """
-    found = _of_bundle(recognizer, path) if is_bundle(path) else _made(recognizer, path, name)
+    found = _of_bundle(recognizer, path, name) if is_bundle(path) else _made(recognizer, path, name)
     if found is None:
         return {}
     about, *networks = found
@@ -40,12 +40,14 @@ def browser_files(recognizer: ExpressionRecognizer, path: Path, name: str) -> di
     return {place: (content, kind) for (place, kind), content in zip(ADDRESSES.items(), contents, strict=True)}
 
 
-def _of_bundle(recognizer: ExpressionRecognizer, path: Path) -> list[bytes] | None:
-    files = [path.with_name(place.lstrip("/")) for place in ADDRESSES]
+def _of_bundle(recognizer: ExpressionRecognizer, path: Path, name: str) -> list[bytes] | None:
+    networks = [path.with_name(place.lstrip("/")) for place in list(ADDRESSES)[1:]]
     moved = not isinstance(recognizer.model, BundleModel) or recognizer.model.ratio is not None
-    if moved or recognizer.input_spec.detector != str(files[-1]):
+    if moved or recognizer.input_spec.detector != str(networks[-1]):
         return None
-    return [file.read_bytes() for file in files]
+    info = open_bundle(path)[1]  # as the service answers, and not what somebody may have written into model.json
+    about = json.dumps(about_bundle(info, info.learned_prior, name)).encode()
+    return [about, *(file.read_bytes() for file in networks)]
 
 
 def _made(recognizer: ExpressionRecognizer, path: Path, name: str) -> list[bytes] | None:
@@ -56,10 +58,10 @@ def _made(recognizer: ExpressionRecognizer, path: Path, name: str) -> list[bytes
         return None
     if any(find_spec(package) is None for package in ("onnx", "onnxruntime", "onnxscript")):
         return None
-    from fer_lightning.export.bundle import OPSET, about_bundle  # needs torch, which exported models are served without
+    from fer_lightning.export.bundle import OPSET  # needs torch, which exported models are served without
     from fer_lightning.export.graph import detector_bytes, graph_bytes
     from fer_lightning.inference.model import info_of_file
 
     model, info = copy.deepcopy(model).cpu(), info_of_file(path)
-    about = json.dumps(about_bundle(model, info, name)).encode()
+    about = json.dumps(about_bundle(info, model.effective_prior, name)).encode()
     return [about, graph_bytes(model, info, ".onnx", resize=False, opset=OPSET), detector_bytes(OPSET)]

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -20,6 +21,7 @@ from PIL import Image
 from fer_lightning.errors import FERError
 from fer_lightning.export.export import export
 from fer_lightning.inference.recognizer import ExpressionRecognizer
+from fer_lightning.serving.browser import browser_files
 from tests.conftest import PROJECT, run, run_here
 
 
@@ -201,3 +203,74 @@ def test_damaged_ones_are_one_message(folder, tmp_path):
     assert (done.returncode, "needs the layers of the network" in done.stderr) == (2, True)
     done = run("test", "--ckpt_path", folder / "app", cwd=tmp_path)
     assert (done.returncode, done.stderr.count("Traceback")) == (2, 0)
+
+
+def test_how_faces_are_found_is_said_in_it(folder, tmp_path):
+    export("pretrained", str(tmp_path / "whole"), faces="whole")
+    assert json.loads((tmp_path / "whole" / "model.json").read_text())["input"]["faces"] == "whole"
+    words = [sys.executable, str(tmp_path / "whole" / "recognize.py"), "--json", str(folder / "images" / "a.png")]
+    said = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+    assert [face["box"] for face in said["faces"]] == [None]
+    assert ExpressionRecognizer(tmp_path / "whole").predict(folder / "images" / "a.png").faces[0].face is None
+
+
+def test_only_bundles_give_way(folder, tmp_path):
+    for place in ("index.html", "ort/mine.txt", "model.json/mine.txt"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_text("mine")
+        with pytest.raises(FERError, match="files that are of no bundle"):
+            export("pretrained", str(tmp_path), overwrite=True)
+        assert (tmp_path / place).read_text() == "mine"
+        shutil.rmtree(tmp_path)
+        tmp_path.mkdir()
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    export("pretrained", f"{tmp_path / 'link'}/")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real" / "ort" / "ort.wasm.min.mjs").is_file()
+    with pytest.raises(FERError, match="Expected a folder of its own"):
+        export("pretrained", "/")
+
+
+def without_shape(graph):
+    """The same detector with rows and columns exchanged."""
+    last = next(node for node in graph.graph.node if "places" in node.output)
+    last.output[0] = "turned"
+    graph.graph.node.append(onnx.helper.make_node("Transpose", ["turned"], ["places"], perm=[1, 0]))
+
+
+def infinite(graph):
+    """The same detector with weights that overflow."""
+    for tensor in graph.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) == 4:
+            tensor.CopyFrom(onnx.numpy_helper.from_array(np.full(tensor.dims, 3e38, np.float32), tensor.name))
+
+
+@pytest.mark.parametrize("change", [without_shape, infinite])
+def test_a_detector_that_answers_nonsense_is_one_message(change, folder, tmp_path):
+    shutil.copytree(folder / "app", tmp_path / "app")
+    graph = onnx.load(tmp_path / "app" / "detector.onnx")
+    change(graph)
+    onnx.save(graph, tmp_path / "app" / "detector.onnx")
+    with pytest.raises(FERError, match=r"The detector .* gives answers that are no faces"):
+        ExpressionRecognizer(tmp_path / "app").predict(folder / "images" / "a.png")
+
+
+def test_the_page_is_told_what_the_service_answers_by(folder, tmp_path):
+    shutil.copytree(folder / "app", tmp_path / "app")
+    about = json.loads((tmp_path / "app" / "model.json").read_text())
+    about["classes"].reverse()
+    (tmp_path / "app" / "model.json").write_text(json.dumps(about))
+    path = tmp_path / "app" / "model.onnx"
+    given = json.loads(browser_files(ExpressionRecognizer(path), path, "app")["/model.json"][0])
+    assert given["classes"] == about["classes"][::-1]
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"format": 1}', "[" * 100_000])
+def test_its_own_program_says_that_it_is_damaged(content, folder, tmp_path):
+    shutil.copytree(folder / "app", tmp_path / "app")
+    (tmp_path / "app" / "model.json").write_text(content)
+    words = [sys.executable, str(tmp_path / "app" / "recognize.py"), str(folder / "images" / "a.png")]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "This folder is damaged" in done.stderr

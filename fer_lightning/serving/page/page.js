@@ -42,7 +42,8 @@ async function about() {
   at("token-form").hidden = true;
   at("place").hidden = !(served && local);
   at("docs").hidden = !served;
-  choose(models[place] ? place : served ? "service" : "device");
+  const before = place || sessionStorage.getItem("place"); // a reload must not send what was to stay here
+  choose(models[before] ? before : served ? "service" : "device");
   return true;
 }
 
@@ -257,7 +258,7 @@ function remember(answer) {
 
 // ---- what people do
 
-document.querySelectorAll("[name=place]").forEach((one) => one.addEventListener("change", () => { say(""); choose(one.value); }));
+document.querySelectorAll("[name=place]").forEach((one) => one.addEventListener("change", () => { say(""); sessionStorage.setItem("place", one.value); choose(one.value); }));
 at("files").addEventListener("change", (event) => {
   photographs(event.target.files).then(() => { event.target.value = ""; });
 });
@@ -277,4 +278,5 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
   });
 }
 addEventListener("paste", (event) => { if (event.clipboardData?.files.length) photographs(event.clipboardData.files); });
+at("starting").remove();
 about();
