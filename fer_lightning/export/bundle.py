@@ -22,7 +22,7 @@ from fer_lightning.names import printable
 MARK = "model.json"
 """By this file a folder is known to be a bundle."""
 
-FILES = ("model.onnx", "detector.onnx", "detector.LICENSE", MARK, "recognize.py", "README.md", *PAGE)
+FILES = ("model.onnx", "detector.onnx", "detector.LICENSE", MARK, "recognize.py", "recognize.mjs", "README.md", *PAGE)
 """What a bundle consists of."""
 
 OPSET = 17
@@ -71,8 +71,12 @@ def write_bundle(model: ExpressionModel, info: CheckpointInfo, folder: Path, nam
     about = about_bundle(info, model.effective_prior, name)
     (folder / MARK).write_text(json.dumps(about, indent=1), encoding="utf-8")
     package = files("fer_lightning")
-    for file, source in {"recognize.py": "export/recognize.py", "README.md": "export/bundle.md"}.items():
-        (folder / file).write_bytes(package.joinpath(*source.split("/")).read_bytes())
+    for file, source in {
+        "recognize.py": "recognize.py",
+        "recognize.mjs": "recognize.mjs",
+        "README.md": "bundle.md",
+    }.items():
+        (folder / file).write_bytes(package.joinpath("export", source).read_bytes())
     (folder / "detector.LICENSE").write_bytes(WEIGHTS.with_name("yunet.LICENSE").read_bytes())
     write_page(folder)
     return _compared(model, info, folder)

@@ -84,6 +84,28 @@ def test_its_own_program_needs_nothing_of_ours_and_answers_the_same(folder, tmp_
     assert faces >= 9
 
 
+@pytest.mark.slow
+def test_node_answers_the_same(folder, tmp_path):
+    if not (shutil.which("npm") and shutil.which("node")):
+        pytest.skip("node and npm are not installed")
+    shutil.copytree(folder / "app", tmp_path / "app")
+    words = ["npm", "install", "--no-audit", "--no-fund", "sharp"]
+    if subprocess.run(words, cwd=tmp_path / "app", capture_output=True).returncode:
+        pytest.skip("npm cannot install sharp here")
+    names = [str(folder / "images" / name) for name in ("a.png", "b.jpg", "c.png", "d.jpg", "g.png", "h.png", "i.png")]
+    words = ["node", "recognize.mjs", *names]
+    done = subprocess.run(words, cwd=tmp_path / "app", capture_output=True, text=True)
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [bool(one["error"]) for one in told] == [False] * 6 + [True], done.stderr
+    recognizer = ExpressionRecognizer()
+    for name, one in zip(names[:6], told, strict=False):
+        wanted = recognizer.predict(name).faces
+        assert len(one["faces"]) == len(wanted), name
+        for said, face in zip(one["faces"], wanted, strict=True):
+            assert said["box"]["left"] == pytest.approx(face.face.left, abs=0.01)
+            assert said["probabilities"] == pytest.approx(face.probabilities, abs=0.01)  # JPEG is decoded by another
+
+
 def test_predict_gives_the_same_rows_without_torch(folder, tmp_path):
     run_here("predict", folder / "images", "--output", "torch.csv", "--workers", "0", cwd=tmp_path)
     code = "import sys; from fer_lightning.cli.main import main\n"
