@@ -200,6 +200,7 @@ def test_a_mistake_is_one_message(words, message, workdir, capsys):
     assert not list(workdir.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opset", [13, 18])
 def test_graphs_for_older_runtimes(opset, tmp_path):
     export("pretrained", str(tmp_path / "a.onnx"), resize=False, opset=opset)
@@ -209,6 +210,7 @@ def test_graphs_for_older_runtimes(opset, tmp_path):
     assert "Resize" not in {node.op_type for node in graph.graph.node}
 
 
+@pytest.mark.slow
 def test_damaged_ones_are_one_message(folder, tmp_path):
     image = str(folder / "images" / "a.png")
     for name, content in (("model.onnx", b"no"), ("detector.onnx", b"no"), ("detector.onnx", None)):
@@ -236,6 +238,7 @@ def test_how_faces_are_found_is_said_in_it(folder, tmp_path):
     assert ExpressionRecognizer(tmp_path / "whole").predict(folder / "images" / "a.png").faces[0].face is None
 
 
+@pytest.mark.slow
 def test_only_bundles_give_way(folder, tmp_path):
     for place in ("index.html", "ort/mine.txt", "model.json/mine.txt"):
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)

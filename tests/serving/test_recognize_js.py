@@ -127,6 +127,7 @@ def networks(recognizer, tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_what_the_page_is_given(networks, recognizer, tmp_path):
     about = json.loads((networks / "model.json").read_text())
     assert about["classes"] == list(recognizer.model.class_names)
