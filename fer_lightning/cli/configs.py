@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from fer_lightning.checkpoints.compatibility import GONE, RENAMED, RETHOUGHT, put, upgraded_config
+from fer_lightning.checkpoints.hub import SCHEME
 from fer_lightning.checkpoints.saved_config import texts_within
 from fer_lightning.cli.commands import UsageError, nearest, take
 from fer_lightning.networks.class_paths import class_paths
@@ -58,8 +59,10 @@ def layers(words: Sequence[str], tell: Callable[[str], object]) -> tuple[list[La
 
 
 def named_classes(given: Sequence[Layer], words: Sequence[str]) -> set[str]:
-    """The class paths that the user named, in configurations or options: what a checkpoint may name again."""
+    """The class paths and downloads that configurations or options name: what a checkpoint may name again."""
     named = {path for layer in given for path in class_paths(layer.settings)}
+    texts = [*(text for layer in given for text in texts_within(layer.settings)), *(x.partition("=")[2] for x in words)]
+    named.update(text for text in (*texts, *words) if text.startswith(SCHEME))
     for before, word in pairwise(["", *words]):
         option, _, value = word.partition("=")
         value = value if option.startswith("--") else word

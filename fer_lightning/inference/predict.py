@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Literal, Union
 
 from tqdm import tqdm
 
-from fer_lightning.checkpoints.finding import find_checkpoint
+from fer_lightning.checkpoints.finding import digest_of, find_checkpoint
 from fer_lightning.cores import available_cpus
 from fer_lightning.errors import FERError, check_range
-from fer_lightning.files import sha256_of
 from fer_lightning.inference.addresses import without_secret
 from fer_lightning.inference.annotate import Annotations
 from fer_lightning.inference.bundle import BundleModel
@@ -133,7 +132,7 @@ def predict(
     settings = {
         "fer_lightning": __version__,
         "model": os.fspath(path),
-        "sha256": sha256_of(path),
+        "sha256": digest_of(path),
         "input": [without_secret(given) for given in input],
         "folder": os.getcwd(),
         "input_spec": spec.to_dict() | {"faces_in_videos": video_spec.faces if videos else None},

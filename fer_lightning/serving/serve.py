@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from PIL import Image
 
-from fer_lightning.checkpoints.finding import find_checkpoint
+from fer_lightning.checkpoints.finding import find_checkpoint, name_of
 from fer_lightning.cores import available_cpus
 from fer_lightning.errors import FERError, check_range
 from fer_lightning.files import no_file
@@ -160,7 +160,7 @@ def _set_threads(number: int, path: Path) -> None:
 
 
 def _name_of(path: Path) -> str:
-    return path.resolve().parent.name if is_bundle(path) else path.stem
+    return path.resolve().parent.name if is_bundle(path) else name_of(path)
 
 
 def _info_of(path: Path) -> "CheckpointInfo":
