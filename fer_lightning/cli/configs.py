@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from fer_lightning.checkpoints.compatibility import GONE, RENAMED, RETHOUGHT, put, upgraded_config
+from fer_lightning.checkpoints.compatibility import put, upgraded_config
 from fer_lightning.checkpoints.hub import SCHEME
 from fer_lightning.checkpoints.saved_config import texts_within
 from fer_lightning.cli.commands import UsageError, nearest, take
+from fer_lightning.deprecations import SETTINGS, SETTINGS_GONE, SETTINGS_OF_CLASSES, VALUES
 from fer_lightning.networks.class_paths import class_paths
 from fer_lightning.values import ValuesError, is_no_file, read_settings, read_text, read_yaml
 
@@ -46,8 +47,8 @@ def layers(words: Sequence[str], tell: Callable[[str], object]) -> tuple[list[La
     """
     given, others = take(words, "--config|-c")
     found = [_layer(name, tell) for name in given.get("config", [])]
-    old, rest = take(others, *(f"--{name}" for name in (*RENAMED, *RETHOUGHT, *GONE)), "--data.color")
-    if set(old) <= {"data.color"} and old.get("data.color", [""])[-1] != "grey":
+    old, rest = take(others, *(f"--{name}" for name in (*SETTINGS, *SETTINGS_OF_CLASSES, *SETTINGS_GONE, *VALUES)))
+    if set(old) <= set(VALUES) and not any(values[-1] in VALUES[name] for name, values in old.items()):
         return found, others
     settings: dict[str, Any] = {}
     for name, values in old.items():

@@ -94,7 +94,11 @@ def test_names_of_earlier_versions_in_a_file_and_on_the_line(workdir):
     }
     assert layers(words, told.append)[1] == ["--data.fold", "2"]
     said = "\n".join(told)
-    for words in ("--model.teacher is now --model.distillation.teacher", "--model.compile is gone", "spelled 'gray'"):
+    for words in (
+        "--model.teacher is now --model.distillation.teacher",
+        "--model.compile is gone",
+        "color grey is now --data.color gray",
+    ):
         assert words in said
     assert said.count("--data.licence is now --data.license") == 2
 
