@@ -182,8 +182,8 @@ def uniform(seed: int, epoch: int, samples: Tensor, count: int) -> Tensor:
     A counter-based generator, as each sample, int64 `(n,)`, must draw the same wherever it is; the mixing function is
     that of SplitMix64 (Steele, Lea and Flood 2014, https://doi.org/10.1145/2660193.2660195).
     """
-    key = samples.new_tensor([seed])
-    for part in (samples.new_tensor([epoch]), samples):
+    key = torch.full_like(samples[:1], seed)  # a tensor made of a list waits for a GPU
+    for part in (epoch, samples):
         key = _mix(key) + part
     steps = torch.arange(1, count + 1, device=samples.device) * -7046029254386353131  # 0x9e3779b97f4a7c15
     bits = _mix(_mix(key)[:, None] + steps)
