@@ -77,16 +77,21 @@ def tour(setting: Setting, report: Report) -> None:
     stopping = ("--trainer.callbacks", json.dumps([{"class_path": "gpu_tour.Watch", "init_args": {"stop_at": stop}}]))
     ferplus = [*fit, *watch, "--name", "ferplus", "--config", "configs/ferplus.yaml", "--data.split", "grouped"]
     ferplus += ["--data.soft_labels", "false", "--data.faces", "whole"]
+    fixed = ["--trainer.deterministic", "true"]
     first = {
         "fit": [*fit, *random, *watch, "--name", "whole"],
         "fit, stopped": [*fit, *random, *stopping, "--name", "cut"],
         "fit, again": [*fit, *random, *watch, "--name", "again"],
         "fit, ferplus.yaml": ferplus,
+        "fit, deterministic": [*fit, *random, *watch, "--name", "fixed", *fixed],
+        "fit, deterministic, again": [*fit, *random, *watch, "--name", "fixed_again", *fixed],
     }
     best, elsewhere = "runs/whole/checkpoints/best.ckpt", ["--name", "elsewhere", "--trainer.accelerator", "cpu"]
     device = ["--device", str(setting.device)]
+    more = ["fit", *accelerator, *watch]
     second = {
-        "resume": ["fit", *accelerator, "--name", "cut", "--ckpt_path", "last", *watch],
+        "resume": [*more, "--name", "cut", "--ckpt_path", "last"],
+        "resume, ferplus.yaml": [*more, "--name", "ferplus", "--ckpt_path", "last", "--trainer.max_epochs", "3"],
         "test": ["test", *accelerator, "--name", "whole", "--ckpt_path", "best"],
         "validate": ["validate", *accelerator, "--name", "whole", "--ckpt_path", "best"],
         "test on the CPU": ["test", *elsewhere, "--ckpt_path", best],
@@ -114,14 +119,20 @@ def tour(setting: Setting, report: Report) -> None:
                 if not right and not missing:
                     figures["said"] = said.strip()[-600:]
                 report.add(name, **figures)
-    weights = {name: state for name in ("whole", "again", "cut") if (state := final_state(place / "runs" / name))}
-    for name, pair in (("resumed", ("whole", "cut")), ("run again", ("whole", "again"))):
+    pairs = {
+        "uninterrupted against resumed": ("whole", "cut"),
+        "uninterrupted against run again": ("whole", "again"),
+        "deterministic against run again": ("fixed", "fixed_again"),
+    }
+    runs = {run for pair in pairs.values() for run in pair}
+    weights = {run: state for run in runs if (state := final_state(place / "runs" / run))}
+    for name, pair in pairs.items():
         if not set(pair) - set(weights):
             one, other = (weights[run] for run in pair)
             apart = max((value - other[key]).abs().max().item() for key, value in one.items())
             equal = all(torch.equal(value, other[key]) for key, value in one.items())
             told = "bit by bit" if equal else "not bit by bit"
-            report.add(f"uninterrupted against {name}", equal=told, largest_difference_of_a_weight=apart)
+            report.add(name, equal=told, largest_difference_of_a_weight=apart)
     said = [place / "runs" / name / "test" / "metrics.json" for name in ("whole", "elsewhere")]
     if all(path.is_file() for path in said):
         here, there = (json.loads(path.read_text())["metrics"] for path in said)
