@@ -61,20 +61,25 @@ def layers(words: Sequence[str], tell: Callable[[str], object]) -> tuple[list[La
 
 def named_classes(given: Sequence[Layer], words: Sequence[str]) -> set[str]:
     """The class paths and downloads that configurations or options name: what a checkpoint may name again."""
-    named = {path for layer in given for path in class_paths(layer.settings)}
-    texts = [*(text for layer in given for text in texts_within(layer.settings)), *(x.partition("=")[2] for x in words)]
-    named.update(text for text in (*texts, *words) if text.startswith(SCHEME))
+    named: set[str] = set()
+    for layer in given:
+        _add_named(named, layer.settings)
     for before, word in pairwise(["", *words]):
         option, _, value = word.partition("=")
         value = value if option.startswith("--") else word
         of = option if option.startswith("--") else before
         if not of.startswith(("--model", "--data", "--trainer")):
             continue
-        named.update(class_paths(value))
+        _add_named(named, value)
         if value[:1] in ("{", "["):
             with suppress(ValuesError):
-                named.update(class_paths(read_yaml(value)))
+                _add_named(named, read_yaml(value))
     return named
+
+
+def _add_named(named: set[str], value: Any) -> None:
+    """Add the class paths and downloads that a value names."""
+    named.update(class_paths(value), (text for text in texts_within(value) if text.startswith(SCHEME)))
 
 
 def _layer(given: str, tell: Callable[[str], object]) -> Layer:

@@ -37,7 +37,9 @@ _ADVERTISEMENTS = (
     "TPU available",
     "HPU available",
     "GPU available: False",
+    "LOCAL_RANK: ",
     "Using bfloat16",
+    "You are using a CUDA device",
 )
 """What libraries say that does not concern the user."""
 
@@ -106,7 +108,7 @@ def _run(verb: str, words: Sequence[str], stop: Stopping) -> None:
 
 
 def _keep_quiet() -> None:
-    for name in ("utilities.rank_zero", "trainer.connectors.signal_connector"):
+    for name in ("utilities.rank_zero", "trainer.connectors.signal_connector", "accelerators.cuda"):
         logging.getLogger(f"lightning.pytorch.{name}").addFilter(_is_no_advertisement)
     for message in _WARNINGS:
         warnings.filterwarnings("ignore", message=message)

@@ -146,10 +146,10 @@ def serve(
             print(f"Serving {printable(ckpt_path)} at {where} (the page; POST {where}/v1/predict). Ctrl-C ends it.")
             print("Images stay in this process: none is written, logged or sent on.", flush=True)
             caught = run(make_app(service, guard, origins), listener, limits, stop_timeout)
+        for number in caught:  # the front door gives it its status and its line, and heeds no later one
+            signal.raise_signal(number)
     finally:
         batcher.close()
-    for number in caught:  # the front door gives it its status and its line
-        signal.raise_signal(number)
 
 
 def _set_threads(number: int, path: Path) -> None:

@@ -96,7 +96,7 @@ class ExpressionClassifier(LightningModule):
         self._optimizer, self._lr_scheduler = optimizer, lr_scheduler
         self._layer_decay, self._ema_decay, self.distillation = fine_tuning.layer_decay, ema_decay, distillation
         self.started_from = label_of(fine_tuning.weights) if fine_tuning.weights else ""
-        self.taught_by = label_of(distillation.teacher) if distillation else ""
+        self.taught_by = distillation.name if distillation else ""
         self.run_config = ""
         self._resumed: dict[str, Any] = {}
         self._so_far = EpochFigures()

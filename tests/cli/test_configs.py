@@ -58,7 +58,16 @@ def with_votes(drawn, folder):
 
 def test_recipes_have_names_everywhere(workdir):
     known = recipes()
-    assert {"default", "ferplus", "ferplus_fast", "facial_expressions", "seed_notebook", "ddp", "debug"} == set(known)
+    assert {
+        "default",
+        "ferplus",
+        "ferplus_fast",
+        "ferplus_large",
+        "facial_expressions",
+        "seed_notebook",
+        "ddp",
+        "debug",
+    } == set(known)
     assert known["default"] == DEFAULT
     for given in ("ddp", "ddp.yaml", "overlays/ddp", "configs/overlays/ddp.yaml"):
         (found,), others = layers(["--name", "x", "--config", given], print)

@@ -251,7 +251,8 @@ def test_a_checkpoint_has_nothing_downloaded_that_its_user_did_not_name(tmp_path
     with pytest.raises(FERError, match=r"names 'hf://evil/x' to be downloaded.*name it yourself"):
         saved_settings(path, everything=True)
     words = ["--model.distillation.teacher", "hf://evil/x"]
-    for said in (words, ["=".join(words)], ["--config", "{model: {distillation: {teacher: 'hf://evil/x'}}}"]):
+    listed = [words[0], "[hf://evil/x, hf://another/x]"]
+    for said in (words, ["=".join(words)], listed, ["--config", "{model: {distillation: {teacher: 'hf://evil/x'}}}"]):
         given, others = layers(said, print)
         trusted = named_classes(given, others)
         found = saved_settings(path, everything=True, trusted=trusted)
