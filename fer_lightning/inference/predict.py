@@ -64,8 +64,8 @@ def predict(
     too. With the same settings, a second run goes on where a CSV or JSON Lines file ends, also with other input.
 
     Args:
-        ckpt_path: best, last, pretrained, a checkpoint, or what `export` wrote (.safetensors, .onnx, .pt2, a folder).
-            Without it, best if there is a --name, else pretrained.
+        ckpt_path: best, last, pretrained, a checkpoint, or what `export` wrote (.safetensors, .onnx, .pt2, a folder),
+            also hf://OWNER/NAME. Without it, best if there is a --name, else pretrained.
         input: Images, videos, folders of them, patterns, addresses (http, https of an image; rtsp), the number of a
             camera, or - for paths on standard input. They may also stand without --input.
         output: File for the rows, ending in .csv, .jsonl or .parquet; - writes CSV to standard output.

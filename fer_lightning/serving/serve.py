@@ -63,7 +63,8 @@ def serve(
     what has begun is answered.
 
     Args:
-        ckpt_path: best, last, pretrained, a checkpoint, or what `export` wrote (.safetensors, .onnx, .pt2, a folder).
+        ckpt_path: best, last, pretrained, a checkpoint, or what `export` wrote (.safetensors, .onnx, .pt2, a folder),
+            also hf://OWNER/NAME.
         host: Address to listen at, such as 0.0.0.0 for all that this machine has. Any but a local one needs a token.
             It is not encrypted: put it behind something that speaks TLS.
         port: Port to listen at; 0 for a free one, which is said.
