@@ -93,12 +93,10 @@ def answers(addresses, endpoint, place, *words, offline=False):
     return json.loads(done.stdout.rpartition("FOUND ")[2])
 
 
-def test_two_files_are_downloaded_once_and_answer_as_those_that_were_uploaded(hub, folder, tmp_path, drawn):
+def test_two_files_are_downloaded_once_and_answer_as_those_that_were_uploaded(hub, folder, tmp_path):
     endpoint, asked = hub
-    fit = ["fit", "--ckpt_path", "hf://me/mine@v1", "--data.root", drawn, *TINY, "--data.image_size", "48"]
-    fit += ["--model.network", "CompactResNet", "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "1"]
     addresses = ["hf://me/mine", "hf://me/mine@v1", str(folder), "hf://me/none", "hf://me/mine@none", "hf://me/other"]
-    first, tagged, wanted, none, no_revision, other = answers(addresses, endpoint, tmp_path, fit)
+    first, tagged, wanted, none, no_revision, other = answers(addresses, endpoint, tmp_path)
     assert first == tagged == wanted
     assert isinstance(first, list)
     assert none.startswith("Cannot get config.json of 'hf://me/none'. There is no such repository or revision for you.")
@@ -110,9 +108,6 @@ def test_two_files_are_downloaded_once_and_answer_as_those_that_were_uploaded(hu
     got = [line.rpartition("/")[2] for line in asked if line.startswith("GET")]
     assert got == ["config.json", "model.safetensors"]
     assert {line.rpartition("/")[2] for line in asked} == {"config.json", "model.safetensors"}
-    card = (tmp_path / "runs/default/model_card.md").read_text()
-    assert f"Started from the weights `hf://me/mine@{COMMIT}`." in card
-    assert "base_model: me/mine\n" in card
     kept, missing = answers(["hf://me/mine", "hf://me/none"], "http://127.0.0.1:9", tmp_path)
     assert kept == first
     assert missing == (
@@ -122,6 +117,16 @@ def test_two_files_are_downloaded_once_and_answer_as_those_that_were_uploaded(hu
     kept, missing = answers(["hf://me/mine@v1", "hf://me/none"], endpoint, tmp_path, offline=True)
     assert kept == first
     assert "The hub cannot be reached" in missing
+
+
+@pytest.mark.slow
+def test_a_training_that_starts_from_an_address_says_so_with_the_commit(hub, tmp_path, drawn):
+    fit = ["fit", "--ckpt_path", "hf://me/mine@v1", "--data.root", drawn, *TINY, "--data.image_size", "48"]
+    fit += ["--model.network", "CompactResNet", "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "1"]
+    answers([], hub[0], tmp_path, fit)
+    card = (tmp_path / "runs/default/model_card.md").read_text()
+    assert f"Started from the weights `hf://me/mine@{COMMIT}`." in card
+    assert "base_model: me/mine\n" in card
 
 
 def test_a_repository_is_named_by_its_address(tmp_path):
