@@ -1,21 +1,29 @@
-"""What the site does with files of the repository that lie outside of docs/ (mkdocs calls these functions)."""
+"""What the site does with files of the repository that lie outside of docs/ (mkdocs calls this function)."""
 
 import re
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
+DOCS = Path(__file__).parent
 WHOLE = {"security.md": "SECURITY.md", "changelog.md": "CHANGELOG.md"}
 """Pages that are a file of the repository. On a forge these pages only lead there."""
 
+PAGES = {source: page for page, source in WHOLE.items()}
+
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Put the file in the place of the page; its links start from the root, the page's from docs/."""
-    if page.file.src_uri not in WHOLE:
+    """Put the file in the place of the page."""
+    source = WHOLE.get(page.file.src_uri)
+    if source is None:
         return markdown
-    text = (ROOT / WHOLE[page.file.src_uri]).read_text(encoding="utf-8")
-    text = re.sub(r"\]\(docs/", "](", text)
-    for name, source in WHOLE.items():
-        text = text.replace(f"]({source}", f"]({name}")
-    # Other files of the repository (the license, a model card) are no pages: their names stay, as text.
-    return re.sub(r"\[([^]]+)\]\((?!https?:|#|[\w/]+\.md)[^)]*\)", r"\1", text)
+    return re.sub(r"\[([^]]+)\]\(([^)\s]+)\)", _link, (DOCS.parent / source).read_text(encoding="utf-8"))
+
+
+def _link(found: re.Match[str]) -> str:
+    """A link of such a file starts from the root, one of a page from docs/; what is no page stays as text."""
+    text, target = found.groups()
+    if target.startswith(("http:", "https:", "#")):
+        return found[0]
+    name, mark, anchor = target.partition("#")
+    name = PAGES.get(name, name.removeprefix("docs/"))
+    return f"[{text}]({name}{mark}{anchor})" if (DOCS / name).is_file() else text

@@ -71,7 +71,8 @@ def check_predict(place, given, said):
 
 def check_export(place, given, said):
     model = open_model(place / given["output"], device="cpu")
-    faces = torch.zeros(2, model.input_spec.channels, 100, 100, dtype=torch.uint8)
+    size = model.input_spec.image_size
+    faces = torch.zeros(2, model.input_spec.channels, size, size, dtype=torch.uint8)
     torch.testing.assert_close(model.probabilities(faces).sum(1), torch.ones(2))
     card = "README.md" if given["output"].endswith("/") else ""
     text = (place / given["output"] / card if card else place / (given["output"] + ".md")).read_text()

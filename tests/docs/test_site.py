@@ -82,6 +82,7 @@ def test_files_of_the_repository_are_pages(site):
     security, changes = ((site / name).read_text(encoding="utf-8") for name in ("security.html", "changelog.html"))
     assert "torch.load(weights_only=True)" in security
     assert 'href="data.html"' in changes
+    assert 'href="security.html"' in changes
     assert not list(site.rglob("*.py"))
 
 
