@@ -21,14 +21,7 @@ from tests.serving.conftest import CHROMIUM
 MISSING = [name for name in ("mkdocs", "material", "mkdocstrings") if importlib.util.find_spec(name) is None]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason="the documentation is not built here: pip install -e '.[docs]'")
 
-SOME = (
-    "index.html",
-    "results.html",
-    "experiments.html",
-    "how_to/predict.html",
-    "tutorials/own_folder.html",
-    "security.html",
-)
+SOME = ("index", "results", "experiments", "security", "how_to/predict", "tutorials/own_folder")
 """Pages with pictures, code, and the widest tables."""
 
 
@@ -86,6 +79,7 @@ def test_files_of_the_repository_are_pages(site):
     assert not list(site.rglob("*.py"))
 
 
+@pytest.mark.slow
 def test_a_broken_link_fails_the_build_and_docstrings_become_pages(tmp_path):
     """The settings of mkdocs.yml, over two pages."""
     settings = yaml.safe_load((PROJECT / "mkdocs.yml").read_text(encoding="utf-8"))
@@ -104,6 +98,7 @@ def test_a_broken_link_fails_the_build_and_docstrings_become_pages(tmp_path):
 
 
 @pytest.mark.browser
+@pytest.mark.slow
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 def test_pages_in_a_browser(site, browser, scheme, width):
     context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 800})
@@ -127,6 +122,7 @@ def test_pages_in_a_browser(site, browser, scheme, width):
 
 
 @pytest.mark.browser
+@pytest.mark.slow
 def test_the_search_works_without_a_server(site, browser):
     context = browser.new_context(offline=True)
     page = context.new_page()
