@@ -17,6 +17,9 @@ from fer_lightning.training.callbacks.notebook_progress import NotebookProgress
 from fer_lightning.training.callbacks.per_step_seed import PerStepSeed
 from fer_lightning.training.callbacks.run_summary import RunSummary
 
+SLICES = "Columns of the legend, or other attributes, to slice the report by, as a list; without it, all."
+"""Help of the option of `validate` and `test`."""
+
 
 def callbacks_of_fit(run_dir: Path, seed: int, chosen: bool) -> list[Callback]:
     """Those of `fit`; `chosen` says that the precision was chosen by the machine and not by the user."""
