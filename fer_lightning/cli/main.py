@@ -38,6 +38,8 @@ _ADVERTISEMENTS = (
     "GPU available: False",
     "Using bfloat16",
     "Seed set to",
+    "Restoring states from",
+    "Loaded model weights from",
     "`Trainer.fit` stopped:",
 )
 """What libraries say that does not concern the user."""
