@@ -55,6 +55,7 @@ def draw(study: optuna.Study, path: str) -> None:
         color = "tab:orange" if trial == study.best_trial else colors.get(trial.state)
         if color:
             plt.plot(*zip(*sorted(trial.intermediate_values.items()), strict=True), ".-", color=color)
+    plt.xticks(range(given.epochs))
     plt.xlabel("epoch")
     plt.ylabel("balanced accuracy, validation")
     plt.title("orange: best, gray: given up early")

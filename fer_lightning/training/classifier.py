@@ -30,7 +30,7 @@ from fer_lightning.training.averaging import update_average
 from fer_lightning.training.distillation import Distillation
 from fer_lightning.training.fine_tuning import FineTuning, freeze, layered_optimizer
 from fer_lightning.training.losses import CrossEntropy
-from fer_lightning.training.losses.checked import scalar_loss
+from fer_lightning.training.losses.checked import scalar_loss, with_loss, without_parameters
 from fer_lightning.training.lr_search import settle_rate
 from fer_lightning.training.metrics import RUNNING_LOSS, EpochFigures, expression_metrics
 from fer_lightning.training.resumed_optimizer import apply_options
@@ -93,7 +93,7 @@ class ExpressionClassifier(LightningModule):
             self.trained = network
             self.model.network = copy.deepcopy(network).requires_grad_(False)
         self._frozen = freeze(network, fine_tuning.freeze or [])
-        self.loss = loss if loss is not None else CrossEntropy()
+        self.loss = without_parameters(loss) if loss is not None else CrossEntropy()
         self._optimizer, self._lr_scheduler = optimizer, lr_scheduler
         self._layer_decay, self._ema_decay, self.distillation = fine_tuning.layer_decay, ema_decay, distillation
         self.started_from = Path(fine_tuning.weights).name if fine_tuning.weights else ""
@@ -249,8 +249,7 @@ class ExpressionClassifier(LightningModule):
     def configure_optimizers(self) -> Any:
         """The optimizer, with the scheduler if there is one; its rate is searched if that is asked for."""
         self._prepare()  # a search for the rate trains before `on_fit_start`
-        if self._trainer is not None:
-            settle_rate(self._trainer, self)
+        settle_rate(self)
         optimizer, scheduler = self.make_optimizers()
         if scheduler is None:
             return optimizer
@@ -296,4 +295,6 @@ class ExpressionClassifier(LightningModule):
         if (rank := trainer.global_rank if trainer is not None else 0) < len(rows):
             self._so_far.load(rows[rank])
         checkpoint["state_dict"] = upgraded_state(checkpoint["state_dict"])
+        if trainer is None or trainer.state.fn != "fit":  # what a loss remembers is of use to a training alone
+            checkpoint["state_dict"] = with_loss(checkpoint["state_dict"], self.loss)
         check_same_weights(checkpoint["state_dict"], self.state_dict(), type(self.model.network).__name__)

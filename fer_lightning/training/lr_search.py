@@ -204,8 +204,8 @@ def check_tuning(trainer: Trainer, classifier: Any, finder: LearningRateFinder |
         )
 
 
-def settle_rate(trainer: Trainer, classifier: Any) -> None:
-    """Let a LearningRateFinder among a Trainer's callbacks find the classifier's rate before its optimizer is made.
+def settle_rate(classifier: Any) -> None:
+    """Let a LearningRateFinder among its Trainer's callbacks find a classifier's rate before its optimizer is made.
 
     Lightning's own search comes after that: it would go on with the rate alone, and neither with a schedule's nor with
     layer-wise decay. A resumed training has its rate, so that none is searched. `Tuner.lr_find` is left to Lightning.
@@ -213,7 +213,10 @@ def settle_rate(trainer: Trainer, classifier: Any) -> None:
     Raises:
         FERError: If it does not apply.
     """
-    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    trainer: Any = classifier._trainer
+    if trainer is None:  # an optimizer without a training
+        return
+    callbacks: list[Callback] = trainer.callbacks
     finders = [one for one in callbacks if type(one) is LearningRateFinder and not one._early_exit]
     resumed = trainer.ckpt_path is not None
     check_tuning(trainer, classifier, finders[0] if finders and not resumed else None)
