@@ -220,7 +220,7 @@ def settle_rate(classifier: Any) -> None:
     finders = [one for one in callbacks if type(one) is LearningRateFinder and not one._early_exit]
     resumed = trainer.ckpt_path is not None
     check_tuning(trainer, classifier, finders[0] if finders and not resumed else None)
-    trainer.callbacks = [one for one in callbacks if one not in finders]  # type: ignore[attr-defined]
+    trainer.callbacks = [one for one in callbacks if one not in finders]
     for finder in finders[: not resumed]:
         curve = sweep(trainer, classifier, trainer.fit_loop._data_source.instance, finder)
         finder.optimal_lr = curve  # type: ignore[assignment] # has a `suggestion` as Lightning's
