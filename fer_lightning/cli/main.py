@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from fer_lightning.cli.commands import OLD_VERBS, VERBS, UsageError, nearest
 from fer_lightning.cli.stopping import Stopped, Stopping, stopping
+from fer_lightning.deprecations import renamed
 from fer_lightning.errors import FERError
 from fer_lightning.names import printable
 from fer_lightning.program import end_with_caller, in_ipython, print_any_name, program
@@ -36,11 +37,13 @@ _ADVERTISEMENTS = (
     "TPU available",
     "HPU available",
     "GPU available: False",
+    "LOCAL_RANK: ",
     "Using bfloat16",
     "Seed set to",
     "Restoring states from",
     "Loaded model weights from",
     "`Trainer.fit` stopped:",
+    "You are using a CUDA device",
 )
 """What libraries say that does not concern the user."""
 
@@ -67,7 +70,7 @@ def main(args: Sequence[str] | None = None) -> None:
         return
     verb, *words = words
     if verb in OLD_VERBS:
-        print(f"Note   The verb {verb} is now {OLD_VERBS[verb]}.", file=sys.stderr)
+        print(renamed(f"The verb {verb}", OLD_VERBS[verb]), file=sys.stderr)
         verb = OLD_VERBS[verb]
     if verb not in VERBS and os.path.exists(verb):
         _fail(f"Expected a verb first. To name the expressions in '{verb}': {program()} predict {shlex.quote(verb)}")
@@ -117,7 +120,8 @@ def _run(verb: str, words: Sequence[str], stop: Stopping) -> None:
 
 
 def _keep_quiet() -> None:
-    for name in ("pytorch.utilities.rank_zero", "pytorch.trainer.connectors.signal_connector", "fabric.utilities.seed"):
+    places = ("utilities.rank_zero", "trainer.connectors.signal_connector", "accelerators.cuda")
+    for name in (*(f"pytorch.{place}" for place in places), "fabric.utilities.seed"):
         logging.getLogger(f"lightning.{name}").addFilter(_is_no_advertisement)
     for message in _WARNINGS:
         warnings.filterwarnings("ignore", message=message)
