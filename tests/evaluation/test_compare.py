@@ -35,13 +35,13 @@ def test_the_difference_of_calibration_errors_holds_the_truth(predictions, monke
     """Right with probability 0.7; one network says 0.75, the other 0.9: their errors are 0.05 and 0.2."""
     monkeypatch.setattr("fer_lightning.evaluation.compare.DRAWS", 100)  # quicker
     rng = np.random.default_rng(0)
-    held, people = 0, [str(number) for number in range(60)]
+    held, people = 0, [str(number) for number in range(200)]
     for _ in range(40):
         both = []
         for said in (0.75, 0.9):
-            right = rng.random((60, 1)) < 0.7
+            right = rng.random((200, 1)) < 0.7
             answers = np.where(right, [said, 1 - said, 0], [1 - said, said, 0])
-            both.append(replace(predictions, labels=np.zeros(60, int), probabilities=answers, identities=people))
+            both.append(replace(predictions, labels=np.zeros(200, int), probabilities=answers, identities=people))
         change = compared(*both)["differences"]["ece"]
         assert change["low"] < change["value"] < change["high"]
         held += change["low"] <= 0.15 <= change["high"]
