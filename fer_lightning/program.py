@@ -34,6 +34,13 @@ def program() -> str:
     return "python train.py" if path == "train.py" else "python -m fer_lightning"
 
 
+def command() -> str:
+    """What was typed to start this process, to be typed again."""
+    if program() == "fer":
+        return shlex.join(["fer", *sys.argv[1:]])
+    return shlex.join(["python", *(sys.orig_argv[1:] or sys.argv)])
+
+
 def print_any_name() -> None:
     """Let names be printed that are in no encoding, or have letters that a terminal lacks: these are escaped."""
     for stream in (sys.stdout, sys.stderr):

@@ -55,7 +55,7 @@ def read_weights(path: str | os.PathLike[str]) -> tuple[CheckpointInfo, dict[str
         said = printable(str(error))[:200]
         raise FERError(f"Cannot read the weights '{path}': damaged, incomplete or of another kind ({said}).") from None
     if KEY not in metadata:
-        raise NotOursError(f"'{path}' holds weights of another program: expected a file written by `export`.")
+        raise NotOursError(f"'{path}' holds weights of another program: expected a file written by export.")
     check_state(tensors, path)
     single = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
     return CheckpointInfo.from_dict(metadata[KEY], path), single

@@ -77,7 +77,7 @@ def test_test_needs_nothing_but_the_checkpoint(workplace):
     assert done.returncode == 0, done.stderr
     report = json.loads((workplace / "runs/default/test/metrics.json").read_text())
     accuracy = report["metrics"]["accuracy"]["value"]
-    assert report["how"]["command"].startswith("train.py test --ckpt_path best")
+    assert report["how"]["command"].startswith("python train.py test --ckpt_path best")
     assert report["split_options"]["seed"] == 7
     for name in ("report.html", "predictions.csv"):
         assert (workplace / "runs/default/test" / name).stat().st_size > 1000
