@@ -24,6 +24,7 @@ from fer_lightning.reports.evaluation import evaluate
 from fer_lightning.reports.groups import WORDS
 from fer_lightning.reports.page import filled, json_text
 from fer_lightning.reports.provenance import how
+from fer_lightning.screen import say
 from fer_lightning.values import (
     ValuesError,
     number,
@@ -91,7 +92,7 @@ def crossval(
                 raise FERError("--subset validation needs a validation subset: --data.val_fraction above 0.")
             shown = {name: "-" if found[name] is None else f"{found[name]:.4f}" for name in WORDS}
             said = ", ".join(f"{word} {shown[name]}" for name, word in WORDS.items())
-            print(f"Fold   {fold + 1} of {folds}, seed {seed}: {said}", flush=True)
+            say(f"Fold   {fold + 1} of {folds}, seed {seed}: {said}")
     content = {
         "folds": folds,
         "seeds": seeds,

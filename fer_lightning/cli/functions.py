@@ -9,6 +9,7 @@ from typing import Any
 from fer_lightning.cli.commands import Command, take
 from fer_lightning.cli.parser import OneMessage
 from fer_lightning.program import program
+from fer_lightning.screen import say
 
 
 def run(command: Command, words: Sequence[str]) -> None:
@@ -20,7 +21,7 @@ def run(command: Command, words: Sequence[str]) -> None:
     taken, words = take(words, *(f"--{old}" for old in (*command.renamed, *command.gone)))
     for old, values in taken.items():
         new = command.renamed.get(old)
-        print(f"Note   --{old} is {f'now --{new}' if new else f'gone: {command.gone[old]}'}.", file=sys.stderr)
+        say(f"Note   --{old} is {f'now --{new}' if new else f'gone: {command.gone[old]}'}.", sys.stderr)
         words += [f"--{new}={value}" for value in values if new]
     words = with_option(words, command) if command.loose else words
     given: dict[str, Any] = {}

@@ -22,6 +22,7 @@ from fer_lightning.files import replace_text, replacing_all
 from fer_lightning.reports import plots
 from fer_lightning.reports.groups import WORDS, gap_sentence, leading, tables, verdict
 from fer_lightning.reports.page import filled, json_text, thumbnail, without_nan
+from fer_lightning.screen import say
 
 GALLERY = 24
 _MOST_CELLS = 40
@@ -167,7 +168,7 @@ def _curves(history: Path | None) -> list[str]:
             rows = list(csv.DictReader(stream))
         return plots.learning_curves(rows) if rows else []
     except (OSError, ValueError, LookupError, TypeError, csv.Error):
-        print(f"Note   '{history}' is damaged: the report has no learning curves.", flush=True)
+        say(f"Note   '{history}' is damaged: the report has no learning curves.")
         return []
 
 

@@ -17,12 +17,13 @@ from PIL import Image
 from fer_lightning.data.image_files import UnreadableImageError
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.names import printable
+from fer_lightning.screen import wrapped
 
 
 def filled(template: str, **content: Any) -> str:
     """A template of this folder with its content.
 
-    Text from files cannot become markup in HTML and Markdown, nor move the cursor of a terminal.
+    Text from files cannot become markup in HTML and Markdown, nor move the cursor of a terminal, whose lines are short.
     """
     pages = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -42,7 +43,7 @@ def filled(template: str, **content: Any) -> str:
     }
     pages.globals |= {"span": _span, "zip": zip}
     text = pages.get_template(template).render(**content)
-    return printable(text) if template.endswith(".txt") else text
+    return wrapped(printable(text)) if template.endswith(".txt") else text
 
 
 def _plain(value: Any) -> Any:

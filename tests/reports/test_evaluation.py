@@ -17,6 +17,7 @@ from fer_lightning.reports.evaluation import evaluate
 from fer_lightning.reports.groups import leading
 from fer_lightning.reports.model_card import figures_of, model_card
 from fer_lightning.reports.page import json_text, without_nan
+from tests.conftest import flat
 
 
 def test_the_report_says_what_was_measured(predictions, tmp_path, capsys):
@@ -35,8 +36,8 @@ def test_the_report_says_what_was_measured(predictions, tmp_path, capsys):
     assert {"user.id", "person seen in training"} <= attributes
     assert sum(one["images"] for one in content["slices"] if one["attribute"] == "user.id") == 60
     said = capsys.readouterr().out
-    assert f"accuracy                         {accuracy['value']:.4f}" in said
-    assert "not measurable: jolly" in said
+    assert f"accuracy                 {accuracy['value']:.4f}" in said
+    assert "not measurable: jolly" in flat(said)
 
     page = (tmp_path / "out" / "report.html").read_text()
     assert f"{accuracy['value']:.3f}" in page
@@ -60,7 +61,7 @@ def test_one_person_gives_figures_without_intervals_and_the_reason(predictions, 
     assert content["intervals"] == reason
     assert content["metrics"]["accuracy"]["low"] is None
     said, page = capsys.readouterr().out, (tmp_path / "out" / "report.html").read_text()
-    assert f"Intervals: {reason}." in said
+    assert f"Intervals: {reason}." in flat(said)
     assert f"({reason})" in page
     for text in (said, re.sub('"data:[^"]*"', "", page)):
         assert not re.search(r"\bnan\b", text, re.IGNORECASE)
@@ -113,8 +114,8 @@ def test_groups_are_measured_and_held_against_each_other(predictions, tmp_path, 
     assert content["gaps"][0] == gap
     assert content["worst_slice"]["value"] == "m"
     said = capsys.readouterr().out
-    assert "Largest gap: accuracy 0.5667 (" in said
-    assert "sex: <f> with 0.9000 and m with 0.3333; by chance up to " in said
+    assert "Largest gap: accuracy 0.5667 (" in flat(said)
+    assert "sex: <f> with 0.9000 and m with 0.3333; by chance up to " in flat(said)
     page = (tmp_path / "out" / "report.html").read_text()
     assert "Largest gap in accuracy: 0.567 (95 % " in page
     assert "&lt;f&gt; with 0.900 (30 images of 10 people) and m with 0.333 (30 images of 10 people)" in page
