@@ -63,7 +63,7 @@ def _code(value: str) -> Markup:
 
 def _options(text: str) -> Markup:
     """A text for HTML whose options, as `--data.root`, are code that no line break divides."""
-    marked = re.sub(r"--\w[\w.]*\w", r'<code class="option">\g<0></code>', escape(text))
+    marked = re.sub(r"--\w[\w.]*\w", r'<code class="option">\g<0></code>', str(escape(text)))
     return Markup(marked)  # noqa: S704 (escaped above)
 
 

@@ -108,7 +108,7 @@ def test_a_page_fits_a_telephone_and_opens_offline(browser, predictions, tmp_pat
     assert opened.evaluate(f"{missing}.filter(id => !document.getElementById(id))") == []
     first = opened.evaluate("document.querySelector('header').nextElementSibling.className")
     assert first == "summary"
-    assert not any(mark in opened.inner_text("body") for mark in ("`", "**", "None", "nan"))
+    assert not any(mark in opened.inner_text("body") for mark in ("`", "**", "None", "nan", "<"))
     context.close()
 
 
@@ -137,6 +137,7 @@ def test_on_paper_nothing_is_cut_off(browser, predictions, tmp_path):
     assert not opened.locator("nav").is_visible()
     cut = "[...document.querySelectorAll('.table')].filter(one => getComputedStyle(one).overflowX != 'visible').length"
     assert opened.evaluate(cut) == 0
+    assert opened.evaluate("document.documentElement.scrollWidth") == 718
     opened.close()
 
 
