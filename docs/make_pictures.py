@@ -1,4 +1,4 @@
-"""Draw the README's pictures: python docs/make_pictures.py.
+"""Draw the pictures of the documentation: python docs/make_pictures.py.
 
 That of the report needs a browser, and is taken of a network that is trained for it, in a minute or two.
 """
@@ -92,7 +92,7 @@ def report() -> Image.Image:
         page = browser.new_page(viewport={"width": 1000, "height": 1200}, color_scheme="light")
         page.goto((Path(folder) / "runs/faces/test/report.html").as_uri())
         end = page.locator(".confusion").bounding_box()
-        shown = {"x": 0, "y": 0, "width": 1000, "height": end["y"] + end["height"] + 16}
+        shown = {"x": 0, "y": 0, "width": 1000, "height": end["y"] + end["height"] + 2}
         taken = page.screenshot(full_page=True, clip=shown)
         browser.close()
     return Image.open(io.BytesIO(taken)).quantize(128)

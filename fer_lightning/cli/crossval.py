@@ -92,7 +92,7 @@ def crossval(
                 raise FERError("--subset validation needs a validation subset: --data.val_fraction above 0.")
             shown = {name: "-" if found[name] is None else f"{found[name]:.4f}" for name in WORDS}
             said = ", ".join(f"{word} {shown[name]}" for name, word in WORDS.items())
-            say(f"Fold   {fold + 1} of {folds}, seed {seed}: {said}")
+            say(f"Fold {fold + 1} of {folds}, seed {seed}: {said}")
     content = {
         "folds": folds,
         "seeds": seeds,

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from fer_lightning.cli.commands import OLD_VERBS, VERBS, UsageError, nearest
 from fer_lightning.cli.stopping import Stopping, stopping
+from fer_lightning.deprecations import renamed
 from fer_lightning.errors import FERError
 from fer_lightning.names import printable
 from fer_lightning.program import end_with_caller, print_any_name, program
@@ -36,7 +37,9 @@ _ADVERTISEMENTS = (
     "TPU available",
     "HPU available",
     "GPU available: False",
+    "LOCAL_RANK: ",
     "Using bfloat16",
+    "You are using a CUDA device",
 )
 """What libraries say that does not concern the user."""
 
@@ -61,7 +64,7 @@ def main(args: Sequence[str] | None = None) -> None:
         return
     verb, *words = words
     if verb in OLD_VERBS:
-        print(f"Note   The verb {verb} is now {OLD_VERBS[verb]}.", file=sys.stderr)
+        print(renamed(f"The verb {verb}", OLD_VERBS[verb]), file=sys.stderr)
         verb = OLD_VERBS[verb]
     if verb not in VERBS and os.path.exists(verb):
         _fail(f"Expected a verb first. To name the expressions in '{verb}': {program()} predict {shlex.quote(verb)}")
@@ -105,7 +108,7 @@ def _run(verb: str, words: Sequence[str], stop: Stopping) -> None:
 
 
 def _keep_quiet() -> None:
-    for name in ("utilities.rank_zero", "trainer.connectors.signal_connector"):
+    for name in ("utilities.rank_zero", "trainer.connectors.signal_connector", "accelerators.cuda"):
         logging.getLogger(f"lightning.pytorch.{name}").addFilter(_is_no_advertisement)
     for message in _WARNINGS:
         warnings.filterwarnings("ignore", message=message)

@@ -20,7 +20,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fer_lightning.checkpoints.atomic_io import AtomicCheckpointIO
 from fer_lightning.checkpoints.compatibility import put
-from fer_lightning.checkpoints.finding import DEFAULT_RUN, find_checkpoint
+from fer_lightning.checkpoints.finding import DEFAULT_RUN, find_checkpoint, name_of, origin_of
 from fer_lightning.checkpoints.saved_config import saved_settings
 from fer_lightning.checkpoints.weights import SUFFIX
 from fer_lightning.cli.commands import VERBS, take
@@ -137,8 +137,8 @@ class FERCommandLine(LightningCLI):
             check_origin(tuning["weights"], saved["model"]["fine_tuning"]["weights"], path)
             self._origin, tuning["weights"] = tuning["weights"], None  # a checkpoint has its own
         check_options(self.config[verb], verb == "fit")
-        if finetune:  # also where a recipe names other weights
-            self.config[verb]["model"]["fine_tuning"]["weights"] = str(path)
+        if finetune and path:  # also where a recipe names other weights
+            self.config[verb]["model"]["fine_tuning"]["weights"] = origin_of(path)
 
     def _settings(
         self, verb: str, path: Path, finetune: bool, trusted: Collection[str], folder: Path | None
@@ -149,13 +149,13 @@ class FERCommandLine(LightningCLI):
         folder = folder or run_dir or DEFAULT_RUN
         saved = saved_settings(path, verb == "fit", trusted, kinds, folder)
         if finetune:  # weights without a training to go on with: a new run starts from them, with classes of its own
-            saved["model"]["fine_tuning"]["weights"] = str(path)
+            saved["model"]["fine_tuning"]["weights"] = origin_of(path)
             del saved["data"]["classes"], saved["data"]["label_names"]
             saved["model"].pop("class_prior", None)
         if run_dir:  # the run is where its checkpoint lies, whatever it was called before
             saved |= {"name": run_dir.name, "runs_dir": str(run_dir.parent)}
         elif verb != "fit":  # not into the folder of a run that has nothing to do with it
-            saved["name"] = file_name(path.stem)
+            saved["name"] = file_name(name_of(path))
         known = inspect.signature(cast(type, self.datamodule_class)).parameters  # of the user's own there are others
         return saved | {"data": {name: value for name, value in saved["data"].items() if name in known}}
 

@@ -1,7 +1,6 @@
 """ExpressionClassifier, the LightningModule: it trains an ExpressionModel."""
 
 import copy
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from torch.nn.functional import cross_entropy, one_hot
 from torch.optim import Optimizer
 
 from fer_lightning.checkpoints.compatibility import upgraded_state
+from fer_lightning.checkpoints.finding import label_of
 from fer_lightning.checkpoints.info import KEY, CheckpointInfo
 from fer_lightning.checkpoints.reading import check_same_model, check_same_weights, info_of
 from fer_lightning.checkpoints.transfer import load_into
@@ -95,8 +95,8 @@ class ExpressionClassifier(LightningModule):
         self.loss = loss if loss is not None else CrossEntropy()
         self._optimizer, self._lr_scheduler = optimizer, lr_scheduler
         self._layer_decay, self._ema_decay, self.distillation = fine_tuning.layer_decay, ema_decay, distillation
-        self.started_from = Path(fine_tuning.weights).name if fine_tuning.weights else ""
-        self.taught_by = Path(distillation.teacher).name if distillation else ""
+        self.started_from = label_of(fine_tuning.weights) if fine_tuning.weights else ""
+        self.taught_by = distillation.name if distillation else ""
         self.run_config = ""
         self._resumed: dict[str, Any] = {}
         self._so_far = EpochFigures()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -13,13 +12,16 @@ import sys
 
 import pytest
 import torch
+import yaml
 
 from fer_lightning import FERError, load_model
 from tests.conftest import PROJECT, TINY, run_here
+from tests.docs.pages import blocks, lines
 
-TEXT = (PROJECT / "docs" / "own_parts.md").read_text(encoding="utf-8")
-PARTS, PYTHON = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
-COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", TEXT, flags=re.DOTALL) for line in block.splitlines()]
+PAGE = blocks("docs/own_parts.md")
+*PARTS, PYTHON = [block.text for block in PAGE if block.kind == "python"]
+(SETTINGS,) = [block.text for block in PAGE if block.kind == "yaml"]
+COMMANDS = lines("docs/own_parts.md")
 BRIEFLY = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "3"]
 
 
@@ -27,7 +29,8 @@ BRIEFLY = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "3"]
 def place(drawn, tmp_path_factory):
     """A folder with my_parts.py, DATA, and NAMED, whose images' names say their labels."""
     folder = tmp_path_factory.mktemp("own")
-    (folder / "my_parts.py").write_text(PARTS, encoding="utf-8")
+    assert [part.splitlines()[0] for part in PARTS] == ["# my_parts.py", "# my_parts.py, continued"]
+    (folder / "my_parts.py").write_text("\n\n".join(PARTS), encoding="utf-8")
     (folder / "DATA").symlink_to(drawn)
     (folder / "NAMED").mkdir()
     for row in csv.DictReader((drawn / "legend.csv").open()):
@@ -52,6 +55,14 @@ def test_command(command, place, capsys):
         assert len(list(csv.DictReader((place / "net.csv").open()))) == 192
     if name == "module" and words[0] == "test":
         assert "test_acc" in said
+
+
+def test_the_configuration(place):
+    (place / "own.yaml").write_text(SETTINGS, encoding="utf-8")
+    run_here("fit", "--config", "own.yaml", "--name", "own", "--data.root", "DATA", *TINY, *BRIEFLY, cwd=place)
+    settings = yaml.safe_load((place / "runs/own/config.yaml").read_text(encoding="utf-8"))
+    assert settings["model"]["loss"]["class_path"] == "my_parts.SquaredError"
+    assert settings["data"]["augmentation"]["class_path"] == "my_parts.Negative"
 
 
 def test_each_part_was_used(place):
