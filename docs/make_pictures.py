@@ -1,5 +1,12 @@
-"""Draw the pictures of the documentation: python docs/make_pictures.py."""
+"""Draw the pictures of the documentation: python docs/make_pictures.py.
 
+That of the report needs a browser, and is taken of a network that is trained for it, in a minute or two.
+"""
+
+import io
+import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -72,8 +79,28 @@ def at_work() -> Image.Image:
     return sheet
 
 
+def report() -> Image.Image:
+    """The report of a network for the embedded data set, down to its confusion matrix."""
+    from playwright.sync_api import sync_playwright
+
+    train, chromium = Path(__file__).parents[1] / "train.py", shutil.which("chromium")
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as started:
+        for words in (["fit"], ["test", "--ckpt_path", "best"]):
+            command = [sys.executable, train, *words, "--name", "faces"]
+            subprocess.run(command, cwd=folder, check=True)  # noqa: S603 (our own program)
+        browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1000, "height": 1200}, color_scheme="light")
+        page.goto((Path(folder) / "runs/faces/test/report.html").as_uri())
+        end = page.locator(".confusion").bounding_box()
+        shown = {"x": 0, "y": 0, "width": 1000, "height": end["y"] + end["height"] + 2}
+        taken = page.screenshot(full_page=True, clip=shown)
+        browser.close()
+    return Image.open(io.BytesIO(taken)).quantize(128)
+
+
 if __name__ == "__main__":
     here = Path(__file__).parent
+    report().save(here / "report.png", optimize=True)
     synthetic_faces().save(here / "synthetic_faces.png", optimize=True)
     augmented_faces().save(here / "augmented_faces.png", optimize=True)
     at_work().save(here / "at_work.png", optimize=True)

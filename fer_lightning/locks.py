@@ -9,6 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from fer_lightning.errors import FERError
+from fer_lightning.screen import say
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
 """What file systems without locks answer, as some that are reached over a network."""
@@ -37,15 +38,14 @@ def alone(lock: str | os.PathLike[str], taken: str = "", removed: bool = False) 
     except Timeout:
         if taken:
             raise FERError(taken) from None
-        print(f"Note   Waiting for another process that prepares the same data ('{lock}').", flush=True)
+        say(f"Note   Waiting for another process that prepares the same data ('{lock}').")
         one.acquire()
     except (OSError, NotImplementedError) as error:
         if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
             raise
-        print(
+        say(
             f"Note   The file system at '{lock}' cannot lock files: do not start this a second time meanwhile.",
-            file=sys.stderr,
-            flush=True,
+            sys.stderr,
         )
     held.callback(one.release)
     if removed:

@@ -45,6 +45,13 @@ def in_notebook() -> bool:
     return in_ipython() and hasattr(sys.modules["IPython"].get_ipython(), "kernel")
 
 
+def command() -> str:
+    """What was typed to start this process, to be typed again."""
+    if program() == "fer":
+        return shlex.join(["fer", *sys.argv[1:]])
+    return shlex.join(["python", *(sys.orig_argv[1:] or sys.argv)])
+
+
 def print_any_name() -> None:
     """Let names be printed that are in no encoding, or have letters that a terminal lacks: these are escaped."""
     for stream in (sys.stdout, sys.stderr):

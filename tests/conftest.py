@@ -78,6 +78,11 @@ def make_data(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
+def flat(text: str) -> str:
+    """What was printed, without its breaks between lines."""
+    return " ".join(text.replace(" \\\n", "\n").split())
+
+
 def heed_signals() -> None:
     """In a process that begins: heed signals also where the tests were started in the background, or with nohup."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):

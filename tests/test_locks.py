@@ -12,6 +12,7 @@ from filelock import FileLock
 from fer_lightning import locks
 from fer_lightning.errors import FERError
 from fer_lightning.locks import alone
+from tests.conftest import flat
 
 
 def test_who_waits_for_another_process_says_so(tmp_path, capsys, monkeypatch):
@@ -27,7 +28,7 @@ def test_who_waits_for_another_process_says_so(tmp_path, capsys, monkeypatch):
     with pytest.raises(FERError, match="Somebody else"):
         alone(tmp_path / "x.lock", "Somebody else is at it.")
     with alone(tmp_path / "x.lock"):
-        assert "Waiting for another process that prepares the same data" in capsys.readouterr().out
+        assert "Waiting for another process that prepares the same data" in flat(capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL])
@@ -41,7 +42,7 @@ def test_a_file_system_that_cannot_lock_is_no_obstacle(tmp_path, capsys, monkeyp
         (tmp_path / "rows").touch()
     assert os.listdir(tmp_path) == ["rows"]
     if number != errno.ENOSYS:  # for that, later versions of filelock find a way of their own
-        assert f"'{tmp_path / 'x.lock'}' cannot lock files: do not start this a second" in capsys.readouterr().err
+        assert f"'{tmp_path / 'x.lock'}' cannot lock files: do not start this a second" in flat(capsys.readouterr().err)
 
 
 def test_a_lock_that_may_not_be_made_is_an_error(tmp_path):

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fer_lightning.audit.findings import DataSet, Finding
+from fer_lightning.audit.findings import DataSet, Exhibit, Finding
 from fer_lightning.data.image_listing import list_images
 from fer_lightning.names import many
 
+_EXHIBITS = 12
 _JPEG = {".jpg", ".jpeg", ".jfif"}
 _SUFFIX_OF = {"JPEG": _JPEG, "MPO": _JPEG | {".mpo"}, "TIFF": {".tif", ".tiff"}, "PPM": {".pgm", ".ppm", ".pnm"}}
 _SUFFIX_OF |= {"HEIF": {".heic", ".heif"}, "JPEG2000": {".jp2", ".j2k", ".jpx"}}
@@ -51,6 +52,7 @@ def formats(data: DataSet) -> Iterator[Finding]:
             ("image", "reason"),
             bad,
             {"images": len(bad)},
+            [Exhibit([image], (image, error)) for image, error in bad[:_EXHIBITS]],
         )
     if wrong := [
         (image, one.format)

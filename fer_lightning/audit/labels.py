@@ -2,10 +2,11 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 
-from fer_lightning.audit.findings import DataSet, Finding
+from fer_lightning.audit.findings import DataSet, Exhibit, Finding
 from fer_lightning.data.splits import TRAINING
 from fer_lightning.names import many
 
@@ -45,6 +46,7 @@ def rows(data: DataSet) -> Iterator[Finding]:
             ("image", "labels"),
             [(image, ", ".join(labels)) for image, labels in legend.conflicting.items()],
             {"images": len(legend.conflicting)},
+            [Exhibit([image], (", ".join(labels), image)) for image, labels in islice(legend.conflicting.items(), 12)],
         )
     by_label = defaultdict(list)
     for spelling, name in legend.spellings.items():

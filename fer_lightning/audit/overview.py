@@ -47,7 +47,7 @@ def overview(data: DataSet) -> list[tuple[str, str]]:
         rows.append(("Columns", f"{', '.join(legend.attributes)}: slices of a test"))
     rows += [("Note", note) for note in (*legend.notes, *legend.warnings, *split.warnings[:_NOTES])]
     if (more := len(split.warnings) - _NOTES) > 0:
-        rows.append(("Note", f"{many(more, 'more note')} of this kind on the split: `fit` says all of them."))
+        rows.append(("Note", f"{many(more, 'more note')} of this kind on the split: fit says all of them."))
     return [(heading, printable(text)) for heading, text in rows]
 
 

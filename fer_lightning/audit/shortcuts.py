@@ -59,7 +59,7 @@ def check(data: DataSet) -> Iterator[Finding]:
             "majority": majority,
             **{f"cramers_v_{s.name.replace(' ', '_')}": s.cramers_v for s in each},
         },
-        remedy=advice + "Compare the slices in the report of `test`.",
+        remedy=advice + "Compare the slices in the report of a test.",
     )
 
 

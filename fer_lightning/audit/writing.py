@@ -3,9 +3,11 @@
 import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from datetime import date
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from fer_lightning.audit.findings import SEVERITIES, DataSet, Finding
@@ -16,11 +18,11 @@ from fer_lightning.data.legend import SUBSETS
 from fer_lightning.files import replace_text, replacing, replacing_all
 from fer_lightning.names import cell
 from fer_lightning.reports.page import filled, json_text, thumbnail, without_nan
-from fer_lightning.reports.plots import class_counts
 
 MARK = "findings.json"
 """What is in a folder that an audit has written."""
-_SHOWN = 20
+_SHOWN, _MOST_CLASSES = 20, 40
+"""Rows of a table in the page, and classes in its chart, the largest."""
 
 
 def write_findings(folder: Path, data: DataSet, findings: Sequence[Finding], seconds: float) -> None:
@@ -39,7 +41,9 @@ def write_findings(folder: Path, data: DataSet, findings: Sequence[Finding], sec
         "counts": dict(zip(SUBSETS, data.split.counts.tolist(), strict=True)),
         "findings": [asdict(finding) for finding in findings],
     }
-    some = examples(data)
+    some, counts = examples(data), data.split.counts
+    largest = np.argsort(-counts.sum(0), kind="stable")[:_MOST_CLASSES].tolist()
+    classes = [(legend.class_names[label], counts[:, label].tolist()) for label in largest]
     exhibited = (exhibit.images for finding in findings for exhibit in finding.exhibits)
     shown = sorted({*chain.from_iterable(exhibited), *chain.from_iterable(images for _, images in some)})
     bar = tqdm(shown, "Drawing the report", delay=1, leave=False)
@@ -47,12 +51,9 @@ def write_findings(folder: Path, data: DataSet, findings: Sequence[Finding], sec
     with replacing_all(folder, MARK) as aside:
         _write_tables(aside, data, findings)
         replace_text(aside / MARK, json_text(without_nan(content)))
-        looks = {
-            "thumbnails": thumbnails,
-            "examples": some,
-            "chart": class_counts(data.split.counts, legend.class_names),
-        }
-        replace_text(aside / "report.html", filled("audit.html", content=content, shown=_SHOWN, **looks))
+        about = {"run": legend.short_name, "date": date.today().isoformat(), "severities": SEVERITIES}
+        looks = {"thumbnails": thumbnails, "examples": some, "classes": classes, "most": max(counts.sum(0).max(), 1)}
+        replace_text(aside / "report.html", filled("audit.html", content=content, shown=_SHOWN, **about, **looks))
     page = folder / "report.html"
     said = filled("audit.txt", content=content, legend=legend.path, severities=SEVERITIES, path=page)
     print(said, end="", flush=True)

@@ -62,7 +62,7 @@ def _cannot(address: str, name: str, error: Exception) -> FERError:
     if isinstance(error, errors.RepositoryNotFoundError | errors.RevisionNotFoundError | errors.HFValidationError):
         why = "There is no such repository or revision for you. If it is private, log in first: hf auth login"
     elif isinstance(error, errors.EntryNotFoundError) and not isinstance(error, errors.LocalEntryNotFoundError):
-        why = f"It has no {name}. Expected a repository of a folder that `export --hub` wrote"
+        why = f"It has no {name}. Expected a repository of a folder that export --hub wrote"
     elif isinstance(error, errors.LocalEntryNotFoundError | errors.OfflineModeIsEnabled):
         why = "The hub cannot be reached, and it was not downloaded before. Try again with a network, or give a folder"
     else:

@@ -69,8 +69,8 @@ def read_weights(path: str | os.PathLike[str]) -> tuple[CheckpointInfo, dict[str
         said, source = _text_of(config), config
     else:
         raise NotOursError(
-            f"'{path}' holds weights of another program: expected a file written by `export`, or the config.json of "
-            "`export --hub` beside model.safetensors."
+            f"'{path}' holds weights of another program: expected a file written by export, or the config.json of "
+            "export --hub beside model.safetensors."
         )
     check_state(tensors, path)
     single = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}

@@ -23,6 +23,8 @@ from fer_lightning.program import run_in_process
 from fer_lightning.reports.evaluation import evaluate
 from fer_lightning.reports.groups import WORDS
 from fer_lightning.reports.page import filled, json_text
+from fer_lightning.reports.provenance import how
+from fer_lightning.screen import say
 from fer_lightning.values import (
     ValuesError,
     number,
@@ -90,13 +92,17 @@ def crossval(
                 raise FERError("--subset validation needs a validation subset: --data.val_fraction above 0.")
             shown = {name: "-" if found[name] is None else f"{found[name]:.4f}" for name in WORDS}
             said = ", ".join(f"{word} {shown[name]}" for name, word in WORDS.items())
-            print(f"Fold   {fold + 1} of {folds}, seed {seed}: {said}", flush=True)
+            say(f"Fold {fold + 1} of {folds}, seed {seed}: {said}")
     content = {
         "folds": folds,
         "seeds": seeds,
         "metrics": {measure: _spread([fold["metrics"][measure]["value"] for fold in done]) for measure in MEASURES},
         "baseline": {m: _spread([fold["metrics"][m]["baseline"] for fold in done])["mean"] for m in MEASURES},
-        "each": [{"seed": n // folds, "fold": n % folds, "metrics": fold["metrics"]} for n, fold in enumerate(done)],
+        "each": [
+            {"run": f"seed{n // folds}-fold{n % folds}", "seed": n // folds, "fold": n % folds}
+            | {"images": fold["images"], "metrics": fold["metrics"]}
+            for n, fold in enumerate(done)
+        ],
     }
     if subset == "testing":
         _combined_report(folder, folds, content, slices)
@@ -193,5 +199,5 @@ def _combined_report(folder: Path, folds: int, content: dict[str, Any], slices: 
     together = joined(several)
     counts = np.bincount(together.labels, minlength=len(together.class_names))
     print(f"\nAll folds together, seed 0 ({split} folds)")
-    about = {"subset": f"all {folds} folds'", "how": report["how"], "crossval": content}
+    about = {"subset": f"all {folds} folds'", "data": report.get("data"), "how": how(), "crossval": content}
     evaluate(together, counts / counts.sum(), Path(report["image_dir"]), folder / "test", about, slices=slices)

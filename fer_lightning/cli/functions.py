@@ -10,6 +10,7 @@ from fer_lightning.cli.commands import Command, take
 from fer_lightning.cli.parser import OneMessage
 from fer_lightning.deprecations import gone, renamed
 from fer_lightning.program import program
+from fer_lightning.screen import say
 
 _ALONE = ("--overwrite", "--hub")
 """Options that mean true by themselves, as messages name them."""
@@ -24,7 +25,7 @@ def run(command: Command, words: Sequence[str]) -> None:
     taken, words = take(words, *(f"--{old}" for old in (*command.renamed, *command.gone)))
     for old, values in taken.items():
         new = command.renamed.get(old)
-        print(renamed(f"--{old}", f"--{new}") if new else gone(f"--{old}", command.gone[old]), file=sys.stderr)
+        say(renamed(f"--{old}", f"--{new}") if new else gone(f"--{old}", command.gone[old]), sys.stderr)
         words += [f"--{new}={value}" for value in values if new]
     words = with_option(words, command) if command.loose else words
     given: dict[str, Any] = {}

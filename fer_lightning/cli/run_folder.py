@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fer_lightning.errors import FERError
 from fer_lightning.locks import alone
+from fer_lightning.screen import say
 
 _SIGNS = {
     "checkpoints/*.ckpt": b"fer_lightning",
@@ -118,7 +119,7 @@ def _keep_earlier(path: Path) -> None:
     while kept.exists():
         kept = kept.with_name(kept.name + "+")
     path.rename(kept)
-    print(f"Run    {path} held an earlier run, now {kept}")
+    say(f"Run    {path} held an earlier run, now {kept}")
 
 
 def _is_run(path: Path, content: list[str]) -> bool:

@@ -74,7 +74,7 @@ def labeled(batch: Any, classes: int) -> tuple[Tensor, Tensor, Tensor | None]:
         odd = labels[((labels < 0) & (labels != IGNORE_INDEX)) | (labels >= classes)]
         if len(odd):
             raise FERError(
-                f"Expected the numbers of the classes as labels, 0 to {classes - 1}, as `info` of the data says that "
+                f"Expected the numbers of the classes as labels, 0 to {classes - 1}, as the data's info says that "
                 f"there are {classes} classes. Received: {int(odd[0])}."
             )
     return images, labels, targets

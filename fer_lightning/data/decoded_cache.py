@@ -28,6 +28,7 @@ from fer_lightning.data.legend import Legend
 from fer_lightning.files import no_file, replacing
 from fer_lightning.locks import alone
 from fer_lightning.processes import start_worker
+from fer_lightning.screen import say
 
 _LAYOUT = 2
 """Raised when the same files would be decoded to other pixels."""
@@ -92,7 +93,7 @@ def decoded(
 
 
 def _say(what: str) -> None:
-    print(f"Note   {what}: they are decoded anew.", flush=True)
+    say(f"Note   {what}: they are decoded anew.")
 
 
 def open_decoded(path: str | os.PathLike[str]) -> np.memmap[Any, np.dtype[np.uint8]]:
@@ -236,4 +237,4 @@ def _decode(legend: Legend, input_spec: InputSpec, cache: _Cache, rows: np.ndarr
         raise
     check_complaints(complaints, legend)
     if input_spec.faces == "detect":
-        print(f"Faces  found in {faces:,} of {len(rows):,} images; the others are taken whole", flush=True)
+        say(f"Faces  found in {faces:,} of {len(rows):,} images; the others are taken whole")

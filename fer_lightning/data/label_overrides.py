@@ -13,7 +13,7 @@ from fer_lightning.data.splits import TESTING, Split
 from fer_lightning.errors import FERError
 from fer_lightning.names import many, of_cell
 
-_LIKE = ", as in the label_issues.csv of `audit`"
+_LIKE = ", as in the label_issues.csv of audit"
 
 
 def override_labels(

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from fer_lightning.errors import FERError
+from fer_lightning.screen import say
 
 _PLACE = Path("/dev/shm")  # noqa: S108 (where Linux has it)
 _AHEAD = 2
@@ -35,5 +36,5 @@ def fitting_workers(asked: int | None, usual: int, batch_bytes: int, place: Path
             f"Invalid value for --data.num_workers. Expected {fitting} or fewer, as {need}. Received: {asked}. Give "
             "the container more (docker run --shm-size 2g), or choose smaller batches."
         )
-    print(f"Note   {fitting} instead of {wanted} processes load batches, as {need}.", flush=True)
+    say(f"Note   {fitting} instead of {wanted} processes load batches, as {need}.")
     return fitting

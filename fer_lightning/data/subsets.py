@@ -28,6 +28,7 @@ from fer_lightning.data.tree import build_tree, is_built, tree_path
 from fer_lightning.data.usable import usable
 from fer_lightning.errors import FERError
 from fer_lightning.names import file_name, printable
+from fer_lightning.screen import say
 
 _LONGEST = 100
 _AT_ONCE = 100_000
@@ -157,7 +158,7 @@ class Subsets:
         if len(self.split.legend) <= _AT_ONCE or is_built(self.tree_path, self.split):
             build_tree(self.split, self.folder, self._name)
             return
-        print(f"Note   The image folders are built beside the training, in '{self.tree_path}'.", flush=True)
+        say(f"Note   The image folders are built beside the training, in '{self.tree_path}'.")
 
         tree: Future[Path] = Future()
         self._tree = tree
@@ -179,7 +180,7 @@ class Subsets:
         tree, self._tree = self._tree, None
         if tree is not None:
             if not tree.done():
-                print("Note   The image folders are not finished yet: waiting for them.", flush=True)
+                say("Note   The image folders are not finished yet: waiting for them.")
             tree.result()
 
     def samples(self, subset: int) -> FaceSamples:

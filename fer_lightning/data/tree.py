@@ -19,6 +19,7 @@ from fer_lightning.data.image_checks import built_once
 from fer_lightning.data.legend import SUBSETS
 from fer_lightning.data.splits import Split
 from fer_lightning.names import printable
+from fer_lightning.screen import say
 
 _LAYOUT = 1
 
@@ -88,7 +89,7 @@ def _put_away(tree: Path, split: Split) -> None:
     else:
         shutil.rmtree(tree)
         said = "images are missing"
-    print(f"Note   The image folders in '{tree}' were changed by hand and are built anew: {said}.", flush=True)
+    say(f"Note   The image folders in '{tree}' were changed by hand and are built anew: {said}.")
 
 
 def _build(split: Split, aside: Path, quiet: bool) -> None:

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from math import comb
 from typing import Any
 
-from fer_lightning.evaluation.bootstrap import DRAWS, interval, weights_of
+import numpy as np
+
+from fer_lightning.evaluation.bootstrap import DRAWS, errors_of_ece, interval, weights_of
 from fer_lightning.evaluation.gaps import Gap
 from fer_lightning.evaluation.groups import MEASURED, Groups
+from fer_lightning.evaluation.measures import ECE
 from fer_lightning.evaluation.predictions import Predictions
 from fer_lightning.evaluation.slices import Slice
 
@@ -16,15 +19,23 @@ def compared(first: Predictions, other: Predictions) -> dict[str, Any]:
 
     Returns:
         `metrics` of the other; `differences` (other less first) with 95 % intervals from a bootstrap that redraws the
-        same people for both, NaN if there is only one person; how many images each alone has right; `mcnemar_p`.
+        same people for both, NaN if there is only one person; how many images each alone has right; `mcnemar_p`. The
+        interval of the expected calibration errors' difference is a wide one, see `errors_of_ece`.
     """
     one, two = first.measures, other.measures
-    draws = [(one.values(weights), two.values(weights)) for weights in weights_of(first.identities, DRAWS)]
+    drawn = [(one.drawn(weights), two.drawn(weights)) for weights in weights_of(first.identities, DRAWS)]
+    draws = [(ours.values(), theirs.values()) for ours, theirs in drawn]
     before, after = one.values(), two.values()
     differences = {}
     for name in after:
         low, high = interval([theirs[name] - ours[name] for ours, theirs in draws])
         differences[name] = {"value": after[name] - before[name], "low": low, "high": high}
+    if drawn:
+        people, moved = len(set(first.identities)), np.array([[each.apart for each in pair] for pair in drawn])
+        ours, theirs = (errors_of_ece(own.drawn().apart, moved[:, k], people) for k, own in enumerate((one, two)))
+        least, most = interval(theirs[1] - ours[0])[0], interval(theirs[0] - ours[1])[1]
+        change = differences[ECE]["value"]
+        differences[ECE] |= {"low": change - most, "high": change - least}
     only_first, only_other = int((one.right & ~two.right).sum()), int((two.right & ~one.right).sum())
     return {
         "metrics": after,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ _MOST_BUILT_IN = 10
 _FEW_NUMBERS = 10
 """Different numbers that are a group each; of more, there are ranges."""
 _RANGES = 4
+_LIMITS = (48, 96, 192, 384)
+"""Pixels of an image's shorter side at which another group of sizes begins."""
+_SIZES = ("below 48 px", "48 to 95 px", "96 to 191 px", "192 to 383 px", "384 px or more")
 _MOST_COLUMNS = 50
 """Columns that divide without being asked for: a table of landmarks has hundreds."""
 
@@ -137,13 +141,20 @@ def _built_in(
 
 
 def _size(side: int) -> str:
-    return next((f"below {limit} px" for limit in (48, 100, 200, 400) if side < limit), "400 px or more")
+    return _SIZES[bisect_right(_LIMITS, side)]
 
 
 def _values(values: Sequence[str], most: int) -> tuple[tuple[str, ...], np.ndarray]:
-    """The most frequent values, and the place of each image's among them; `not stated` is last."""
-    frequent = [name for name, _ in Counter(sorted(values)).most_common(most)]
-    names = sorted(frequent, key=lambda name: name == NOT_STATED)
+    """The most frequent values, and the place of each image's among them.
+
+    Sizes and numbers stand in their own order, others by how frequent they are; `not stated` is last.
+    """
+    names = [name for name, _ in Counter(sorted(values)).most_common(most)]
+    if set(names) <= set(_SIZES):
+        names.sort(key=_SIZES.index)
+    elif (numbers := _numbers(["" if name == NOT_STATED else name for name in names])) is not None:
+        names = [names[place] for place in np.argsort(numbers, kind="stable")]
+    names.sort(key=lambda name: name == NOT_STATED)
     places = {name: place for place, name in enumerate(names)}
     return tuple(names), np.array([places.get(value, -1) for value in values], np.int64)
 

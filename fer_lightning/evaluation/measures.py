@@ -10,7 +10,7 @@ import numpy as np
 
 from fer_lightning.data.splits import MEASURABLE
 
-ECE_BINS = 15
+ECE, ECE_BINS = "ece", 15
 ONE_CLASS = "all images are of one class"
 """Why there is no ranking."""
 
@@ -81,6 +81,13 @@ class Draw:
         classes = self.samples.probabilities.shape[1]
         cells = self.samples.labels * classes + self.samples.predicted
         return np.bincount(cells, self.weights, classes**2).reshape(classes, classes)
+
+    @cached_property
+    def apart(self) -> np.ndarray:
+        """Float `(ECE_BINS,)`: what each bin adds to mean confidence less accuracy."""
+        apart = (self.samples.confidence - self.samples.right) * self.weights
+        parts: np.ndarray = np.bincount(self.samples.bins, apart, ECE_BINS) / self.weights.sum()
+        return parts
 
     @cached_property
     def per_class(self) -> dict[str, np.ndarray]:
@@ -158,11 +165,6 @@ def _kappa(draw: Draw) -> float:
     return (draw.mean(draw.samples.right) - chance) / (1 - chance) if chance < 1 else 0.0
 
 
-def _ece(draw: Draw) -> float:
-    apart = (draw.samples.confidence - draw.samples.right) * draw.weights
-    return float(np.abs(np.bincount(draw.samples.bins, apart)).sum() / draw.weights.sum())
-
-
 MEASURES: dict[str, Measure] = {
     "accuracy": Measure("fraction of right answers", lambda draw: draw.mean(draw.samples.right)),
     "balanced_accuracy": Measure("mean recall of the classes that occur: each counts the same", _mean_of("recall")),
@@ -185,6 +187,10 @@ MEASURES: dict[str, Measure] = {
     "cohen_kappa": Measure("agreement beyond chance", _kappa),
     "nll": Measure("negative log-likelihood, natural logarithm", lambda draw: draw.mean(draw.samples.log_loss), True),
     "brier": Measure("Brier score (0 to 2; Brier 1950)", lambda draw: draw.mean(draw.samples.squared_error), True),
-    "ece": Measure(f"expected calibration error ({ECE_BINS} equal bins; Guo et al. 2017)", _ece, True),
+    ECE: Measure(
+        f"expected calibration error ({ECE_BINS} equal bins; Guo et al. 2017)",
+        lambda draw: float(np.abs(draw.apart).sum()),
+        lower_is_better=True,
+    ),
 }
 """All measures by name, in the order they are shown: a new one is an entry here and nothing else."""

@@ -84,7 +84,7 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
         FERError: If there is no such file, or it is not such a file.
     """
     if not Path(path).is_file():
-        raise FERError(f"No predictions at '{path}'. Expected a predictions.csv that `test` or `crossval` wrote.")
+        raise FERError(f"No predictions at '{path}'. Expected a predictions.csv that test or crossval wrote.")
     with open(path, newline="", encoding="utf-8") as stream:
         reader = csv.reader(stream)
         try:

@@ -28,6 +28,7 @@ from fer_lightning.model.expression_model import ExpressionModel
 from fer_lightning.names import check_name
 from fer_lightning.reports.card_metadata import with_metadata
 from fer_lightning.reports.model_card import measured_in, model_card
+from fer_lightning.screen import say
 
 TOLERANCE = {"size": 1e-4, "other": 5e-3, "half": 5e-3}
 """Largest difference of a probability: at the network's own size; with resizing, where one rounding of a pixel may fall
@@ -153,7 +154,7 @@ def export(
                     said = bundle.write_bundle(model, info, aside, target.name, opset or bundle.OPSET)
                 size = sum(file.stat().st_size for file in aside.rglob("*") if file.is_file()) / 1e6
                 check_folder(target, path, overwrite, files, *known_by)  # as somebody may have put something there
-            print(f"Written {output}: {size:.2f} MB\n{said}\nHow to use it: {Path(output) / 'README.md'}")
+            say(f"Written {output}: {size:.2f} MB\n{said}\nHow to use it: {Path(output) / 'README.md'}")
             return
         with replacing_path(target) as aside:
             if target.suffix == SUFFIX:
@@ -177,7 +178,7 @@ def export(
             f"The disk is full: '{target}' was not written, and what stood there still does. Free some space, or "
             "choose another place with --output."
         ) from None
-    print("\n".join([f"Written {target}: {lines[0]}", *lines[1:], f"Model card in {card}"]))
+    say("\n".join([f"Written {target}: {lines[0]}", *lines[1:], f"Model card in {card}"]))
 
 
 def _check_opset(suffix: str, resize: bool, opset: int | None) -> None:

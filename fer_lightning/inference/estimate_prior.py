@@ -13,6 +13,7 @@ from fer_lightning.checkpoints.finding import DEFAULT_RUN, find_checkpoint
 from fer_lightning.errors import FERError
 from fer_lightning.inference.model import info_of_file, trained_prior
 from fer_lightning.names import cell, of_cell, printable
+from fer_lightning.screen import say
 from fer_lightning.values import ValuesError, plain_dict, read_json, read_text, shown
 
 
@@ -70,7 +71,7 @@ def estimate_prior(rows: str, ckpt_path: str | None = None) -> None:
     print(" " * width + "      assumed    here")
     for name, before in assumed.items():
         print(f"{printable(name):<{width}}  {before:>11.3f}  {here[name]:>6.3f}")
-    print(f"Use --class_prior '{json.dumps([round(float(value), 4) for value in here.values()])}'")
+    say(f"Use --class_prior '{json.dumps([round(float(value), 4) for value in here.values()])}'")
 
 
 def _of_model(rows: str, ckpt_path: str, made: dict[str, Any]) -> dict[str, float]:

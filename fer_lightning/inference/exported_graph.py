@@ -114,7 +114,7 @@ def read_graph(path: str | os.PathLike[str], key: str) -> tuple[ExportedGraph, s
             return archive.read(entries[name]).decode()
 
         if f"extra/{key}" not in entries:
-            raise ValuesError("it is a model of another program: expected a file written by `export`")
+            raise ValuesError("it is a model of another program: expected a file written by export")
         about, model = text(f"extra/{key}"), read_json(text("models/model.json"))
         tensors: dict[str, Tensor] = {}
         for folder in ("weights", "constants"):

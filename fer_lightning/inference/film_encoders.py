@@ -63,7 +63,7 @@ class _PyAV:
 
 
 class _OpenCV:
-    codec = "MPEG-4 Part 2, which browsers do not play: with `pip install av`, it would be H.264"
+    codec = "MPEG-4 Part 2, which browsers do not play: with PyAV (pip install av), it would be H.264"
 
     def __init__(self, writer: Any) -> None:
         self._writer = writer

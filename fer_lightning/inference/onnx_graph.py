@@ -78,10 +78,10 @@ def read_onnx(path: Path, key: str, output: str = "probabilities") -> tuple[byte
     model = onnx.load_model_from_string(content)
     about: str = next((one.value for one in model.metadata_props if one.key == key), "")
     if not about:
-        raise ValuesError("it is a model of another program: expected a file written by `export`")
+        raise ValuesError("it is a model of another program: expected a file written by export")
     graph = model.graph
     if model.functions or len(graph.node) > _MOST_NODES:
-        raise ValuesError("its graph is none that `export` writes")
+        raise ValuesError("its graph is none that export writes")
     for node in graph.node:
         inner = any(one.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for one in node.attribute)
         if inner or node.domain not in _DOMAINS:  # a loop may run for ever

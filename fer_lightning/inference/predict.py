@@ -28,6 +28,7 @@ from fer_lightning.inference.timeline import Timeline
 from fer_lightning.inference.tracks import Tracks
 from fer_lightning.names import check_name, printable
 from fer_lightning.program import print_any_name
+from fer_lightning.screen import say
 from fer_lightning.version import __version__
 
 if TYPE_CHECKING:
@@ -164,10 +165,10 @@ def predict(
         for folder in folders_of(annotate, explain).values():
             mark_folder(folder)
         if writer and writer.appends:
-            print(f"Appended to {printable(rows)}, behind the rows of other input", file=told)
+            say(f"Appended to {printable(rows)}, behind the rows of other input", told)
         left = [source for source in sources if not (writer and writer.has(source.name))]
         if len(left) < len(sources):
-            print(f"{len(sources) - len(left):,} of {len(sources):,} are in {printable(rows)} already", file=told)
+            say(f"{len(sources) - len(left):,} of {len(sources):,} are in {printable(rows)} already", told)
         total = sum(lengths.get(source, 1) for source in left)
         found = look(left, how, workers, guarded=True)
         answers = chain.from_iterable(recognizer.answer([one]) for one in found) if few else recognizer.answer(found)
@@ -183,13 +184,9 @@ def predict(
         uncertain = f"{counts.labels['uncertain']} are uncertain, {reach}"
         said.append(f"{uncertain} (target risk {target_risk}, on validation images)")
     if len(said) > 1 or len(sources) > 1 or not few:
-        print("\n".join(said), file=told, flush=True)
+        say("\n".join(said), told)
     if stopped:
-        print(
-            f"Interrupted. {onward[:1].upper() + onward[1:] or 'These are the answers so far.'}",
-            file=sys.stderr,
-            flush=True,
-        )
+        say(f"Interrupted. {onward[:1].upper() + onward[1:] or 'These are the answers so far.'}", sys.stderr)
         raise SystemExit(130)  # after another signal than Ctrl-C, the front door makes it that one's
 
 

@@ -277,6 +277,6 @@ def _opened(model: Any, device: str, trusted: Collection[str]) -> ExpressionMode
     if not isinstance(model, ExpressionModel):
         raise FERError(
             "Invalid value for model. Expected a file, pretrained, an ExpressionModel (an ExpressionClassifier has one "
-            f"as its `model`) or an ExpressionRecognizer. Received: {type(model).__name__}."
+            f"as its attribute 'model') or an ExpressionRecognizer. Received: {type(model).__name__}."
         )
     return copy.deepcopy(model).to(find_device(device)).eval().requires_grad_(False)

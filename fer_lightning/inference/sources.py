@@ -15,6 +15,7 @@ from fer_lightning.data.image_files import IMAGE_SUFFIXES
 from fer_lightning.data.image_listing import by_ending, is_junk
 from fer_lightning.errors import FERError
 from fer_lightning.inference.addresses import is_address, is_stream, without_secret
+from fer_lightning.screen import say
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts"})
 """Endings of the files that are taken for videos, lower case."""
@@ -65,9 +66,9 @@ def list_sources(inputs: Sequence[str | os.PathLike[str]]) -> list[Source]:
         shown = names.printable(left_out[0]).replace("\n", "\\n")
         more = f" and {len(left_out) - 1:,} more" if len(left_out) > 1 else ""
         why = "Not searched, as it is a link or was written by predict"
-        print(f"Note   {why}: '{shown}'{more}. To look at it, name it as --input.", file=sys.stderr)
+        say(f"Note   {why}: '{shown}'{more}. To look at it, name it as --input.", sys.stderr)
     if others:
-        print(f"Note   Not looked at, as they are no images or videos: {by_ending(others)}.", file=sys.stderr)
+        say(f"Note   Not looked at, as they are no images or videos: {by_ending(others)}.", sys.stderr)
     if not any(not source.error for source in sources):
         endings = ", ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
         why = f" {sources[0].error}: '{sources[0].name}'." if sources else ""

@@ -9,6 +9,7 @@ from tqdm import tqdm
 from fer_lightning.inference.expression import Expression
 from fer_lightning.inference.frames import Frame
 from fer_lightning.names import many, one_line, printable
+from fer_lightning.screen import WIDTH, wrapped
 
 _BAR, _EIGHTHS = 10, " ▏▎▍▌▋▊▉"
 _OFTEN = 60
@@ -34,7 +35,7 @@ class Answers:
         name = one_line(frame.source.name, 200)
         if frame.frame is None and frame.source.kind == "image":
             if self._images:
-                _print("\n".join([f"{name}   {self._about(frame)}", *map(self._of_face, expressions)]))
+                _print("\n".join([_beside(f"{name}   ", self._about(frame)), *map(self._of_face, expressions)]))
             return
         if name != self._film:
             self._film, self._due, self._lines = name, 0.0, 0
@@ -61,10 +62,12 @@ class Answers:
         ranked = sorted(said.probabilities.items(), key=lambda item: -item[1])
         others = [item for item in ranked if item[0] != said.label][: 3 if said.label == "uncertain" else 2]
         parts = [f"  {printable(said.label):<{self._names}} {said.confidence:>4.0%} {bar(said.confidence)}"]
-        parts += [f"{printable(name):>{self._names}} {value:>4.0%} {bar(value)}" for name, value in others]
-        if (face := said.face) is not None:
-            parts.append(f"at {face.left:.0f}, {face.top:.0f}, {face.width:.0f} x {face.height:.0f} pixels")
-        return "  ".join(parts)
+        parts += [f"{printable(name)} {value:.0%}" for name, value in others]
+        line = "  ".join(parts)
+        if (face := said.face) is None:
+            return line
+        where = f"at {face.left:.0f}, {face.top:.0f}: {face.width:.0f} x {face.height:.0f} px"
+        return _beside(f"{line}  ", where)
 
     def close(self) -> str:
         """Nothing: all was said."""
@@ -116,6 +119,11 @@ def clock(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def _beside(first: str, second: str) -> str:
+    """Two texts on a line, or on two where that would be too long."""
+    return first + second if len(first + second) <= WIDTH else f"{first}\n    {second}"
+
+
 def _plain(frame: Frame) -> str:
     """Why a frame cannot be read, without what is said before it already."""
     return one_line(frame.error, 400).rpartition(f"'{printable(frame.source.name)}': ")[2].rstrip(".")
@@ -123,5 +131,5 @@ def _plain(frame: Frame) -> str:
 
 def _print(text: str) -> None:
     """Print above a progress bar, if there is one."""
-    tqdm.write("\n".join(line.rstrip() for line in text.split("\n")), file=sys.stdout)
+    tqdm.write(wrapped("\n".join(line.rstrip() for line in text.split("\n"))), file=sys.stdout)
     sys.stdout.flush()

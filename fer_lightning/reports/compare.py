@@ -104,5 +104,5 @@ def _check_same(first_name: str, first: Predictions, name: str, other: Predictio
         both = len(set(first.images) & set(other.images))
         raise FERError(
             f"'{first_name}' and '{name}' were not tested on the same images: {len(first.images)} and "
-            f"{len(other.images)}, {both} of them in both. Give `test` the same --data options for both."
+            f"{len(other.images)}, {both} of them in both. Give test the same --data options for both."
         )

@@ -22,8 +22,11 @@ from fer_lightning.files import replace_text, replacing_all
 from fer_lightning.reports import plots
 from fer_lightning.reports.groups import WORDS, gap_sentence, leading, tables, verdict
 from fer_lightning.reports.page import filled, json_text, thumbnail, without_nan
+from fer_lightning.screen import say
 
 GALLERY = 24
+_MOST_CELLS = 40
+"""Classes of a confusion matrix that can still be read."""
 
 
 def evaluate(
@@ -62,18 +65,23 @@ def evaluate(
         content["uncalibrated"] = {name: known[name] for name in ("nll", "brier", "ece")}
     content = without_nan(content)
     charts = {
-        "confusion": plots.confusion_matrix(content["confusion"], predictions.class_names),
         "reliability": plots.reliability(measures, before),
         "risk": plots.risk_by_coverage(measures),
         "curves": _curves(history),
     }
     groups = tables(content["slices"], content["gaps"])
-    compared = [one for table in groups if table["gaps"] for one in table["slices"]]
-    charts["groups"] = plots.accuracy_of_groups(compared, content["metrics"]["accuracy"]["value"])
-    shown = {"content": content, "measures": MEASURES, "measurable": MEASURABLE, "path": folder / "report.html"}
+    shown = {
+        "content": content,
+        "run": folder.absolute().parent.name,
+        "worse": made_worse(content),
+        "measures": MEASURES,
+        "measurable": MEASURABLE,
+        "path": folder / "report.html",
+    }
     shown |= {"gap_sentence": gap_sentence, "verdict": verdict, "words": WORDS, "groups": groups}
     shown |= {"leading": leading(content["largest_gap"]), "smallest": SMALLEST, "fewest": FEWEST_PEOPLE}
-    page = filled("report.html", charts=charts, mistakes=_mistakes(predictions, image_dir), **shown)
+    looks = {"charts": charts, "mistakes": _mistakes(predictions, image_dir), "most_cells": _MOST_CELLS}
+    page = filled("report.html", confused=_confused(content["confusion"], predictions.class_names), **looks, **shown)
     with replacing_all(folder, last="metrics.json") as aside:
         predictions.write_csv(aside / "predictions.csv")
         replace_text(aside / "report.html", page)
@@ -128,16 +136,40 @@ def _content(
     }
 
 
-def _curves(history: Path | None) -> str | None:
+def made_worse(content: Mapping[str, Any]) -> str:
+    """A sentence if calibration made probabilities worse, at the digits that are shown; else an empty one."""
+    before, after = content.get("uncalibrated", {}), content["metrics"]
+    names = {"ece": "the expected calibration error", "nll": "the negative log-likelihood"}
+    rose = [
+        f"{said} from {before[name]:.3f} to {after[name]['value']:.3f}"
+        for name, said in names.items()
+        if name in before and round(after[name]["value"], 3) > round(before[name], 3)
+    ]
+    return f"Calibration made it worse on these images: it raised {' and '.join(rose)}." if rose else ""
+
+
+def _confused(confusion: Sequence[Sequence[int]], names: Sequence[str]) -> list[dict[str, Any]]:
+    """The classes that are most often taken for another, at most five."""
+    counts = np.array(confusion)
+    apart = np.where(np.eye(len(names), dtype=bool), 0, counts)
+    order = np.argsort(-apart, axis=None, kind="stable")[:5].tolist()
+    return [
+        {"label": names[row], "answer": names[column], "count": count, "fraction": count / counts[row].sum()}
+        for row, column in (divmod(place, len(names)) for place in order)
+        if (count := int(apart[row, column]))
+    ]
+
+
+def _curves(history: Path | None) -> list[str]:
     if history is None or not history.is_file():
-        return None
+        return []
     try:
         with open(history, newline="", encoding="utf-8") as stream:
             rows = list(csv.DictReader(stream))
-        return plots.learning_curves(rows) if rows else None
+        return plots.learning_curves(rows) if rows else []
     except (OSError, ValueError, LookupError, TypeError, csv.Error):
-        print(f"Note   '{history}' is damaged: the report has no learning curves.", flush=True)
-        return None
+        say(f"Note   '{history}' is damaged: the report has no learning curves.")
+        return []
 
 
 def _mistakes(predictions: Predictions, image_dir: Path) -> list[dict[str, str]]:

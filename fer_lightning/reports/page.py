@@ -11,18 +11,19 @@ from typing import Any
 
 import jinja2
 import numpy as np
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from PIL import Image
 
 from fer_lightning.data.image_files import UnreadableImageError
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.names import printable
+from fer_lightning.screen import wrapped
 
 
 def filled(template: str, **content: Any) -> str:
     """A template of this folder with its content.
 
-    Text from files cannot become markup in HTML and Markdown, nor move the cursor of a terminal.
+    Text from files cannot become markup in HTML and Markdown, nor move the cursor of a terminal, whose lines are short.
     """
     pages = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -33,10 +34,16 @@ def filled(template: str, **content: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    pages.filters |= {"figure": _figure, "percent": _percent, "thousands": "{:,}".format, "code": _code}
-    pages.globals["span"] = _span
+    pages.filters |= {
+        "figure": _figure,
+        "percent": _percent,
+        "thousands": "{:,}".format,
+        "code": _code,
+        "options": _options,
+    }
+    pages.globals |= {"span": _span, "zip": zip}
     text = pages.get_template(template).render(**content)
-    return printable(text) if template.endswith(".txt") else text
+    return wrapped(printable(text)) if template.endswith(".txt") else text
 
 
 def _plain(value: Any) -> Any:
@@ -52,6 +59,12 @@ def _code(value: str) -> Markup:
     mark = "`" * (max(map(len, re.findall("`+", shown)), default=0) + 1)
     space = " " if "`" in shown else ""
     return Markup(f"{mark}{space}{shown}{space}{mark}")  # noqa: S704 (it is no HTML)
+
+
+def _options(text: str) -> Markup:
+    """A text for HTML whose options, as `--data.root`, are code that no line break divides."""
+    marked = re.sub(r"--\w[\w.]*\w", r'<code class="option">\g<0></code>', str(escape(text)))
+    return Markup(marked)  # noqa: S704 (escaped above)
 
 
 def fenced(text: str, language: str) -> Markup:

@@ -2,22 +2,23 @@
 
 import os
 import platform
-import shlex
 import subprocess
-import sys
 from contextlib import suppress
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
+from fer_lightning.program import command
 from fer_lightning.version import __version__
 
 
 def how() -> dict[str, str]:
-    """How a result was obtained: command, versions, hardware, git commit."""
+    """How a result was obtained: command, date, versions, hardware, git commit."""
     facts = {
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": command(),
+        "date": datetime.now().astimezone().date().isoformat(),
         "fer_lightning": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,

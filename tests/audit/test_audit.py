@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -69,7 +70,11 @@ def test_every_planted_fault_is_found(faces, tmp_path, capsys):
     assert "serious  1 row of the legend cannot be used." in said
     page = (tmp_path / "out" / "report.html").read_text()
     assert 'src="data:image/jpeg;base64,' in page
-    assert 'href="' not in page
+    assert not re.search(r'(src|href)="(?!data:|#)', page)  # it opens offline
+    named = set(re.findall(r'<h2 id="([^"]*)"', page))
+    assert named == {"data", "classes", "examples", *found}
+    assert set(re.findall(r'href="#([^"]*)"', page)) == named  # the contents name every section
+    assert page.count("<th") == page.count("<th scope=") + page.count("<thead")
     kinds = {row["finding"] for row in csv.DictReader((tmp_path / "out" / "findings.csv").open())}
     assert kinds == set(found)
 
@@ -138,7 +143,7 @@ def test_it_says_where_the_people_are_from_under_every_rule(faces, tmp_path):
     legend.write_text("\n".join(lines) + "\n")
     audit(DataOptions(root=str(faces), split="stratified"), output=str(tmp_path / "out"), fail_on="never")
     assert "24 identities, as the data set says; the most" in findings(tmp_path / "out")["identities"]["title"]
-    assert "<td>24, as the data set says</td>" in (tmp_path / "out" / "report.html").read_text()
+    assert "<dd>24, as the data set says</dd>" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_the_folder_of_the_report_is_never_somebody_elses(faces, tmp_path):

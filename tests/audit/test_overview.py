@@ -33,7 +33,7 @@ def test_notes_on_the_split_are_not_endless(make_data, tmp_path):
     _, box = audited(root, tmp_path / "out")
     notes = [text for heading, text in box if heading == "Note"]
     assert len(notes) == 21
-    assert notes[-1].endswith(" more notes of this kind on the split: `fit` says all of them.")
+    assert notes[-1].endswith(" more notes of this kind on the split: fit says all of them.")
 
 
 @pytest.mark.parametrize("split", [None, "grouped"])

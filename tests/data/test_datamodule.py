@@ -27,7 +27,7 @@ from fer_lightning.data.legend_lists import make_legend
 from fer_lightning.data.sources import DataSource
 from fer_lightning.data.splits import TESTING, TRAINING, VALIDATION
 from fer_lightning.data.tree import is_built
-from tests.conftest import PROJECT
+from tests.conftest import PROJECT, flat
 
 LABELS = ("jolly", "anger", "Jolly mood", "a-b", "é")
 
@@ -309,7 +309,7 @@ def test_a_large_tree_is_built_beside_the_training(make_data, workdir, monkeypat
     begin.set()
     data.teardown("fit")
     assert is_built(data.subsets.tree_path, data.split)
-    assert "The image folders are built beside the training" in capsys.readouterr().out
+    assert "The image folders are built beside the training" in flat(capsys.readouterr().out)
     (workdir / "closed").write_text("no folder")
     data.subsets.folder = "closed"
     monkeypatch.setattr(subsets, "build_tree", build)

@@ -198,7 +198,7 @@ class Negative(Blobs):
             "Stuck does not take these values: never (RuntimeError in broken_",
         ),
         ("--model.optimizer.lr -1", "Adam does not take these values: Invalid learning rate: -1.0 (ValueError in adam"),
-        ("--data_module broken_parts.OneTooMany", "0 to 1, as `info` of the data says that there are 2 classes. Rec"),
+        ("--data_module broken_parts.OneTooMany", "0 to 1, as the data's info says that there are 2 classes. Rec"),
         ("--data_module broken_parts.Negative", "there are 2 classes. Received: -2."),
     ],
 )

@@ -33,7 +33,7 @@ def test_one_entry_is_in_every_report(predictions, tmp_path, monkeypatch, capsys
     assert found["value"] == pytest.approx(1 - predictions.probabilities.max(1).mean())
     assert found["low"] < found["value"] < found["high"]
     page = (tmp_path / "runs/one/test/report.html").read_text()
-    assert "<td>doubt</td>" in page
+    assert '<th scope="row">doubt</th>' in page
     assert "mean probability of other classes than the answer, lower is better" in page
     measured = measured_in(tmp_path / "runs/one", tmp_path / "x.ckpt")
     card = model_card("one", CheckpointInfo(NAMES, InputSpec(), measured=measured))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from fer_lightning.evaluation.bootstrap import described, intervals, weights_of
 from fer_lightning.evaluation.measures import Draw, Measures
@@ -69,3 +70,37 @@ def test_the_costly_ranking_of_a_class_is_done_once_a_draw(monkeypatch):
     measures = Measures(np.random.default_rng(0).dirichlet(np.ones(3), 30), np.arange(30) % 3)
     intervals(measures, [str(number) for number in range(30)], draws=10)
     assert len(calls) == 3 * (10 + 1)  # ten draws, and the samples as they are
+
+
+def over_confident(confidence):
+    return 0.25 + 0.6 * confidence**2
+
+
+@pytest.mark.parametrize("truth", [lambda confidence: confidence, over_confident])
+@pytest.mark.parametrize("each", [1, 8])
+def test_intervals_of_the_calibration_error_hold_the_truth(truth, each):
+    """Networks whose error is known: one perfectly calibrated, one not; images of their own people, or of a few."""
+    rng = np.random.default_rng(0)
+
+    def seen(people):
+        """Confidence and whether it is right; images of one person share half of their luck."""
+        confidence = 0.5 + 0.5 * rng.beta(2, 1.2, people * each)
+        noise, shared = rng.random(people * each), np.repeat(rng.random(people), each)
+        luck = np.where(rng.random(people * each) < (0.5 if each > 1 else 0), shared, noise)
+        return confidence, luck < truth(confidence)
+
+    def measured(confidence, right):
+        answers = np.stack([confidence, 1 - confidence], 1)
+        return Measures(np.where(right[:, None], answers, answers[:, ::-1]), np.zeros(len(right), int))
+
+    confidence, _ = seen(400_000 // each)
+    bins = np.minimum((confidence * 15).astype(int), 14)
+    known = np.abs(np.bincount(bins, confidence - truth(confidence))).sum() / len(bins)
+    held, people = 0, 400 // each
+    for trial in range(40):
+        measures = measured(*seen(people))
+        names = np.repeat(np.arange(people), each).astype(str).tolist()
+        low, high = intervals(measures, names, draws=150, seed=trial)[0]["ece"]
+        assert low <= measures.values()["ece"] <= high
+        held += low - 1e-12 <= known <= high
+    assert held >= 35  # 38 are due

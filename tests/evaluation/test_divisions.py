@@ -80,7 +80,7 @@ def test_columns_are_told_from_what_is_built_in(predictions):
         "user.id": ("annotator", ("you", "me")),
         "person seen in training": ("file", ("no", "yes")),
         "color": ("file", ("gray", "color")),
-        "shorter side": ("file", ("below 48 px", "below 100 px")),
+        "shorter side": ("file", ("below 48 px", "48 to 95 px")),
         "format": ("file", ("PNG L", "PNG RGB")),
     }
     chosen, _ = divisions_of(replace(predictions, attributes=columns), files, ["format", "gender"])
@@ -102,3 +102,17 @@ def test_annotators_without_a_name_are_not_stated(predictions):
     users = ["" if row % 2 else "eve" for row in range(60)]
     found = divisions_of(replace(predictions, users=users), None)[0]
     assert next(one.names for one in found if one.attribute == "user.id") == ("eve", "not stated")
+
+
+def test_sizes_are_groups_of_their_own_in_the_order_of_numbers(predictions):
+    sides = [400, 384, 383, 192, 191, 96, 95, 48, 47, 1]
+    files = [ImageMetadata(format="PNG", mode="L", width=side, height=500) for side in sides * 6]
+    (found,), _ = divisions_of(predictions, files, ["shorter side"])
+    assert found.names == ("below 48 px", "48 to 95 px", "96 to 191 px", "192 to 383 px", "384 px or more")
+    assert found.codes.tolist() == [4, 4, 3, 3, 2, 2, 1, 1, 0, 0] * 6
+
+
+def test_a_few_numbers_stand_in_their_order(predictions):
+    cells = ["10"] * 30 + ["9.5"] * 5 + ["-1"] * 5 + [""] * 20
+    (found,), _ = divisions_of(replace(predictions, attributes={"age": cells}), None, ["age"])
+    assert found.names == ("-1", "9.5", "10", "not stated")

@@ -14,7 +14,7 @@ from fer_lightning.errors import FERError
 from fer_lightning.inference import addresses
 from fer_lightning.inference.addresses import fetch, is_public, without_secret
 from fer_lightning.inference.sources import list_sources
-from tests.conftest import run_here
+from tests.conftest import flat, run_here
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_an_image_on_the_web_is_answered_drawn_and_written(server, tmp_path, cap
 )
 def test_what_cannot_be_had_is_a_reason(server, path, reason, tmp_path, capsys):
     run_here("predict", server[0] + path, "--workers", "0", cwd=tmp_path)
-    assert f"cannot be read: {reason}" in capsys.readouterr().out
+    assert f"cannot be read: {reason}" in flat(capsys.readouterr().out)
 
 
 def test_bounds_hold(server, monkeypatch):

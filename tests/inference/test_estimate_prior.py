@@ -16,7 +16,7 @@ from fer_lightning.inference.expression import Expression
 from fer_lightning.inference.frames import Frame
 from fer_lightning.inference.rows import RowWriter
 from fer_lightning.inference.sources import Source
-from tests.conftest import run_here
+from tests.conftest import flat, run_here
 from tests.inference.conftest import rows_of
 
 
@@ -83,7 +83,7 @@ def test_what_is_found_in_rows_can_be_given_to_predict(drawn, tmp_path, capsys, 
     estimate_prior("test/predictions.csv")
     assert capsys.readouterr().out == said[0]
     estimate_prior("moved.csv")  # what was made for the found frequencies says them again
-    assert f"--class_prior '{found}'" in capsys.readouterr().out
+    assert f"--class_prior '{found}'" in flat(capsys.readouterr().out)
     (tmp_path / "test/metrics.json").write_text('{"class_prior": "uniform", "checkpoint": "pretrained"}')
     with pytest.raises(FERError, match="made for another class prior already"):
         estimate_prior("test/predictions.csv", "pretrained")

@@ -202,5 +202,5 @@ def test_without_h264_it_is_vp9(tmp_path, monkeypatch):
 def test_without_pyav_it_is_as_ever_and_that_is_said(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     said = write_film(tmp_path / "film.mp4")
-    assert said.endswith("(MPEG-4 Part 2, which browsers do not play: with `pip install av`, it would be H.264)")
+    assert said.endswith("(MPEG-4 Part 2, which browsers do not play: with PyAV (pip install av), it would be H.264)")
     check_film(tmp_path / "film.mp4", b"FMP4")

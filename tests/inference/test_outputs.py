@@ -11,7 +11,7 @@ import sys
 import pytest
 from PIL import Image
 
-from tests.conftest import run_here
+from tests.conftest import flat, run_here
 
 PREDICT = ["predict", "--ckpt_path", "pretrained", "--workers", "0"]
 
@@ -103,7 +103,7 @@ def test_with_overwrite_it_is_replaced_and_what_is_ours_without(place, capsys):
         "1",
     ]
     run_here(*PREDICT, *words, "--overwrite", "true", cwd=place)
-    assert "Written to rows.csv" in capsys.readouterr().out
+    assert "Written to rows.csv" in flat(capsys.readouterr().out)
     first = listing(place)
     run_here(*PREDICT, *words, cwd=place)  # all of it is ours now
     assert listing(place).keys() == first.keys()

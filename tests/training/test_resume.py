@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from fer_lightning.checkpoints.atomic_io import AtomicCheckpointIO
-from tests.conftest import PROJECT, heed_signals, run, run_here
+from tests.conftest import PROJECT, flat, heed_signals, run, run_here
 
 OPTIONS = [
     *("--data.image_size", "32", "--data.batch_size", "8", "--data.num_workers", "1", "--trainer.max_epochs", "4"),
@@ -106,7 +106,7 @@ def test_stopped_at_any_moment_and_resumed_is_as_if_never_stopped(whole, drawn, 
     assert process.returncode == statuses.get(how, 128 + how)
     if how != signal.SIGKILL:  # after that only the orphaned data worker can speak, and it does
         assert "Traceback" not in errors
-        assert "Continue with: python train.py fit --ckpt_path runs/cut/checkpoints/last.ckpt" in said
+        assert "Continue with: python train.py fit --ckpt_path runs/cut/checkpoints/last.ckpt" in flat(said)
     run_here("fit", "--name", "cut", "--ckpt_path", "last", "--data.num_workers", "0", cwd=tmp_path)
     assert_same(tmp_path)
 

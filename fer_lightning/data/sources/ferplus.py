@@ -17,6 +17,7 @@ from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.data.sources.fer2013 import SUBSETS, face_of
 from fer_lightning.errors import FERError
 from fer_lightning.files import check_path, new_folder
+from fer_lightning.screen import say
 
 _ORDER = ("testing", "validation", "training")
 _OTHER_VOTES = ("unknown", "NF")
@@ -100,7 +101,7 @@ def ferplus(
             writer.writerows(["ferplus", one.name, one.label, one.subset, *one.votes] for one in kept)
     numbers = Counter(one.subset for one in kept)
     said = ", ".join(f"{numbers[subset]:,} {subset}" for subset in subsets.values())
-    print(f"{output}: {len(kept):,} images ({said}); {len(rows) - len(kept):,} copies left out.", flush=True)
+    say(f"{output}: {len(kept):,} images ({said}); {len(rows) - len(kept):,} copies left out.")
 
 
 def _label(counts: list[int]) -> tuple[str | None, list[int]]:

@@ -15,6 +15,7 @@ from fer_lightning.data.legend import EXPRESSIONS, Legend
 from fer_lightning.data.sources import DataSource
 from fer_lightning.data.sources.legend_csv import LegendCsv
 from fer_lightning.data.sources.synthetic_face import draw_face
+from fer_lightning.screen import say
 
 _VERSION = 3
 _CHECKSUM = "checksum.txt"
@@ -54,7 +55,7 @@ def synthetic_faces(
 
     def draw(aside: Path) -> None:
         if os.path.lexists(root):
-            print(f"Note   The synthetic faces in '{root}' are damaged: they are drawn anew.", flush=True)
+            say(f"Note   The synthetic faces in '{root}' are damaged: they are drawn anew.")
         _draw(aside, people, images, seed)
 
     built_once(root, lambda: _is_whole(root), draw, "the synthetic faces need up to 32 MB", hint)

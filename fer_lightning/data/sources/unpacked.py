@@ -14,6 +14,7 @@ from fer_lightning.data.image_checks import built_once
 from fer_lightning.data.legend_rows import LegendRows
 from fer_lightning.errors import FERError
 from fer_lightning.files import check_path
+from fer_lightning.screen import say
 
 _VERSION = 2
 """Another one unpacks everything anew: for when other files come out of the same sources."""
@@ -78,7 +79,7 @@ def unpack(
     def build(aside: Path) -> None:
         found.clear()
         if os.path.lexists(folder):
-            print(f"Note   Images are missing in '{folder}': they are written anew.", flush=True)
+            say(f"Note   Images are missing in '{folder}': they are written anew.")
         (aside / "images").mkdir()
         with open(aside / _ROWS, "w", encoding="utf-8") as stream:
             said = f"Writing the images of {name}"

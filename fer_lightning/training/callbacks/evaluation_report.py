@@ -56,13 +56,14 @@ class EvaluationReport(Callback):
         rows = data.split.rows(subset)[: len(self._logits)]  # fewer with --trainer.limit_test_batches
         model = pl_module.model.cpu()
         counts = data.split.counts[TRAINING]
+        adapted = self._logits + (model.adapt(self._logits) - self._logits) / model.temperature
         content = evaluate(
             of_split(data.split, rows, model.calibrate(self._logits).double().numpy()),
             prior=counts / counts.sum(),
             image_dir=data.legend.image_dir,
             folder=self.folder / ("test" if stage == "test" else "validate"),
             history=self.folder / "metrics.csv",
-            uncalibrated=self._logits.double().softmax(1).numpy(),
+            uncalibrated=adapted.double().softmax(1).numpy(),
             slices=self.slices,
             about={
                 "subset": SUBSETS[subset],

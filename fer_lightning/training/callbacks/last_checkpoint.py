@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
 from fer_lightning.checkpoints.atomic_io import put_same
 from fer_lightning.errors import check_range
+from fer_lightning.screen import say
 
 STOPPING = (signal.SIGINT, *(getattr(signal, name) for name in ("SIGUSR1", "SIGHUP") if hasattr(signal, name)))
 """Signals after which a run is saved and stops; SIGTERM is Lightning's."""
@@ -70,7 +71,7 @@ class LastCheckpoint(Checkpoint):
             raise KeyboardInterrupt
         self.asked_to_stop = number
         again = "Ctrl-C again" if number == signal.SIGINT else "another signal"
-        print(f"\nStopping after this step, or after validation; {again} stops at once.", file=sys.stderr, flush=True)
+        say(f"\nStopping after this step, or after validation; {again} stops at once.", sys.stderr)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """Write between steps if it is time. The epoch's last step is left to `on_train_epoch_end`."""
@@ -117,9 +118,8 @@ class LastCheckpoint(Checkpoint):
 
 
 def _say_it_is_ignored(number: int, frame: FrameType | None) -> None:
-    print(
+    say(
         "\nSIGUSR1 is ignored: several processes cannot agree on the step to stop after. last.ckpt is written every "
         "few minutes (--checkpoint_last.every_n_minutes).",
-        file=sys.stderr,
-        flush=True,
+        sys.stderr,
     )

@@ -19,6 +19,7 @@ from fer_lightning.program import program
 from fer_lightning.reports.card_metadata import with_metadata
 from fer_lightning.reports.model_card import model_card
 from fer_lightning.reports.page import filled, json_text, without_nan
+from fer_lightning.screen import say
 from fer_lightning.training.classifier import ExpressionClassifier
 
 
@@ -40,11 +41,11 @@ class RunSummary(Callback):
         if trainer.is_global_zero:
             device, precision = trainer.strategy.root_device.type, trainer.precision
             threads = f", {torch.get_num_threads()} threads" if device == "cpu" else ""
-            print(f"Network {type(network).__name__}, {weights:,} parameters")
+            say(f"Network {type(network).__name__}, {weights:,} parameters")
             if classifier and classifier.loaded:
-                print(f"Weights {classifier.loaded}")
+                say(f"Weights {classifier.loaded}")
             why = " (the fastest here; --trainer.precision decides otherwise)" if self.chosen else ""
-            print(f"Compute {trainer.world_size} x {device}{threads}, {precision}{why}", flush=True)
+            say(f"Compute {trainer.world_size} x {device}{threads}, {precision}{why}")
         self._started = time.monotonic()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -83,7 +84,7 @@ class RunSummary(Callback):
         last = self.folder / "checkpoints" / "last.ckpt"
         ours = trainer.is_global_zero and trainer.state.fn == "fit" and not trainer.fast_dev_run  # type: ignore[attr-defined]
         if ours and last.is_file() and not isinstance(exception, FERError):  # that one says itself what to do
-            print(f"\nInterrupted. Continue with: {program()} fit --ckpt_path {last}", flush=True)
+            say(f"\nInterrupted. Continue with:\n  {program()} fit --ckpt_path {last}")
 
 
 def why_it_ended(trainer: Trainer) -> str:
