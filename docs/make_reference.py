@@ -6,15 +6,14 @@
 import re
 import sys
 from argparse import Action
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 from fer_lightning.cli.commands import VERBS, Command
 from fer_lightning.cli.functions import parser_of
+from fer_lightning.cli.kinds import kinds
 from fer_lightning.cli.parser import OneMessage
 from fer_lightning.cli.trainer import FERCommandLine, _Parser
 from fer_lightning.data.datamodule import FERDataModule
@@ -97,26 +96,10 @@ def options_of(parser: Any) -> dict[str, Action]:
 
 
 def kind(hint: Any) -> str:
-    """A type in words."""
-    plain = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path", timedelta: "time"}
-    if hint in plain:
-        return plain[hint]
-    origin, inner = get_origin(hint), get_args(hint)
-    if origin is Literal:
-        return ", ".join(f"`{value}`" for value in dict.fromkeys(str(value) for value in inner))
-    if origin in (Union, UnionType):  # in an order of our own: that of `Union` depends on what was imported before
-        kinds = {word for one in inner if one is not NoneType for word in kind(one).split(" or ")}
-        literals = sorted({word for one in kinds if one.startswith("`") for word in one.split(", ")})
-        wider = {"path": "text", "whole number": "number"}
-        others = sorted(one for one in kinds if not one.startswith("`") and wider.get(one) not in kinds)
-        return " or ".join([*sorted(others, key=len), *([", ".join(literals)] if literals else [])])
-    if isinstance(origin, type) and issubclass(origin, Mapping):
-        return "names and values"
-    if isinstance(origin, type) and issubclass(origin, Iterable):
-        return f"list of {kind(inner[0])}s" if inner else "list"
-    if origin is not None and inner:  # a Callable: what it makes is what the option names
-        return kind(inner[-1])
-    return "class path" if isinstance(hint, type) else "text"
+    """What an option takes, in words: those to choose from as code, behind the others."""
+    found = kinds(hint)
+    words = ", ".join(f"`{one[1:-1]}`" for one in found if one.startswith("'"))
+    return " or ".join([*(one for one in found if not one.startswith("'")), *([words] if words else [])])
 
 
 def shown(value: Any) -> str:

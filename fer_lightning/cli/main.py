@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from fer_lightning.cli.commands import OLD_VERBS, VERBS, UsageError, nearest
+from fer_lightning.cli.explained import is_out_of_memory, more
 from fer_lightning.cli.stopping import Stopping, stopping
 from fer_lightning.errors import FERError
 from fer_lightning.names import printable
@@ -64,12 +65,13 @@ def main(args: Sequence[str] | None = None) -> None:
         print(f"Note   The verb {verb} is now {OLD_VERBS[verb]}.", file=sys.stderr)
         verb = OLD_VERBS[verb]
     if verb not in VERBS and os.path.exists(verb):
-        _fail(f"Expected a verb first. To name the expressions in '{verb}': {program()} predict {shlex.quote(verb)}")
+        said = f"Expected a verb first. To name the expressions in '{verb}': {program()} predict {shlex.quote(verb)}"
+        _fail(UsageError(said))
     if verb not in VERBS:
-        _fail(
-            f"Unknown verb '{verb}'.{nearest(verb, VERBS)} Expected one of {', '.join(VERBS)}.\n"
-            f"What they do: {program()} --help"
-        )
+        said = f"Unknown verb '{verb}'.{nearest(verb, VERBS)} Expected one of {', '.join(VERBS)}."
+        if verb.startswith("-"):
+            said = f"Expected a verb before {verb}, as {program()} fit {verb}. There are {', '.join(VERBS)}."
+        _fail(UsageError(f"{said}\nWhat they do: {program()} --help"))
     if "--help" in words or "-h" in words:
         print(VERBS[verb].page, end="")
         return
@@ -134,18 +136,18 @@ def _answer(verb: str, error: BaseException, stop: Stopping) -> tuple[str, int]:
     if stop.number is not None or isinstance(error, KeyboardInterrupt):  # imports turn it into exceptions of their own
         return f"Stopped by {stop.name}.{notes}", stop.status
     if isinstance(error, UsageError):
-        return f"error: {error}\nAll options: {program()} {verb} --help_all", 2
+        return f"error: {error}\nAll options: {program()} {verb} --help_all{more(error)}", 2
+    if is_out_of_memory(error):
+        return f"error: There is not enough memory for this.{notes}{more(error)}", 2
     if isinstance(error, FERError):
-        return f"error: {error}{notes}", 2
+        return f"error: {error}{notes}{more(error)}", 2
     if isinstance(error, BrokenPipeError):  # nobody reads any more, as with `| head`
         return "", 128 + getattr(signal, "SIGPIPE", 13)  # Windows has no such signal
-    if isinstance(error, MemoryError):
-        return f"error: There is not enough memory for this.{notes}", 2
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"error: The disk is full. Free some space, or choose another place to write to.{notes}", 2
+        return f"error: The disk is full. Free some space, or choose another place to write to.{notes}{more(error)}", 2
     if isinstance(error, OSError) and (error.filename is not None or error.errno is not None):
         where = f": '{error.filename}'" if error.filename is not None else ""
-        return f"error: {error.strerror or error}{where}.{notes}", 2
+        return f"error: {error.strerror or error}{where}.{notes}{more(error)}", 2
     return "", 0
 
 
@@ -164,8 +166,8 @@ def _say(message: str) -> None:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _fail(message: str) -> NoReturn:
-    _say(f"error: {message}")
+def _fail(error: UsageError) -> NoReturn:
+    _say(f"error: {error}{more(error)}")
     _end(2)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fer_lightning.errors import FERError
+from fer_lightning.errors import FERError, MissingPackageError
 
 if TYPE_CHECKING:
     from fer_lightning.networks.yunet import YuNet
@@ -174,7 +174,7 @@ def _exported_yunet(file: str) -> Detector:
     try:
         import onnxruntime
     except ImportError:
-        raise FERError("The detector of a bundle needs onnxruntime: pip install onnxruntime.") from None
+        raise MissingPackageError("The detector of a bundle needs onnxruntime: pip install onnxruntime.") from None
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 4
@@ -208,7 +208,7 @@ def _yunet_of_opencv(file: str) -> Detector:
     try:
         import cv2
     except ImportError:
-        raise FERError("A YuNet detector needs OpenCV: pip install opencv-python-headless.") from None
+        raise MissingPackageError("A YuNet detector needs OpenCV: pip install opencv-python-headless.") from None
     if not os.path.isfile(file):
         raise FERError(
             f"Invalid value for the detector. Expected '{YUNET}' or a YuNet model file, found nothing at '{file}'."
