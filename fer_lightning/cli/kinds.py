@@ -8,6 +8,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 from fer_lightning.cli.commands import nearest
+from fer_lightning.names import one_line
 
 _PLAIN = {
     str: "text",
@@ -78,18 +79,19 @@ def in_words(message: str, hints: Mapping[str, Any], of_class: str = "") -> str:
     if not key or not received or f"--{key[1]}" not in hints:
         return message
     name = f"{key[1]} of {of_class}" if of_class else f"--{key[1]}"
+    found = one_line(received[1])
     if "Unable to load config" in message:
         one_by_one = f"its options one by one, as {name}.NAME VALUE, or a file of settings"
-        return f"Invalid value for {name}. Expected {one_by_one}. Received: {received[1]}."
+        return f"Invalid value for {name}. Expected {one_by_one}. Received: {found}."
     if (hint := hints[f"--{key[1]}"]) is None:
         return message
-    found, expected = received[1], kinds(hint)
+    expected = kinds(hint)
     said = f"Invalid value for {name}. Expected {_listed(expected)}. Received: {found}."
     if why := re.search(r"Problem with given class_path '[^']*':\s*(.*)", message):
         return f"{said} {why[1].rstrip('.')}."
     if CLASS in expected:
         names = sorted(set(_classes(hint)), key=_short_first)
-        within = [name for name in names if found.lower() in name.lower()]
+        within = [name for name in names if found and found.lower() in name.lower()]
         said += f" Did you mean {within[0]}?" if within else nearest(found, names)
     return said
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
-from fer_lightning.cli.commands import OLD_VERBS, VERBS, UsageError, nearest
+from fer_lightning.cli.commands import OLD_VERBS, OTHERS_VERBS, VERBS, UsageError, nearest
 from fer_lightning.cli.explained import is_out_of_memory, more
 from fer_lightning.cli.stopping import Stopping, stopping
 from fer_lightning.errors import FERError
@@ -68,7 +68,8 @@ def main(args: Sequence[str] | None = None) -> None:
         said = f"Expected a verb first. To name the expressions in '{verb}': {program()} predict {shlex.quote(verb)}"
         _fail(UsageError(said))
     if verb not in VERBS:
-        said = f"Unknown verb '{verb}'.{nearest(verb, VERBS)} Expected one of {', '.join(VERBS)}."
+        meant = f" Did you mean {OTHERS_VERBS[verb]}?" if verb in OTHERS_VERBS else nearest(verb, VERBS)
+        said = f"Unknown verb '{verb}'.{meant} Expected one of {', '.join(VERBS)}."
         if verb.startswith("-"):
             said = f"Expected a verb before {verb}, as {program()} fit {verb}. There are {', '.join(VERBS)}."
         _fail(UsageError(f"{said}\nWhat they do: {program()} --help"))

@@ -241,6 +241,7 @@ def test_one_clear_message(name, data, monkeypatch, capsys):
     print(f"| {name} | `{line}` | {message} |")
     assert stop.value.code == 2
     assert "Traceback" not in said
+    assert message.rpartition("\n")[2].startswith("More: docs/errors.md#")
     for words in expected:
         assert words in message
     assert not (data.parent / "runs" / "default").exists()
