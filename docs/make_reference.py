@@ -32,9 +32,9 @@ MEASURED = {"macro_f1": "macro-F1", "nll": "negative log-likelihood", "ece": "ex
 """Words for measures whose names are short."""
 
 LIGHTNINGS = re.compile(
-    r"\| `--((trainer|early_stopping|checkpoint_best)\.|weights_only|verbose|print_config|ckpt_path|seed).*\n"
+    r"- \*\*`--((trainer|early_stopping|checkpoint_best)\.|weights_only|verbose|print_config|ckpt_path|seed).*\n"
 )
-"""Lines of tables that a release of Lightning may change: `--check` does not look at them."""
+"""Lines that a release of Lightning may change: `--check` does not look at them."""
 
 EXCHANGED = {
     "model.network": ("ExpressionCNN", "CompactResNet", "TorchvisionModel", "TimmModel"),
@@ -147,15 +147,21 @@ def without_default(said: str) -> tuple[str, str]:
     return (text, f"`{default}`") if default else (said, "")
 
 
-def option_table(options: Mapping[str, Action], texts: Mapping[str, str] = {}, sentences: int = 0) -> str:
-    """The table of some options: `texts` are those of the short help where it has one."""
-    rows = []
+def item(name: str, value: str, default: str, said: str) -> str:
+    """An option in a list, which a telephone can show where a table is too wide."""
+    facts = "; ".join(fact for fact in (value, f"default {default}" if default else "") if fact)
+    return f"- **`{name}`** {facts}{'<br>' if said else ''}{said}\n"
+
+
+def option_list(options: Mapping[str, Action], texts: Mapping[str, str] = {}, sentences: int = 0) -> str:
+    """The list of some options: `texts` are those of the short help where it has one."""
+    items = []
     for name, action in options.items():
         hint = getattr(action, "_typehint", None) or action.type
         said = without_default(texts[name])[0] if name in texts else told(action.help or "", sentences)
-        choices = "several values" if action.nargs in ("+", "*") else kind(hint) if hint else ""
-        rows.append((f"`{name}`", choices, shown(action.default), said))
-    return table(rows, ("option", "value", "default", "what it does"))
+        value = "several values" if action.nargs in ("+", "*") else kind(hint) if hint else ""
+        items.append(item(name, value, shown(action.default), said))
+    return "".join(items) + "\n"
 
 
 def class_tables(option: str) -> str:
@@ -167,7 +173,7 @@ def class_tables(option: str) -> str:
         of_class = {f"--{option}.{found[2:]}": action for found, action in options_of(parser).items()}
         of_class = {found: action for found, action in of_class.items() if not found.endswith(".config")}
         text += f"#### `--{option} {name}`\n\n"
-        text += option_table(of_class) if of_class else "It has no options.\n\n"
+        text += option_list(of_class) if of_class else "It has no options.\n\n"
     return text
 
 
@@ -182,10 +188,10 @@ def verb_section(command: Command, parser: Any, others: Callable[[Mapping[str, A
     text = f"## {command.name}\n\n{command.summary[0].upper()}{command.summary[1:]}.\n\n"
     text += f"```text\n{usage}\n```\n\n{' '.join(about.split())}\n\n"
     text += "```text\n" + "\n".join(example.replace("{program}", "fer") for example in examples) + "\n```\n\n"
-    text += f"### {command.name}: what people use\n\n" + option_table(first, command.options)
+    text += f"### {command.name}: what people use\n\n" + option_list(first, command.options)
     if within:
-        cells = [(f"`{name}`", *reversed(without_default(said))) for name, said in within.items()]
-        text += "Options of the classes that these name:\n\n" + table(cells, ("option", "default", "what it does"))
+        items = [item(name, "", *reversed(without_default(said))) for name, said in within.items()]
+        text += f"Options of the classes that these name:\n\n{''.join(items)}\n"
     return text + others(rest)
 
 
@@ -193,7 +199,7 @@ def plain_rest(command: Command) -> Callable[[Mapping[str, Action]], str]:
     """How the other options of a verb of ours are shown."""
 
     def write(rest: Mapping[str, Action]) -> str:
-        text = f"### {command.name}: all others\n\n{option_table(rest)}" if rest else ""
+        text = f"### {command.name}: all others\n\n{option_list(rest)}" if rest else ""
         if command.rest:
             text += "All options of [fit](#fit) may be given as well.\n\n"
         return text
@@ -206,7 +212,7 @@ def fit_rest(rest: Mapping[str, Action]) -> str:
     text = "### fit: all others\n\n"
     for group, title in GROUPS.items():
         own = {name: one for name, one in rest.items() if (name[2:].partition(".")[0] if "." in name else "") == group}
-        text += f"#### {title}\n\n" + option_table(own, sentences=1 if "Lightning" in title else 0)
+        text += f"#### {title}\n\n" + option_list(own, sentences=1 if "Lightning" in title else 0)
     text += "### fit: options of the classes that options name\n\n"
     text += "With `--model.network CompactResNet`, say, its own options are `--model.network.widths` and so on.\n\n"
     return text + "".join(class_tables(option) for option in EXCHANGED)
@@ -220,7 +226,7 @@ def same_as_fit(known: Mapping[str, Action]) -> Callable[[Mapping[str, Action]],
         also = (
             "The options `--data.*`, `--model.*` and `--trainer.*` of [fit](#fit) change what the checkpoint says.\n\n"
         )
-        return also + (option_table(own, sentences=1) if own else "")
+        return also + (option_list(own, sentences=1) if own else "")
 
     return write
 

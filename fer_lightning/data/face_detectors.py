@@ -41,9 +41,14 @@ _OPENING = threading.Lock()
 
 @dataclass(frozen=True)
 class Face:
-    """A box in an image, in its pixels, and the confidence of the detector that it is a face, 0 to 1.
+    """A box in an image, in its pixels, and the confidence of the detector that it is a face.
 
     Attributes:
+        left: From the left edge of the image to the box.
+        top: From its upper edge.
+        width: Of the box.
+        height: Of the box.
+        score: The detector's confidence, 0 to 1.
         landmarks: x and y of the right eye, left eye, tip of the nose, right and left corner of the mouth (the
             person's right and left), in the image's pixels; None where they are not known.
     """

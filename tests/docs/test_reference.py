@@ -33,9 +33,9 @@ def test_a_stale_page_is_found(tmp_path, monkeypatch):
     monkeypatch.setattr(make_reference, "PAGES", {"cli.md": lambda: made})
     copy = tmp_path / "cli.md"
     assert make_reference.stale_pages(tmp_path) == ["cli.md"]
-    copy.write_text(made.replace("| `--trainer.num_nodes` |", "| `--trainer.nodes` |"), encoding="utf-8")
+    copy.write_text(made.replace("**`--trainer.num_nodes`**", "**`--trainer.nodes`**"), encoding="utf-8")
     assert make_reference.stale_pages(tmp_path) == []  # Lightning's own, which a release of it may change
-    copy.write_text(made.replace("| `--data.split_seed` |", "| `--data.split` |"), encoding="utf-8")
+    copy.write_text(made.replace("**`--data.split_seed`**", "**`--data.seed`**"), encoding="utf-8")
     assert make_reference.stale_pages(tmp_path) == ["cli.md"]
 
 
