@@ -48,10 +48,6 @@ OLD_VERBS = {"shares": "estimate_prior"}
 """What verbs of an earlier version are called now."""
 
 
-OTHERS_VERBS = {"train": "fit", "eval": "test", "evaluate": "test", "infer": "predict", "detect": "predict"}
-"""What other programs call some of the verbs."""
-
-
 class UsageError(FERError):
     """A wrong word on the command line; the front door adds where all options stand."""
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
-from fer_lightning.cli.commands import OLD_VERBS, OTHERS_VERBS, VERBS, UsageError, nearest
+from fer_lightning.cli.commands import OLD_VERBS, VERBS, UsageError, nearest
 from fer_lightning.cli.explained import is_out_of_memory, more
 from fer_lightning.cli.stopping import Stopping, stopping
 from fer_lightning.errors import FERError
@@ -41,6 +41,9 @@ _ADVERTISEMENTS = (
 )
 """What libraries say that does not concern the user."""
 
+_OTHERS_VERBS = {"train": "fit", "eval": "test", "evaluate": "test", "infer": "predict", "detect": "predict"}
+"""What other programs call some of the verbs."""
+
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line.
@@ -66,13 +69,13 @@ def main(args: Sequence[str] | None = None) -> None:
         verb = OLD_VERBS[verb]
     if verb not in VERBS and os.path.exists(verb):
         said = f"Expected a verb first. To name the expressions in '{verb}': {program()} predict {shlex.quote(verb)}"
-        _fail(UsageError(said))
+        _fail(said + more(UsageError()))
     if verb not in VERBS:
-        meant = f" Did you mean {OTHERS_VERBS[verb]}?" if verb in OTHERS_VERBS else nearest(verb, VERBS)
+        meant = f" Did you mean {_OTHERS_VERBS[verb]}?" if verb in _OTHERS_VERBS else nearest(verb, VERBS)
         said = f"Unknown verb '{verb}'.{meant} Expected one of {', '.join(VERBS)}."
         if verb.startswith("-"):
             said = f"Expected a verb before {verb}, as {program()} fit {verb}. There are {', '.join(VERBS)}."
-        _fail(UsageError(f"{said}\nWhat they do: {program()} --help"))
+        _fail(f"{said}\nWhat they do: {program()} --help{more(UsageError())}")
     if "--help" in words or "-h" in words:
         print(VERBS[verb].page, end="")
         return
@@ -167,8 +170,8 @@ def _say(message: str) -> None:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _fail(error: UsageError) -> NoReturn:
-    _say(f"error: {error}{more(error)}")
+def _fail(message: str) -> NoReturn:
+    _say(f"error: {message}")
     _end(2)
 
 

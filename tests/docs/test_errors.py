@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 import skimage.data
+import torch
 from PIL import Image
 
 from fer_lightning.cli.explained import PAGE, SECTIONS, more
 from fer_lightning.cli.main import main
+from fer_lightning.errors import FERError
 from tests.conftest import PROJECT, TINY, run_here
 
 TEXT = (PROJECT / PAGE).read_text(encoding="utf-8")
@@ -190,5 +192,8 @@ def test_memory_that_does_not_suffice(place):
 def test_what_the_system_refuses():
     assert more(OSError(errno.ENOSPC, "No space left on device")) == f"\nMore: {PAGE}#disk-full"
     assert more(PermissionError(errno.EACCES, "Permission denied", "x")) == f"\nMore: {PAGE}#places-to-write"
+    wrapped = FERError("Cannot take up 'last.ckpt'")
+    wrapped.__cause__ = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 8.00 GiB.")
+    assert more(wrapped) == f"\nMore: {PAGE}#memory"
     assert more(MemoryError()) == f"\nMore: {PAGE}#memory"
     assert more(ZeroDivisionError()) == ""
