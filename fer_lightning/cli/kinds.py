@@ -25,13 +25,14 @@ _WIDER = {"path": "text", "whole number": "number", CLASS: "number"}
 
 _SAID = {
     CLASS: "a class by its path, as my_parts.TinyNet, or by its name if it is ours or torch's",
-    "true or false": "true, false",
     "names and values": "names and values, as '{image: photo, label: mood}'",
     "list of texts": "a list, as '[anger, fear]'",
     "list of numbers": "a list, as '[0.5, 0.5]'",
     "list of whole numbers": "a list, as '[64, 128]'",
 }
 """What a message says of these; of others, their words with an article."""
+
+_TORCHVISION = "A model of torchvision: --model.network TorchvisionModel --model.network.name resnet18."
 
 
 def kinds(hint: Any) -> list[str]:
@@ -73,7 +74,11 @@ def in_words(message: str, hints: Mapping[str, Any], of_class: str = "") -> str:
             return f"{of_class} cannot be made without {missing[1]}."
         names = [f"--{name}" if f"--{name}" in hints else name for name in missing[1].split(", ")]
         return f"Missing: {', '.join(names)}."
+    if message.startswith("unrecognized arguments"):
+        return f"{message}. Expected options, each with its name, as --data.root DATA."
     key = re.match(r'Parser key "([\w.]+)":', message)
+    if key and "got an unexpected keyword argument" in message:  # of jsonargparse, which takes classes alone
+        return f"Invalid value for --{key[1]}. Expected a class. Received a function. {_TORCHVISION}"
     received = re.search(r"(?:Given value|Got value|Expected a dot import path string): (.*)", message)
     received = received or re.search(r"(?:given class_path|Unable to load config) '([^']*)'", message)
     if not key or not received or f"--{key[1]}" not in hints:
@@ -92,7 +97,8 @@ def in_words(message: str, hints: Mapping[str, Any], of_class: str = "") -> str:
     if CLASS in expected:
         names = sorted(set(_classes(hint)), key=_short_first)
         within = [name for name in names if found and found.lower() in name.lower()]
-        said += f" Did you mean {within[0]}?" if within else nearest(found, names)
+        guess = f" Did you mean {within[0]}?" if within else nearest(found, names)
+        said += guess or (f" {_TORCHVISION}" if key[1] == "model.network" else "")
     return said
 
 
@@ -101,9 +107,9 @@ def _short_first(word: str) -> tuple[int, str]:
 
 
 def _listed(expected: list[str]) -> str:
-    said = [_SAID.get(one, one.strip("'") if one.startswith("'") else f"a {one}") for one in expected]
-    *before, last = ", ".join(said).rsplit(", ", 1) if len(expected) > 1 else said
-    return " or ".join([*before, last])
+    words = [word for one in expected for word in (("'true'", "'false'") if one == "true or false" else (one,))]
+    *before, last = [_SAID.get(one, one[1:-1] if one.startswith("'") else f"a {one}") for one in words]
+    return f"{', '.join(before)} or {last}" if before else last
 
 
 def _classes(hint: Any) -> Iterator[str]:

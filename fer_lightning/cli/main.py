@@ -57,7 +57,7 @@ def main(args: Sequence[str] | None = None) -> None:
     """
     print_any_name()
     words = list(sys.argv[1:] if args is None else args)
-    if words in ([], ["--help"], ["-h"]):
+    if words in ([], ["--help"], ["-h"], ["help"]):
         print(_overview(), end="")
         return
     if words == ["--version"]:

@@ -12,12 +12,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import skimage.data
 import torch
 from PIL import Image
 
-from fer_lightning.cli.explained import PAGE, SECTIONS, more
+from fer_lightning import (
+    ExpressionClassifier,
+    ExpressionCNN,
+    ExpressionRecognizer,
+    FERDataModule,
+    InputSpec,
+    load_model,
+)
+from fer_lightning.cli.explained import PAGE, SECTIONS, more, section_of
 from fer_lightning.cli.main import main
 from fer_lightning.errors import FERError
 from tests.conftest import PROJECT, TINY, run_here
@@ -39,6 +48,10 @@ options | FIT --data.classes anger | Expected a list, as '[anger, fear]'. Receiv
 options | FIT --trainer.max_epochs many | Expected a whole number. Received: many.
 options | FIT --model ExpressionCNN | Expected its options one by one, as --model.NAME VALUE
 options | FIT --model.network ExpressionCN | Did you mean ExpressionCNN?
+options | FIT --model.network resnet18 | --model.network TorchvisionModel --model.network.name resnet18.
+options | FIT --model.network torchvision.models.resnet18 | --model.network TorchvisionModel
+options | FIT --data.augmentation.flip maybe | Expected true or false. Received: maybe.
+options | audit faces | Expected options, each with its name, as --data.root DATA.
 options | FIT --model.network my.Net | Received: my.Net. No module named 'my'.
 options | FIT --model.network torch.nn.Linear | Linear cannot be made without in_features, out_features.
 options | FIT --model.lr_scheduler cosine | Did you mean WarmupCosine?
@@ -73,6 +86,8 @@ data-set | fit --data.root loose | in no known form: a folder with a.jpg
 data-set | fit --data.root one | in no known form
 data-set | fit --data.root empty | a folder with nothing
 tables | FIT --data.columns '{picture: image}' | Expected some of image, label
+tables | fit --data.root headings.csv | --data.columns '{label: what}'
+places-to-write | FIT --data.prepared_dir photo.jpg | Choose another place with --data.prepared_dir DIR
 tables | ferplus --fer2013 x --votes y --output z | Cannot read 'x'
 rows | FIT --data.classes '[anger, fear]' | unknown label
 rows | test --name mine --ckpt_path best --data.root two.csv | unknown label 'bad'
@@ -111,6 +126,7 @@ def place(drawn, tmp_path_factory) -> Path:
     (folder / "two.csv").write_text(
         "image,label\n" + "".join(f"{a},{b}\n" for a, b in zip(images, labels, strict=True))
     )
+    (folder / "headings.csv").write_text("file name;what\n" + "".join(f"{name};good\n" for name in images))
     run_here(*FIT.split(), "--name", "mine", cwd=folder)
     return folder
 
@@ -130,6 +146,35 @@ def test_one_message_names_the_section_that_explains_it(place, monkeypatch, caps
     assert message.count("error: ") == 1
     assert said in message
     assert message.endswith(f"\nMore: {PAGE}#{section}\n")
+
+
+@pytest.mark.parametrize(
+    ("section", "call", "said"),
+    [
+        ("no-checkpoint", lambda: ExpressionRecognizer("nowhere.ckpt"), "found nothing at 'nowhere.ckpt'"),
+        ("no-checkpoint", lambda: load_model("nowhere.ckpt"), "found nothing at 'nowhere.ckpt'"),
+        ("values", lambda: ExpressionRecognizer(target_risk=5.0), "Expected 0 to 1. Received: 5.0"),
+        ("python", lambda: ExpressionRecognizer().predict(np.zeros((9, 9, 3))), "Received: float64 (9, 9, 3)"),
+        ("python", lambda: ExpressionRecognizer().predict(None), "Received: NoneType"),
+        (
+            "python",
+            lambda: ExpressionRecognizer().predict("photo.jpg", faces=[(1, 2, 3)]),
+            "(left, top, width, height)",
+        ),
+        ("python", lambda: ExpressionRecognizer().predict("photo.jpg", channels="rgb"), "Expected RGB or BGR"),
+        ("python", lambda: ExpressionRecognizer(ExpressionCNN(8, 1, 48)), "an ExpressionModel"),
+        ("networks", lambda: ExpressionCNN(8, 1, 10), "Expected at least 22 pixels"),
+        ("networks", lambda: ExpressionClassifier(ExpressionCNN(5)), "Expected an output of shape (1, 8)"),
+        ("values", lambda: InputSpec(color="blue"), "Expected one of rgb, gray. Received: 'blue'"),
+        ("data-set", lambda: FERDataModule("nowhere").info, "found nothing at 'nowhere'"),
+    ],
+)
+def test_a_wrong_call_from_python(place, monkeypatch, section, call, said):
+    monkeypatch.chdir(place)
+    with pytest.raises(FERError) as refused:
+        call()
+    assert said in str(refused.value)
+    assert section_of(refused.value) == section
 
 
 def test_every_section_that_the_code_names_is_there_and_every_one_there_is_named():
