@@ -21,6 +21,10 @@ class FERError(Exception):
         return [f"{type(self).__name__}: {self}", *getattr(self, "__notes__", ())]
 
 
+class MissingPackageError(FERError):
+    """A package that is not installed, as it is needed for this alone: the message has the command that installs it."""
+
+
 def check_range(option: str, value: float, least: float, most: float = inf) -> None:
     """Raise an FERError if the value of an option is below `least`, above `most` or not a finite number."""
     number = isinstance(value, int | float)  # null comes through parsers

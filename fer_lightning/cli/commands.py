@@ -5,7 +5,7 @@ import re
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from pathlib import Path
 
 from fer_lightning import deprecations
@@ -80,6 +80,13 @@ def take(words: Sequence[str], *options: str) -> tuple[dict[str, list[str]], lis
 def nearest(word: str, known: Collection[str], dashes: str = "") -> str:
     """` Did you mean ...?` with the known name that is most like a word, or whose last part is; nothing without one."""
     endings = {name.rpartition(".")[2]: name for name in sorted(known, reverse=True)}
-    close = [endings[word]] if word in endings else get_close_matches(word, known, n=1)
-    close = close or [endings[ending] for ending in get_close_matches(word, endings, n=1)]
-    return f" Did you mean {dashes}{close[0]}?" if close else ""
+    last = word.rpartition(".")[2]
+    name = endings.get(last) or _closest(word, known) or endings.get(_closest(word, endings), "")
+    return f" Did you mean {dashes}{name}?" if name else ""
+
+
+def _closest(word: str, known: Collection[str]) -> str:
+    """The known name most like a word, if one is like it; of two, the first: `epochs` is rather `max_` than `min_`."""
+    close = get_close_matches(word, known, n=3)
+    alike = [SequenceMatcher(None, name, word).ratio() for name in close]
+    return min((name for name, ratio in zip(close, alike, strict=True) if ratio == alike[0]), default="")

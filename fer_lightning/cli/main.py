@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from fer_lightning.cli.commands import OLD_VERBS, VERBS, UsageError, nearest
+from fer_lightning.cli.explained import is_out_of_memory, more
 from fer_lightning.cli.stopping import Stopped, Stopping, stopping
 from fer_lightning.deprecations import renamed
 from fer_lightning.errors import FERError
@@ -47,6 +48,9 @@ _ADVERTISEMENTS = (
 )
 """What libraries say that does not concern the user."""
 
+_OTHERS_VERBS = {"train": "fit", "eval": "test", "evaluate": "test", "infer": "predict", "detect": "predict"}
+"""What other programs call some of the verbs."""
+
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line.
@@ -62,7 +66,7 @@ def main(args: Sequence[str] | None = None) -> None:
     """
     print_any_name()
     words = list(sys.argv[1:] if args is None else args)
-    if words in ([], ["--help"], ["-h"]):
+    if words in ([], ["--help"], ["-h"], ["help"]):
         print(_overview(), end="")
         return
     if words == ["--version"]:
@@ -73,12 +77,14 @@ def main(args: Sequence[str] | None = None) -> None:
         print(renamed(f"The verb {verb}", OLD_VERBS[verb]), file=sys.stderr)
         verb = OLD_VERBS[verb]
     if verb not in VERBS and os.path.exists(verb):
-        _fail(f"Expected a verb first. To name the expressions in '{verb}': {program()} predict {shlex.quote(verb)}")
+        said = f"Expected a verb first. To name the expressions in '{verb}': {program()} predict {shlex.quote(verb)}"
+        _fail(said + more(UsageError()))
     if verb not in VERBS:
-        _fail(
-            f"Unknown verb '{verb}'.{nearest(verb, VERBS)} Expected one of {', '.join(VERBS)}.\n"
-            f"What they do: {program()} --help"
-        )
+        meant = f" Did you mean {_OTHERS_VERBS[verb]}?" if verb in _OTHERS_VERBS else nearest(verb, VERBS)
+        said = f"Unknown verb '{verb}'.{meant} Expected one of {', '.join(VERBS)}."
+        if verb.startswith("-"):
+            said = f"Expected a verb before {verb}, as {program()} fit {verb}. There are {', '.join(VERBS)}."
+        _fail(f"{said}\nWhat they do: {program()} --help{more(UsageError())}")
     if "--help" in words or "-h" in words:
         print(VERBS[verb].page, end="")
         return
@@ -150,18 +156,18 @@ def _answer(verb: str, error: BaseException, stop: Stopping) -> tuple[str, int]:
     if stop.number is not None or isinstance(error, KeyboardInterrupt):  # imports turn it into exceptions of their own
         return f"Stopped by {stop.name}.{notes}", stop.status
     if isinstance(error, UsageError):
-        return f"error: {error}\nAll options: {program()} {verb} --help_all", 2
+        return f"error: {error}\nAll options: {program()} {verb} --help_all{more(error)}", 2
+    if is_out_of_memory(error):
+        return f"error: There is not enough memory for this.{notes}{more(error)}", 2
     if isinstance(error, FERError):
-        return f"error: {error}{notes}", 2
+        return f"error: {error}{notes}{more(error)}", 2
     if isinstance(error, BrokenPipeError):  # nobody reads any more, as with `| head`
         return "", 128 + getattr(signal, "SIGPIPE", 13)  # Windows has no such signal
-    if isinstance(error, MemoryError):
-        return f"error: There is not enough memory for this.{notes}", 2
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"error: The disk is full. Free some space, or choose another place to write to.{notes}", 2
+        return f"error: The disk is full. Free some space, or choose another place to write to.{notes}{more(error)}", 2
     if isinstance(error, OSError) and (error.filename is not None or error.errno is not None):
         where = f": '{error.filename}'" if error.filename is not None else ""
-        return f"error: {error.strerror or error}{where}.{notes}", 2
+        return f"error: {error.strerror or error}{where}.{notes}{more(error)}", 2
     return "", 0
 
 

@@ -9,7 +9,8 @@ import yaml
 from jsonargparse import ArgumentParser, Namespace, get_loader, set_loader
 
 from fer_lightning.cli.commands import UsageError, nearest
-from fer_lightning.errors import FERError, constructing
+from fer_lightning.cli.kinds import in_words
+from fer_lightning.errors import FERError, MissingPackageError, constructing
 from fer_lightning.values import ValuesError, check_yaml, is_no_file
 
 _READ = ("--config", "--model", "--data", "--trainer", "--early_stopping", "--checkpoint_", "--rows")
@@ -52,9 +53,10 @@ class OneMessage(ArgumentParser):
                 raise cause from None
             if isinstance(cause, ImportError) and (cause.name or "").partition(".")[0] == "timm":
                 asked = "This needs timm, for its optimizer or its network"
-                raise FERError(f"{asked}: pip install timm, or '.[timm]' with the rest.") from ex
+                raise MissingPackageError(f"{asked}: pip install timm, or '.[timm]' with the rest.") from ex
             cause = cause.__cause__
-        raise UsageError(message) from ex
+        hints = {name: getattr(action, "_typehint", None) for name, action in self._option_string_actions.items()}
+        raise UsageError(in_words(message, hints, self._for_class)) from ex
 
     def add_class_arguments(self, class_type: type, nested_key: str | None = None, *args: Any, **kwargs: Any) -> Any:
         """Add a class's arguments as always; a parser for one class alone remembers which."""

@@ -67,10 +67,12 @@ def places_of_roles(headings: Sequence[str], chosen: Mapping[str, str] | None, p
         if role_here and number not in taken and role_here not in (chosen or {}):
             found[role_here].append(number)
     if missing := [role for role in ("image", "label") if not found[role]]:
+        known = {number for places in found.values() for number in places}
+        free = [heading for number, heading in enumerate(headings) if number not in known]
         raise FERError(
             f"{place}: no column is known to be the {' or the '.join(missing)}. Found: {listed(headings)}. Expected a "
             f"table such as\n{_EXAMPLE}\nor the headings to be named: "
-            f"--data.columns '{{{missing[0]}: {printable(headings[0][:40]) or 'HEADING'}}}'."
+            f"--data.columns '{{{missing[0]}: {printable(free[0][:40]) if free else 'HEADING'}}}'."
         )
     for role, places in found.items():
         if len(places) > 1:

@@ -27,18 +27,31 @@ def check_license(text: str) -> None:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a network was trained on, in plain values; `c` classes."""
+    """What a network was trained on, in plain values; `c` classes.
 
-    names: tuple[str, ...] = ()  # of the data sets, for people
-    license: str = ""  # under which license images and labels may be used; empty if nobody said
-    class_counts: tuple[int, ...] = ()  # `c` numbers of training images
-    target_prior: tuple[float, ...] = ()  # `c` mean training targets: the class frequencies, or those of the votes
-    draws: tuple[float, ...] = ()  # `c` expected draws of an image of the class in an epoch; empty where all come once
-    batch_size: int = 0  # images in a training batch on each device; 0 if not known
-    split: str = ""  # the rule by which images were divided
-    split_fingerprint: str = ""  # changes with every image, label and subset
-    leakage_fingerprint: tuple[str, ...] = ()  # a sample of the training images, to find them again in a test
-    validates_on_test: bool = False  # whether the testing subset serves for validation too
+    Attributes:
+        names: Of the data sets, for people.
+        license: Under which license images and labels may be used; empty if nobody said.
+        class_counts: `c` numbers of training images.
+        target_prior: `c` mean training targets, adding up to 1: the class frequencies, or those of the votes.
+        draws: `c` expected draws of an image of the class in an epoch; empty where all come once.
+        batch_size: Images in a training batch on each device; 0 if not known.
+        split: The rule by which images were divided.
+        split_fingerprint: Changes with every image, label and subset.
+        leakage_fingerprint: A sample of the training images, to find them again in a test.
+        validates_on_test: Whether the testing subset serves for validation too.
+    """
+
+    names: tuple[str, ...] = ()
+    license: str = ""
+    class_counts: tuple[int, ...] = ()
+    target_prior: tuple[float, ...] = ()
+    draws: tuple[float, ...] = ()
+    batch_size: int = 0
+    split: str = ""
+    split_fingerprint: str = ""
+    leakage_fingerprint: tuple[str, ...] = ()
+    validates_on_test: bool = False
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainingData:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fer_lightning.errors import FERError
+from fer_lightning.errors import FERError, MissingPackageError
 
 if TYPE_CHECKING:
     from fer_lightning.networks.yunet import YuNet
@@ -41,9 +41,14 @@ _OPENING = threading.Lock()
 
 @dataclass(frozen=True)
 class Face:
-    """A box in an image, in its pixels, and the confidence of the detector that it is a face, 0 to 1.
+    """A box in an image, in its pixels, and the confidence of the detector that it is a face.
 
     Attributes:
+        left: From the left edge of the image to the box.
+        top: From its upper edge.
+        width: Of the box.
+        height: Of the box.
+        score: The detector's confidence, 0 to 1.
         landmarks: x and y of the right eye, left eye, tip of the nose, right and left corner of the mouth (the
             person's right and left), in the image's pixels; None where they are not known.
     """
@@ -174,7 +179,7 @@ def _exported_yunet(file: str) -> Detector:
     try:
         import onnxruntime
     except ImportError:
-        raise FERError("The detector of a bundle needs onnxruntime: pip install onnxruntime.") from None
+        raise MissingPackageError("The detector of a bundle needs onnxruntime: pip install onnxruntime.") from None
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 4
@@ -208,7 +213,7 @@ def _yunet_of_opencv(file: str) -> Detector:
     try:
         import cv2
     except ImportError:
-        raise FERError("A YuNet detector needs OpenCV: pip install opencv-python-headless.") from None
+        raise MissingPackageError("A YuNet detector needs OpenCV: pip install opencv-python-headless.") from None
     if not os.path.isfile(file):
         raise FERError(
             f"Invalid value for the detector. Expected '{YUNET}' or a YuNet model file, found nothing at '{file}'."

@@ -39,27 +39,49 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True)
 class Legend:
-    """The checked rows of a legend, one entry an image and label; `n` rows, `c` classes."""
+    """The checked rows of a legend, one entry an image and label; `n` rows, `c` classes.
 
-    path: Path  # the file or folder that was read
-    image_dir: Path  # the folder that `images` are relative to
-    images: list[str]  # `n` names, with forward slashes, each an existing file inside `image_dir`
-    labels: np.ndarray  # int64 `(n,)`, index into `class_names`
-    class_names: tuple[str, ...]  # `c` names; alphabetical unless a class list was given
-    users: list[str]  # `n` values of the `user.id` column: who labelled the image
-    ranks: np.ndarray  # int64 `(n,)`, how many rows of the same class stand above this one in the file, with repeats
-    class_rows: np.ndarray  # int64 `(c,)`, rows of each class in the file, with repeats
-    declared: np.ndarray | None  # int8 `(n,)`, index into `SUBSETS` from the `split` column; None without that column
-    identities: list[str] | None  # `n` values of the `identity` column; None without that column
-    votes: np.ndarray | None  # float32 `(n, c)`, annotators' votes for each class; None without vote columns
-    warnings: tuple[str, ...]  # what was mended while reading, one sentence each
-    attributes: Mapping[str, list[str]] = field(default_factory=dict)  # further columns, `n` texts each
-    format: str = "legend.csv"  # in what form the data set was found, in words
-    notes: tuple[str, ...] = ()  # what was understood beyond that, one sentence each
-    spellings: Mapping[str, str] = field(default_factory=dict)  # the labels as they are written, and their classes
-    repeated: tuple[str, ...] = ()  # images with more rows under the same label, once for each row too many
-    conflicting: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # images under several labels, with those
-    problems: tuple[Problem, ...] = ()  # the rows that cannot be used
+    Attributes:
+        path: The file or folder that was read.
+        image_dir: The folder that `images` are relative to.
+        images: `n` names, with forward slashes, each an existing file inside `image_dir`.
+        labels: int64 `(n,)`, index into `class_names`.
+        class_names: `c` names; alphabetical unless a class list was given.
+        users: `n` values of the `user.id` column: who labelled the image.
+        ranks: int64 `(n,)`, how many rows of the same class stand above this one in the file, with repeats.
+        class_rows: int64 `(c,)`, rows of each class in the file, with repeats.
+        declared: int8 `(n,)`, index into `SUBSETS` from the `split` column; None without that column.
+        identities: `n` values of the `identity` column; None without that column.
+        votes: float32 `(n, c)`, annotators' votes for each class; None without vote columns.
+        warnings: What was mended while reading, one sentence each.
+        attributes: Further columns, `n` texts each.
+        format: In what form the data set was found, in words.
+        notes: What was understood beyond that, one sentence each.
+        spellings: The labels as they are written, and their classes.
+        repeated: Images with more rows under the same label, once for each row too many.
+        conflicting: Images under several labels, with those.
+        problems: The rows that cannot be used.
+    """
+
+    path: Path
+    image_dir: Path
+    images: list[str]
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    users: list[str]
+    ranks: np.ndarray
+    class_rows: np.ndarray
+    declared: np.ndarray | None
+    identities: list[str] | None
+    votes: np.ndarray | None
+    warnings: tuple[str, ...]
+    attributes: Mapping[str, list[str]] = field(default_factory=dict)
+    format: str = "legend.csv"
+    notes: tuple[str, ...] = ()
+    spellings: Mapping[str, str] = field(default_factory=dict)
+    repeated: tuple[str, ...] = ()
+    conflicting: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)

@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 
 from fer_lightning.checkpoints.info import KEY, CheckpointInfo
 from fer_lightning.data.face_detectors import load_yunet
-from fer_lightning.errors import FERError
+from fer_lightning.errors import FERError, MissingPackageError
 from fer_lightning.inference.model import EXPORTED
 from fer_lightning.model.expression_model import ExpressionModel
 
@@ -140,7 +140,7 @@ def _onnx(
         import onnx
         import onnxscript  # noqa: F401 (torch's exporter)
     except ImportError as error:
-        raise FERError(f"ONNX files need {error.name}: pip install onnx onnxscript onnxruntime.") from None
+        raise MissingPackageError(f"ONNX files need {error.name}: pip install onnx onnxscript onnxruntime.") from None
     newest = opset == OPSETS[1]  # what torch's exporter of today writes; its earlier one writes earlier ones
     longer = {"dynamic_shapes": _dynamic(sides, multiple)}
     shapes: dict[str, Any] = longer if newest else {"dynamic_axes": {"image": dict(enumerate(sides))}}

@@ -32,7 +32,8 @@ class Annotations:
     def __init__(self, output: str, class_names: Sequence[str], fps: float, overwrite: bool = False) -> None:
         self.path, self.class_names = Path(output).expanduser(), tuple(class_names)
         self.is_video = self.path.suffix.lower() == ".mp4"
-        if not self.is_video and self.path.suffix.lower() in VIDEO_SUFFIXES:
+        is_file = self.path.suffix.lower() in (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES) and not self.path.is_dir()
+        if not self.is_video and is_file:
             raise FERError(f"Invalid value for --annotate. Expected a folder or an .mp4 file. Received: {output}.")
         self.written = 0
         self._film = FilmWriter(self.path, fps) if self.is_video else None

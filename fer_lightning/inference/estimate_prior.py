@@ -51,6 +51,8 @@ def estimate_prior(rows: str, ckpt_path: str | None = None) -> None:
     Raises:
         FERError: If the file cannot be used, or the model does not know the class frequencies in its training.
     """
+    if not Path(rows).is_file() or Path(rows).suffix not in (".csv", ".jsonl"):
+        raise FERError(f"Invalid value for --rows. Expected a .csv or .jsonl file of rows. Received: {rows}.")
     beside = Path(f"{rows}.settings.json")  # of predict, or the figures of test
     if Path(rows).name == "predictions.csv" and not beside.is_file():
         beside = beside.with_name("metrics.json")
@@ -100,8 +102,6 @@ def _stated(rows: str, beside: Path, made: dict[str, Any]) -> dict[str, float]:
 
 def _answers(path: Path, class_names: tuple[str, ...]) -> Iterator[list[float]]:
     """The probabilities in the rows that are about a face."""
-    if not path.is_file() or path.suffix not in (".csv", ".jsonl"):
-        raise FERError(f"Invalid value for --rows. Expected a .csv or .jsonl file of rows. Received: {path}.")
     number = 0
     with open(path, newline="", encoding="utf-8", errors="surrogateescape") as stream:
         try:

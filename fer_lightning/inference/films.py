@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from fer_lightning.data.image_files import UnreadableImageError, check_regular
-from fer_lightning.errors import FERError
+from fer_lightning.errors import FERError, MissingPackageError
 from fer_lightning.inference.sources import Source
 from fer_lightning.names import printable
 
@@ -48,7 +48,7 @@ class Film:
         try:
             import cv2
         except ImportError:
-            raise FERError("Videos and cameras need OpenCV: pip install opencv-python-headless.") from None
+            raise MissingPackageError("Videos and cameras need OpenCV: pip install opencv-python-headless.") from None
         if hasattr(cv2, "setLogLevel"):
             cv2.setLogLevel(0)
         self.source, self.frame_stride, self.fps, self._cv2 = source, frame_stride, fps, cv2

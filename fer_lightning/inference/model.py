@@ -102,8 +102,11 @@ def find_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        said = str(error).partition("\n")[0]
-        raise FERError(f"Invalid value for --device. Expected auto or a device that is there, as cpu. {said}") from None
+        said = str(error).partition("\n")[0].partition(". ")[0]
+        raise FERError(
+            f"Invalid value for --device. Expected auto, cpu, or another device of torch's that is there, as cuda. "
+            f"Received: {name} ({said})."
+        ) from None
     return device
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from fer_lightning.checkpoints.finding import check_file
 from fer_lightning.checkpoints.info import KEY, CheckpointInfo
-from fer_lightning.errors import FERError
+from fer_lightning.errors import FERError, MissingPackageError
 from fer_lightning.names import printable
 from fer_lightning.values import ValuesError, shown, wrong
 
@@ -53,7 +53,7 @@ def reading_graph(path: Path, kind: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise FERError(f"'{path}' needs {error.name}: pip install {error.name}.") from None
+        raise MissingPackageError(f"'{path}' needs {error.name}: pip install {error.name}.") from None
     except FERError:
         raise
     except ValuesError as error:

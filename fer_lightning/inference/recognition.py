@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from fer_lightning.errors import FERError
+from fer_lightning.errors import FERError, MissingPackageError
 from fer_lightning.inference.columns import columns, rows_about
 from fer_lightning.inference.drawing import annotated
 from fer_lightning.inference.expression import Expression
@@ -80,5 +80,5 @@ def _table(rows: list[dict[str, Any]], class_names: tuple[str, ...]) -> "DataFra
     try:
         from pandas import DataFrame
     except ImportError:
-        raise FERError("to_pandas needs pandas: pip install pandas. Without it, take to_dicts.") from None
+        raise MissingPackageError("to_pandas needs pandas: pip install pandas. Without it, take to_dicts.") from None
     return DataFrame(rows, columns=columns(class_names))

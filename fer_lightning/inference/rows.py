@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Self, TextIO, cast
 
-from fer_lightning.errors import FERError
+from fer_lightning.errors import FERError, MissingPackageError
 from fer_lightning.files import check_output, replace_text, replacing_path
 from fer_lightning.inference.begun_rows import differences, escaped, rows_done, together
 from fer_lightning.inference.columns import TEXT, columns
@@ -179,7 +179,7 @@ def _pyarrow() -> Any:
     try:
         import pyarrow.parquet
     except ImportError:
-        raise FERError("Parquet files need pyarrow: pip install pyarrow.") from None
+        raise MissingPackageError("Parquet files need pyarrow: pip install pyarrow.") from None
     return pyarrow
 
 

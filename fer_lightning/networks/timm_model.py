@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from fer_lightning.errors import FERError
+from fer_lightning.errors import FERError, MissingPackageError
 from fer_lightning.networks.rebuilding import Rebuildable
 
 
@@ -36,7 +36,7 @@ class TimmModel(Rebuildable, nn.Module):
         try:
             import timm
         except ImportError:
-            raise FERError("TimmModel needs timm: pip install timm.") from None
+            raise MissingPackageError("TimmModel needs timm: pip install timm.") from None
         if not isinstance(name, str) or not timm.is_model(name):
             near = ", ".join(timm.list_models(f"{str(name)[:6]}*")[:20])
             raise FERError(f"timm has no model '{name}'.{f' There are {near}.' if near else ''}")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from fer_lightning.checkpoints.finding import find_checkpoint, name_of
 from fer_lightning.cores import available_cpus
-from fer_lightning.errors import FERError, check_range
+from fer_lightning.errors import FERError, MissingPackageError, check_range
 from fer_lightning.files import no_file
 from fer_lightning.inference.bundle import is_bundle, open_bundle
 from fer_lightning.inference.recognizer import ExpressionRecognizer
@@ -121,7 +121,7 @@ def serve(
         from fer_lightning.serving.metrics import Metrics
         from fer_lightning.serving.running import listening, run
     except ImportError as error:
-        raise FERError(f"serve needs {error.name}: pip install 'fer_lightning[serve]'.") from None
+        raise MissingPackageError(f"serve needs {error.name}: pip install 'fer_lightning[serve]'.") from None
     cores = max(available_cpus(keep=0), 1)
     if "OMP_NUM_THREADS" not in os.environ:  # threads that wait for each other would take the time of those that decode
         _set_threads(max(1, cores // 4), path)

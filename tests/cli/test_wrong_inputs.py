@@ -241,6 +241,7 @@ def test_one_clear_message(name, data, monkeypatch, capsys):
     print(f"| {name} | `{line}` | {message} |")
     assert stop.value.code == 2
     assert "Traceback" not in said
+    assert message.rpartition("\n")[2].startswith("More: docs/errors.md#")
     for words in expected:
         assert words in message
     assert not (data.parent / "runs" / "default").exists()
@@ -262,7 +263,7 @@ def test_a_recipe_without_the_package_it_needs(data, monkeypatch, capsys):
     ("option", "value", "message"),
     [
         ("--model.network.dropout", "2", "ExpressionCNN does not take these values: dropout probability has to be"),
-        ("--trainer.max_epochs", "many", 'Parser key "trainer.max_epochs"'),
+        ("--trainer.max_epochs", "many", "value for --trainer.max_epochs. Expected a whole number. Received: many."),
     ],
 )
 def test_what_a_caller_was_at_is_no_cause(workdir, capsys, option, value, message):

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from fer_lightning.errors import FERError
+from fer_lightning.errors import FERError, MissingPackageError
 from fer_lightning.names import one_line
 
 _ROWS_AT_ONCE = 64
@@ -23,7 +23,7 @@ def open_parquet(path: Path) -> Any:
     try:
         from pyarrow import parquet
     except ImportError:
-        raise FERError(
+        raise MissingPackageError(
             f"'{path}' is a Parquet file, which needs pyarrow: pip install 'fer_lightning[parquet]'."
         ) from None
     try:

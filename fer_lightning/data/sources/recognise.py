@@ -9,6 +9,7 @@ from typing import Any
 
 from fer_lightning.data.column_roles import places_of_roles
 from fer_lightning.data.csv_columns import open_table
+from fer_lightning.data.image_files import IMAGE_SUFFIXES
 from fer_lightning.data.label_words import class_name, expression_of
 from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.data.sources import DataSource
@@ -91,6 +92,11 @@ def recognised(root: str | None, legend: str | None, given: Mapping[str, Any], s
         return _made(LegendCsv, {"root": os.fspath(place)}, given)
     if said := advice(place):
         raise FERError(f"Invalid value for --data.{'legend' if legend else 'root'}. {said}")
+    if place.suffix.lower() in IMAGE_SUFFIXES and place.is_file():
+        raise FERError(
+            f"Invalid value for --data.root. '{place}' is one image. Expected the folder or table of a data set; "
+            "`predict` takes images."
+        )
     table = _usable_table(place, given.get("columns"))
     for form in FORMS:
         if form.fits(place) and not (table and form in (FileNames, ImageFolder)):
