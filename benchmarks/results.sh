@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes every row of the README's table of results, in its order:
+# Makes every row of the table in docs/results.md, in its order:
 #   sh benchmarks/results.sh FERPLUS DATA
 # FERPLUS and DATA are the folders of FER+ and of facial_expressions. About four hours on 2 CPU cores. What stands
 # after the two folders is given to every training: with --trainer.max_epochs 1 the script can be tried.

@@ -1,4 +1,4 @@
-"""Draw the README's pictures: python docs/make_pictures.py."""
+"""Draw the pictures of the documentation: python docs/make_pictures.py."""
 
 import tempfile
 from pathlib import Path

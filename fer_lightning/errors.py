@@ -12,8 +12,13 @@ _PACKAGE = os.path.dirname(__file__) + os.sep
 class FERError(Exception):
     """Something the user can put right: the message says where, what was expected, what was found, what to do.
 
-    The command line prints the message alone, without a traceback, and ends with exit status 2.
+    The command line prints the message alone, without a traceback, and ends with exit status 2. A cell of a notebook
+    shows the message alone too; `%debug` has the rest.
     """
+
+    def _render_traceback_(self) -> list[str]:
+        """The lines that IPython and Jupyter show instead of a traceback: a protocol of theirs."""
+        return [f"{type(self).__name__}: {self}", *getattr(self, "__notes__", ())]
 
 
 class MissingPackageError(FERError):

@@ -34,6 +34,17 @@ def program() -> str:
     return "python train.py" if path == "train.py" else "python -m fer_lightning"
 
 
+def in_ipython() -> bool:
+    """Whether this runs in a cell of IPython or Jupyter, which goes on when what the cell has called has ended."""
+    shell = sys.modules.get("IPython")
+    return shell is not None and shell.get_ipython() is not None
+
+
+def in_notebook() -> bool:
+    """Whether what is printed is shown in a notebook, where no line can be written anew."""
+    return in_ipython() and hasattr(sys.modules["IPython"].get_ipython(), "kernel")
+
+
 def print_any_name() -> None:
     """Let names be printed that are in no encoding, or have letters that a terminal lacks: these are escaped."""
     for stream in (sys.stdout, sys.stderr):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.conftest import PROJECT
 
@@ -45,3 +47,27 @@ def test_serve(drawn):
     (row,) = [row for row in rows_of(said) if row[0].startswith("serve, 4 clients, memory ")]
     assert row[-1] == "0 of 20"
     assert row[0].count(",") == 5  # after each quarter
+
+
+def test_gpu_says_so_where_there_is_none(tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    command = [sys.executable, str(PROJECT / "benchmarks" / "gpu.py"), "--output", str(tmp_path / "out")]
+    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("torch finds no GPU here: nothing is measured")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_gpu(tmp_path):
+    said = run_benchmark("gpu.py", "--device", "cpu", "--small", "--minutes", "3.6", "--output", tmp_path / "out")
+    assert "FAILED" not in said
+    found = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert found["about"]["device"].endswith("this says nothing about a GPU")
+    rows = {(row["step"], row["what"]): row for row in found["rows"]}
+    assert rows["tour", "uninterrupted against resumed"]["equal"] == "bit by bit"
+    assert rows["numbers", "probabilities, single"]["largest_difference"] == 0
+    assert rows["throughput", "seed, batch 64, images a second"]["ratio"] > 0
+    assert rows_of((tmp_path / "out" / "results.md").read_text())[2:] == rows_of(said)

@@ -18,7 +18,7 @@ FLOORS = (
     ("networks",),
     ("values",),
     ("files", "locks", "names", "cores", "processes", "seeding", "program"),
-    ("errors", "version"),
+    ("errors", "version", "deprecations"),
 )
 """From the top down; a room uses only what is on floors below."""
 

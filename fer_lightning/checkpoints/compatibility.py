@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from fer_lightning.deprecations import SETTINGS, SETTINGS_GONE, SETTINGS_OF_CLASSES, VALUES, gone, renamed
 from fer_lightning.values import read_settings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_OLD = yaml.safe_load(Path(__file__).with_name("old_settings.yaml").read_text(encoding="utf-8"))
-RENAMED: dict[str, str] = _OLD["renamed"]
-RETHOUGHT: dict[str, str] = _OLD["rethought"]
-GONE: dict[str, str] = _OLD["gone"]
 _MISSING = object()
 
 
@@ -25,27 +21,27 @@ def upgraded_config(config: Mapping[str, Any], told: Callable[[str], object] = l
     """A configuration of any version in the words of this one; `told` takes one line for each old name."""
     new = deepcopy(dict(config))
     data, model = (new[name] if isinstance(new.get(name), dict) else {} for name in ("data", "model"))
-    if data.get("color") == "grey":
-        told("Note   The color 'grey' is now spelled 'gray'.")
-        data["color"] = "gray"
+    if (color := data.get("color")) in (known := VALUES["data.color"]):
+        told(renamed(f"--data.color {color}", f"--data.color {known[color]}"))
+        data["color"] = known[color]
     _upgrade_schedule(model, told)
     _upgrade_loss(model, told)
-    for old, name in RENAMED.items():
+    for old, name in SETTINGS.items():
         if (value := _pop(new, old)) is not _MISSING:
             put(new, name, value)
-            told(f"Note   --{old} is now --{name}.")
+            told(renamed(f"--{old}", f"--{name}"))
     if (distillation := model.get("distillation")) and distillation.get("teacher", "there") is None:
         model["distillation"] = None
-    for old, why in GONE.items():
+    for old, why in SETTINGS_GONE.items():
         if _pop(new, old) is not _MISSING:
-            told(f"Note   --{old} is gone: {why}.")
+            told(gone(f"--{old}", why))
     return new
 
 
 def _upgrade_schedule(model: dict[str, Any], told: Callable[[str], object]) -> None:
     if "schedule" not in model:
         return
-    told(f"Note   --model.schedule is now --{RETHOUGHT['model.schedule']}.")
+    told(renamed("--model.schedule", f"--{SETTINGS_OF_CLASSES['model.schedule']}"))
     warmup = model.pop("warmup", 0.1)
     if model.pop("schedule") == "cosine":
         path = "fer_lightning.training.schedules.WarmupCosine"
@@ -65,8 +61,8 @@ def _upgrade_loss(model: dict[str, Any], told: Callable[[str], object]) -> None:
         old, given = "model.loss.focal_gamma", {"gamma": gamma}
     else:
         return
-    told(f"Note   --{old} is now --{RETHOUGHT[old]}.")
-    path = f"fer_lightning.training.losses.{RETHOUGHT[old].partition(' ')[2]}"
+    told(renamed(f"--{old}", f"--{SETTINGS_OF_CLASSES[old]}"))
+    path = f"fer_lightning.training.losses.{SETTINGS_OF_CLASSES[old].partition(' ')[2]}"
     model["loss"] = {"class_path": path, "init_args": loss | given}
 
 

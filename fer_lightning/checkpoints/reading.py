@@ -64,7 +64,7 @@ def load_model(
     """The model in a checkpoint or exported safetensors file, on the CPU, ready to answer.
 
     Args:
-        path: The file, or `pretrained`.
+        path: The file, a folder that `export --hub` wrote, `hf://OWNER/NAME`, or `pretrained`.
         network: The network that the weights belong to; needed where the checkpoint does not name it. It is changed in
             place.
         trusted: Class paths of networks outside of this package that may be imported if the file names them.

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from fer_lightning.checkpoints.hub import SCHEME
 from fer_lightning.checkpoints.reading import read_checkpoint
 from fer_lightning.errors import FERError
 from fer_lightning.names import printable
@@ -76,7 +77,7 @@ def saved_settings(
     data.pop("prepared_dir", None)
     for name in set(saved) - {"model", "data"}:
         _take_places(saved[name], str(run_dir) if run_dir else None)
-    _check_inputs(saved, path)
+    _check_inputs(saved, path, trusted)
     if kinds is None:
         check_arguments({"network": model.get("network")}, None, trusted, path, "--model")
     for name, kind in (kinds or {}).items():
@@ -102,11 +103,19 @@ def _take_places(settings: Any, instead: str | None, within_class: bool = False)
                 settings[name] = instead if within_class else None
 
 
-def _check_inputs(settings: Mapping[str, Any], path: Any) -> None:
-    """Refuse files to read that are none, and names of files to write with a folder in them."""
+def _check_inputs(settings: Mapping[str, Any], path: Any, trusted: Collection[str]) -> None:
+    """Refuse files to read that are none, downloads, and names of files to write with a folder in them."""
     for text in texts_within(settings):
         if is_no_file(text):
             raise FERError(f"'{path}' names {shown(text)} to be read, which is a device or a pipe.")
+    model = settings["model"]
+    read = {key: value for key, value in model.items() if key != "fine_tuning"}  # whose weights are not read again
+    for text in texts_within([read, settings["data"]]):
+        if text.startswith(SCHEME) and text not in trusted:
+            raise FERError(
+                f"'{path}' names {shown(text)} to be downloaded. If you want that, name it yourself: repeat the option "
+                "of that training that says it, such as --model.distillation.teacher."
+            )
     for section in ("trainer", "checkpoint_best", "checkpoint_last", "early_stopping"):
         for text in texts_within(settings.get(section, {}), ("filename", "name", "version", "prefix", "sub_dir")):
             if "/" in text or "\\" in text or text.startswith("."):

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import safetensors
@@ -11,11 +12,12 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from fer_lightning.checkpoints.finding import check_file
+from fer_lightning.checkpoints.finding import beside, check_file
 from fer_lightning.checkpoints.info import KEY, CheckpointInfo, NotOursError
 from fer_lightning.errors import FERError
 from fer_lightning.files import replacing
 from fer_lightning.names import printable
+from fer_lightning.values import ValuesError, read_text
 
 SUFFIX = ".safetensors"
 
@@ -32,12 +34,18 @@ def save_weights(
     info: CheckpointInfo, network: dict[str, Tensor], path: str | os.PathLike[str], half: bool = True
 ) -> None:
     """Write a network's state with all that is needed to use it; `half` writes numbers in half precision."""
+    content = weights_bytes(network, half, {KEY: json.dumps(replace(info, config="").to_dict())})
+    with replacing(path, "wb") as stream:
+        stream.write(content)
+
+
+def weights_bytes(network: dict[str, Tensor], half: bool, metadata: dict[str, str]) -> bytes:
+    """The content of a safetensors file with a network's state and what it says about itself."""
     tensors = {
         name: (value.half() if half and value.is_floating_point() else value).contiguous()
         for name, value in network.items()
     }
-    with replacing(path, "wb") as stream:
-        stream.write(save(tensors, {KEY: json.dumps(replace(info, config="").to_dict())}))
+    return save(tensors, metadata)
 
 
 def read_weights(path: str | os.PathLike[str]) -> tuple[CheckpointInfo, dict[str, Tensor]]:
@@ -54,11 +62,27 @@ def read_weights(path: str | os.PathLike[str]) -> tuple[CheckpointInfo, dict[str
     except Exception as error:  # safetensors' own, and torch's for kinds of numbers that it does not have
         said = printable(str(error))[:200]
         raise FERError(f"Cannot read the weights '{path}': damaged, incomplete or of another kind ({said}).") from None
-    if KEY not in metadata:
-        raise NotOursError(f"'{path}' holds weights of another program: expected a file written by `export`.")
+    config = beside(path)
+    if KEY in metadata:
+        said, source = metadata[KEY], path
+    elif config:
+        said, source = _text_of(config), config
+    else:
+        raise NotOursError(
+            f"'{path}' holds weights of another program: expected a file written by `export`, or the config.json of "
+            "`export --hub` beside model.safetensors."
+        )
     check_state(tensors, path)
     single = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
-    return CheckpointInfo.from_dict(metadata[KEY], path), single
+    return CheckpointInfo.from_dict(said, source), single
+
+
+def _text_of(config: Path) -> str:
+    check_file(config)
+    try:
+        return read_text(config)
+    except ValuesError as error:
+        raise FERError(f"Cannot read '{config}': {error}.") from None
 
 
 def check_state(state: Mapping[Any, Any], path: str | os.PathLike[str]) -> None:

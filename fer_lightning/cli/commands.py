@@ -4,10 +4,11 @@ import argparse
 import re
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import SequenceMatcher, get_close_matches
 from pathlib import Path
 
+from fer_lightning import deprecations
 from fer_lightning.errors import FERError
 from fer_lightning.program import program
 
@@ -23,8 +24,16 @@ class Command:
     several: Sequence[str] = ()
     loose: str = ""
     rest: str = ""
-    renamed: Mapping[str, str] = field(default_factory=dict)
-    gone: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def renamed(self) -> Mapping[str, str]:
+        """Options of an earlier version, and what they are called now."""
+        return deprecations.OPTIONS.get(self.name, {})
+
+    @property
+    def gone(self) -> Mapping[str, str]:
+        """Options of an earlier version without a successor, and why."""
+        return deprecations.OPTIONS_GONE.get(self.name, {})
 
     @property
     def page(self) -> str:
@@ -44,7 +53,7 @@ VERBS = {
     for name, entry in tomllib.loads(Path(__file__).with_name("verbs.toml").read_text(encoding="utf-8")).items()
 }
 
-OLD_VERBS = {"shares": "estimate_prior"}
+OLD_VERBS = deprecations.VERBS
 """What verbs of an earlier version are called now."""
 
 

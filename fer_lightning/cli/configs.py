@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from fer_lightning.checkpoints.compatibility import GONE, RENAMED, RETHOUGHT, put, upgraded_config
+from fer_lightning.checkpoints.compatibility import put, upgraded_config
+from fer_lightning.checkpoints.hub import SCHEME
 from fer_lightning.checkpoints.saved_config import texts_within
 from fer_lightning.cli.commands import UsageError, nearest, take
+from fer_lightning.deprecations import SETTINGS, SETTINGS_GONE, SETTINGS_OF_CLASSES, VALUES
 from fer_lightning.networks.class_paths import class_paths
 from fer_lightning.values import ValuesError, is_no_file, read_settings, read_text, read_yaml
 
@@ -45,8 +47,8 @@ def layers(words: Sequence[str], tell: Callable[[str], object]) -> tuple[list[La
     """
     given, others = take(words, "--config|-c")
     found = [_layer(name, tell) for name in given.get("config", [])]
-    old, rest = take(others, *(f"--{name}" for name in (*RENAMED, *RETHOUGHT, *GONE)), "--data.color")
-    if set(old) <= {"data.color"} and old.get("data.color", [""])[-1] != "grey":
+    old, rest = take(others, *(f"--{name}" for name in (*SETTINGS, *SETTINGS_OF_CLASSES, *SETTINGS_GONE, *VALUES)))
+    if set(old) <= set(VALUES) and not any(values[-1] in VALUES[name] for name, values in old.items()):
         return found, others
     settings: dict[str, Any] = {}
     for name, values in old.items():
@@ -58,19 +60,26 @@ def layers(words: Sequence[str], tell: Callable[[str], object]) -> tuple[list[La
 
 
 def named_classes(given: Sequence[Layer], words: Sequence[str]) -> set[str]:
-    """The class paths that the user named, in configurations or options: what a checkpoint may name again."""
-    named = {path for layer in given for path in class_paths(layer.settings)}
+    """The class paths and downloads that configurations or options name: what a checkpoint may name again."""
+    named: set[str] = set()
+    for layer in given:
+        _add_named(named, layer.settings)
     for before, word in pairwise(["", *words]):
         option, _, value = word.partition("=")
         value = value if option.startswith("--") else word
         of = option if option.startswith("--") else before
         if not of.startswith(("--model", "--data", "--trainer")):
             continue
-        named.update(class_paths(value))
+        _add_named(named, value)
         if value[:1] in ("{", "["):
             with suppress(ValuesError):
-                named.update(class_paths(read_yaml(value)))
+                _add_named(named, read_yaml(value))
     return named
+
+
+def _add_named(named: set[str], value: Any) -> None:
+    """Add the class paths and downloads that a value names."""
+    named.update(class_paths(value), (text for text in texts_within(value) if text.startswith(SCHEME)))
 
 
 def _layer(given: str, tell: Callable[[str], object]) -> Layer:

@@ -8,7 +8,11 @@ from typing import Any
 
 from fer_lightning.cli.commands import Command, take
 from fer_lightning.cli.parser import OneMessage
+from fer_lightning.deprecations import gone, renamed
 from fer_lightning.program import program
+
+_ALONE = ("--overwrite", "--hub")
+"""Options that mean true by themselves, as messages name them."""
 
 
 def run(command: Command, words: Sequence[str]) -> None:
@@ -20,7 +24,7 @@ def run(command: Command, words: Sequence[str]) -> None:
     taken, words = take(words, *(f"--{old}" for old in (*command.renamed, *command.gone)))
     for old, values in taken.items():
         new = command.renamed.get(old)
-        print(f"Note   --{old} is {f'now --{new}' if new else f'gone: {command.gone[old]}'}.", file=sys.stderr)
+        print(renamed(f"--{old}", f"--{new}") if new else gone(f"--{old}", command.gone[old]), file=sys.stderr)
         words += [f"--{new}={value}" for value in values if new]
     words = with_option(words, command) if command.loose else words
     given: dict[str, Any] = {}
@@ -29,7 +33,7 @@ def run(command: Command, words: Sequence[str]) -> None:
         taken, given[command.rest] = take(words, *own)
         words = [f"--{name}={values[-1]}" for name, values in taken.items()]
     parser.check_options(words)
-    words = ["--overwrite=true" if _stands_alone(words, place) else word for place, word in enumerate(words)]
+    words = [f"{word}=true" if _stands_alone(words, place) else word for place, word in enumerate(words)]
     found = function(**given, **vars(parser.instantiate(parser.parse_args(words))))
     if getattr(found, "failed", False):
         raise SystemExit(1)
@@ -48,7 +52,7 @@ def with_option(words: Sequence[str], command: Command) -> list[str]:
         elif not ended and word.startswith("--"):
             option, equals, _ = word.partition("=")
             several = option in command.several and not equals
-            left = 0 if several or equals or (option == "--overwrite" and _stands_alone(words, place)) else 1
+            left = 0 if several or equals or _stands_alone(words, place) else 1
             found.append(word)
         elif not ended and (several or left):
             left = 0
@@ -59,8 +63,8 @@ def with_option(words: Sequence[str], command: Command) -> list[str]:
 
 
 def _stands_alone(words: Sequence[str], place: int) -> bool:
-    """Whether a word is `--overwrite` without a true or false behind it, as messages name it."""
-    return words[place] == "--overwrite" and words[place + 1 : place + 2] not in (["true"], ["false"])
+    """Whether a word is one of `_ALONE` without a true or false behind it."""
+    return words[place] in _ALONE and words[place + 1 : place + 2] not in (["true"], ["false"])
 
 
 def parser_of(command: Command) -> tuple[OneMessage, Callable[..., Any]]:

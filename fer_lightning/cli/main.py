@@ -14,10 +14,11 @@ from typing import NoReturn
 
 from fer_lightning.cli.commands import OLD_VERBS, VERBS, UsageError, nearest
 from fer_lightning.cli.explained import is_out_of_memory, more
-from fer_lightning.cli.stopping import Stopping, stopping
+from fer_lightning.cli.stopping import Stopped, Stopping, stopping
+from fer_lightning.deprecations import renamed
 from fer_lightning.errors import FERError
 from fer_lightning.names import printable
-from fer_lightning.program import end_with_caller, print_any_name, program
+from fer_lightning.program import end_with_caller, in_ipython, print_any_name, program
 from fer_lightning.version import __version__
 
 _WARNINGS = (
@@ -37,7 +38,13 @@ _ADVERTISEMENTS = (
     "TPU available",
     "HPU available",
     "GPU available: False",
+    "LOCAL_RANK: ",
     "Using bfloat16",
+    "Seed set to",
+    "Restoring states from",
+    "Loaded model weights from",
+    "`Trainer.fit` stopped:",
+    "You are using a CUDA device",
 )
 """What libraries say that does not concern the user."""
 
@@ -54,6 +61,8 @@ def main(args: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: With a message on standard error: status 2 after a user's mistake, 130 after Ctrl-C, 143 after
             SIGTERM, 129 after SIGHUP.
+        FERError: In IPython and Jupyter, where leaving the program would leave nothing, instead of status 2 or 1.
+        KeyboardInterrupt: There, after a signal.
     """
     print_any_name()
     words = list(sys.argv[1:] if args is None else args)
@@ -65,7 +74,7 @@ def main(args: Sequence[str] | None = None) -> None:
         return
     verb, *words = words
     if verb in OLD_VERBS:
-        print(f"Note   The verb {verb} is now {OLD_VERBS[verb]}.", file=sys.stderr)
+        print(renamed(f"The verb {verb}", OLD_VERBS[verb]), file=sys.stderr)
         verb = OLD_VERBS[verb]
     if verb not in VERBS and os.path.exists(verb):
         said = f"Expected a verb first. To name the expressions in '{verb}': {program()} predict {shlex.quote(verb)}"
@@ -83,7 +92,12 @@ def main(args: Sequence[str] | None = None) -> None:
     with stopping() as stop:
         try:
             _run(verb, words, stop)
-        except SystemExit:
+        except SystemExit as error:
+            if in_ipython():
+                status = stop.status if stop.number is not None else error.code
+                if not status:
+                    return
+                _end(status if isinstance(status, int) else 1, verb=verb)
             if stop.number is None:
                 raise
             _end(stop.status)
@@ -91,28 +105,30 @@ def main(args: Sequence[str] | None = None) -> None:
             message, status = _answer(verb, error, stop)
             if not status:
                 raise
-            _say(message)
-            _end(status)
+            _end(status, message)
 
 
 def _run(verb: str, words: Sequence[str], stop: Stopping) -> None:
     _keep_quiet()
+    if "" not in sys.path:
+        sys.path.append("")  # parts of the user's own, from the folder they work in; last, as they must hide nothing
     if module := VERBS[verb].entry.partition(":")[0]:
         from fer_lightning.cli import functions
 
         import_module(module)
-        stop.working = True
+        stop.begin()
         functions.run(VERBS[verb], words)
     else:
         from fer_lightning.cli import trainer
 
-        stop.working = True
+        stop.begin()
         trainer.run(verb, words)
 
 
 def _keep_quiet() -> None:
-    for name in ("utilities.rank_zero", "trainer.connectors.signal_connector"):
-        logging.getLogger(f"lightning.pytorch.{name}").addFilter(_is_no_advertisement)
+    places = ("utilities.rank_zero", "trainer.connectors.signal_connector", "accelerators.cuda")
+    for name in (*(f"pytorch.{place}" for place in places), "fabric.utilities.seed"):
+        logging.getLogger(f"lightning.{name}").addFilter(_is_no_advertisement)
     for message in _WARNINGS:
         warnings.filterwarnings("ignore", message=message)
 
@@ -171,13 +187,20 @@ def _say(message: str) -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    _say(f"error: {message}")
-    _end(2)
+    _end(2, f"error: {message}")
 
 
-def _end(status: int) -> NoReturn:
+def _end(status: int, message: str = "", verb: str = "") -> NoReturn:
     """End the program, without what led here: it may refer to itself, and Jupyter follows it for ever."""
-    ended = SystemExit(status)
+    ended: BaseException
+    if not in_ipython():
+        _say(message)
+        ended = SystemExit(status)
+    elif status > 128:
+        name = "Ctrl-C" if status == 128 + signal.SIGINT else signal.Signals(status - 128).name
+        ended = Stopped(message or f"Stopped by {name}.")
+    else:
+        ended = FERError(message.removeprefix("error: ") or f"{verb} ended with status {status}, for the reason above.")
     try:
         raise ended
     finally:

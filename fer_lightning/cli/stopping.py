@@ -8,11 +8,17 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from fer_lightning.program import in_ipython
+
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class Stopped(KeyboardInterrupt):
     """The user, or the system, wants the command to end."""
+
+    def _render_traceback_(self) -> list[str]:
+        """The lines that IPython and Jupyter show instead of a traceback: a protocol of theirs."""
+        return [str(self)]
 
 
 class Stopping:
@@ -24,7 +30,8 @@ class Stopping:
     Attributes:
         number: The signal that came, if one did.
         working: Whether there is something to tidy up. Until then the process ends at once: libraries that are being
-            imported answer an exception by aborting.
+            imported answer an exception by aborting. IPython's process is not ours to end: there, `begin` ends the
+            cell.
     """
 
     number: int | None = None
@@ -43,6 +50,12 @@ class Stopping:
         """What people call it."""
         return "Ctrl-C" if self.number in (None, signal.SIGINT) else signal.Signals(self.number).name
 
+    def begin(self) -> None:
+        """From here on there is something to tidy up; a signal that was put off takes effect."""
+        self.working = True
+        if self.number is not None:
+            raise Stopped
+
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal."""
         if os.getpid() != self._process:  # a worker that was forked: for it, as if nobody handled it
@@ -51,6 +64,8 @@ class Stopping:
         elif signal.getsignal(number) in (self, signal.SIG_IGN):  # nobody else has taken it over
             if number == signal.SIGINT or self.number is None:
                 self.number = self.number or number
+                if not self.working and in_ipython():
+                    return
                 if not self.working:
                     os.write(2, f"Stopped by {self.name}.\n".encode())
                     os._exit(self.status)

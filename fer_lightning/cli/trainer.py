@@ -20,9 +20,11 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fer_lightning.checkpoints.atomic_io import AtomicCheckpointIO
 from fer_lightning.checkpoints.compatibility import put
-from fer_lightning.checkpoints.finding import DEFAULT_RUN, find_checkpoint
+from fer_lightning.checkpoints.finding import DEFAULT_RUN, find_checkpoint, name_of, origin_of
 from fer_lightning.checkpoints.saved_config import saved_settings
 from fer_lightning.checkpoints.weights import SUFFIX
+from fer_lightning.cli import lr_find
+from fer_lightning.cli.callbacks import SLICES, callbacks_of_fit, callbacks_of_measuring, progress_bar
 from fer_lightning.cli.commands import VERBS, take
 from fer_lightning.cli.configs import DEFAULT, layers, named_classes
 from fer_lightning.cli.data_module import own_data_module
@@ -33,20 +35,14 @@ from fer_lightning.cli.run_folder import check_report, is_within, run_of, take_f
 from fer_lightning.cli.stopping import LOST_PEER, is_lost_peer
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.errors import FERError, constructing
-from fer_lightning.evaluation.divisions import check_slices
 from fer_lightning.files import check_path
 from fer_lightning.names import check_name, file_name
 from fer_lightning.networks.class_paths import full_path
 from fer_lightning.networks.rebuilding import LINKED
 from fer_lightning.program import program
 from fer_lightning.reports.data_summary import describe
-from fer_lightning.training.callbacks.epoch_metrics_csv import EpochMetricsCSV
-from fer_lightning.training.callbacks.evaluation_report import EvaluationReport
 from fer_lightning.training.callbacks.last_checkpoint import STOPPING, LastCheckpoint
-from fer_lightning.training.callbacks.leakage_note import LeakageNote
-from fer_lightning.training.callbacks.per_step_seed import PerStepSeed
 from fer_lightning.training.callbacks.resumable_early_stopping import ResumableEarlyStopping
-from fer_lightning.training.callbacks.run_summary import RunSummary
 from fer_lightning.training.callbacks.save_run_config import SaveRunConfig, config_text
 from fer_lightning.training.classifier import ExpressionClassifier
 from fer_lightning.training.precision import fastest_precision
@@ -87,9 +83,11 @@ class FERCommandLine(LightningCLI):
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         parser.usage = f"{program()} {subcommand} [options]"
+        if subcommand == "fit":
+            parser.add_argument("--lr_find", type=bool, default=False, help=lr_find.HELP)
         if subcommand in ("validate", "test") and self.datamodule_class is FERDataModule:
             parser.set_defaults({"verbose": False})  # our own report says more
-            parser.add_argument("--slices", type=list[str] | str | None, default=None, help=_SLICES)
+            parser.add_argument("--slices", type=list[str] | str | None, default=None, help=SLICES)
         return parser
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
@@ -137,8 +135,8 @@ class FERCommandLine(LightningCLI):
             check_origin(tuning["weights"], saved["model"]["fine_tuning"]["weights"], path)
             self._origin, tuning["weights"] = tuning["weights"], None  # a checkpoint has its own
         check_options(self.config[verb], verb == "fit")
-        if finetune:  # also where a recipe names other weights
-            self.config[verb]["model"]["fine_tuning"]["weights"] = str(path)
+        if finetune and path:  # also where a recipe names other weights
+            self.config[verb]["model"]["fine_tuning"]["weights"] = origin_of(path)
 
     def _settings(
         self, verb: str, path: Path, finetune: bool, trusted: Collection[str], folder: Path | None
@@ -149,13 +147,13 @@ class FERCommandLine(LightningCLI):
         folder = folder or run_dir or DEFAULT_RUN
         saved = saved_settings(path, verb == "fit", trusted, kinds, folder)
         if finetune:  # weights without a training to go on with: a new run starts from them, with classes of its own
-            saved["model"]["fine_tuning"]["weights"] = str(path)
+            saved["model"]["fine_tuning"]["weights"] = origin_of(path)
             del saved["data"]["classes"], saved["data"]["label_names"]
             saved["model"].pop("class_prior", None)
         if run_dir:  # the run is where its checkpoint lies, whatever it was called before
             saved |= {"name": run_dir.name, "runs_dir": str(run_dir.parent)}
         elif verb != "fit":  # not into the folder of a run that has nothing to do with it
-            saved["name"] = file_name(path.stem)
+            saved["name"] = file_name(name_of(path))
         known = inspect.signature(cast(type, self.datamodule_class)).parameters  # of the user's own there are others
         return saved | {"data": {name: value for name, value in saved["data"].items() if name in known}}
 
@@ -188,15 +186,12 @@ class FERCommandLine(LightningCLI):
                     callback.dirpath = str(self.run_dir / "checkpoints")
             if chosen:
                 config["precision"] = fastest_precision(config["accelerator"])
-            table = EpochMetricsCSV(self.run_dir / "metrics.csv")
-            randomness = PerStepSeed(int(self._get(self.config, "seed_everything")))
-            callbacks = [table, randomness, RunSummary(self.run_dir, chosen), *callbacks]
+            seed = int(self._get(self.config, "seed_everything"))
+            callbacks = [*callbacks_of_fit(self.run_dir, seed, chosen), *callbacks]
         else:
             config["enable_checkpointing"] = False
-            slices = self._get(self.config, "slices")
-            if isinstance(self.datamodule, FERDataModule):
-                check_slices(slices, self.datamodule.legend.attributes)
-            callbacks = [LeakageNote(), EvaluationReport(self.run_dir, slices)]
+            callbacks = callbacks_of_measuring(self.run_dir, self.datamodule, self._get(self.config, "slices"))
+        callbacks = [*progress_bar(config), *callbacks]
         if self.datamodule_class is FERDataModule:
             config = config | {"use_distributed_sampler": False}  # its samplers divide by themselves, resumably
         try:
@@ -217,12 +212,18 @@ class FERCommandLine(LightningCLI):
         path = self._get(self.config, "ckpt_path")
         tuning = self.config["fit"]["model"]["fine_tuning"]
         tuning["weights"] = tuning["weights"] or self._origin  # repeated, the run starts from these again
+        finder = lr_find.take_finder(self.trainer, self.model, self.config["fit"], path is not None)
         self.model.run_config = config_text(self._parser("fit"), self.config["fit"])
         check_start(path, self.trainer, self.model, self.datamodule, self.run_dir)
         self._prepare()
+        curve = finder and lr_find.search(finder, self.trainer, self.model, self.datamodule, self.config["fit"])
+        if curve:
+            self.model.run_config = config_text(self._parser("fit"), self.config["fit"])
         if self.trainer.is_global_zero and not self._get(self.config, "trainer").fast_dev_run:
             within = path is not None and is_within(path, self.run_dir)
             self._held = take_folder(self.run_dir, resume=within)
+        if curve:
+            lr_find.draw(curve, self.run_dir)
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Run the verb; the run's folder and the signals are let go however it ends."""
@@ -262,8 +263,6 @@ class FERCommandLine(LightningCLI):
             print(describe(self.datamodule), end="", flush=True)
             self.datamodule.prepare(self.subcommand)
 
-
-_SLICES = "Columns of the legend, or other attributes, to slice the report by, as a list; without it, all."
 
 _KINDS = {
     "model": ExpressionClassifier,

@@ -15,7 +15,7 @@ from fer_lightning.data.batches import Batch
 from fer_lightning.data.input_spec import LARGEST
 from fer_lightning.errors import FERError, check_range
 
-_TOPS = {"rotation": 180.0, "scale": 0.9, "blur": 0.2, "mixup": 100.0, "cutmix": 100.0}
+_TOPS = {"rotation": 180.0, "scale": 0.9, "aspect": 0.9, "blur": 0.2, "mixup": 100.0, "cutmix": 100.0}
 
 
 class Moment(NamedTuple):
@@ -36,6 +36,7 @@ class Augmentation(nn.Module):
         flip: Mirror half of the images left to right.
         rotation: Turn by up to this many degrees either way.
         scale: Enlarge or shrink by up to this fraction, such as 0.1 for 0.9 to 1.1 times.
+        aspect: Stretch or press the height against the width by up to this fraction.
         shift: Move by up to this fraction of the width and of the height.
         brightness: Make lighter or darker by up to this fraction of the full range.
         contrast: Stretch or press the distance of values from the image's mean by up to this fraction.
@@ -64,6 +65,7 @@ class Augmentation(nn.Module):
         flip: bool = False,
         rotation: float = 0.0,
         scale: float = 0.0,
+        aspect: float = 0.0,
         shift: float = 0.0,
         brightness: float = 0.0,
         contrast: float = 0.0,
@@ -77,8 +79,9 @@ class Augmentation(nn.Module):
     ) -> None:
         super().__init__()
         self.flip, self.cooldown, self.progressive_sizes = flip, cooldown, tuple(progressive_sizes)
-        self.strengths = {"rotation": rotation, "scale": scale, "shift": shift, "brightness": brightness}
-        self.strengths |= {"contrast": contrast, "blur": blur, "noise": noise, "erasing": erasing}
+        self.strengths = {"rotation": rotation, "scale": scale, "aspect": aspect, "shift": shift}
+        self.strengths |= {"brightness": brightness, "contrast": contrast, "blur": blur, "noise": noise}
+        self.strengths["erasing"] = erasing
         for name, value in (self.strengths | {"cooldown": cooldown, "mixup": mixup, "cutmix": cutmix}).items():
             check_range(f"--data.augmentation.{name}", value, 0.0, _TOPS.get(name, 1.0))
         if not all(1 <= size <= LARGEST for size in progressive_sizes):
@@ -100,10 +103,10 @@ class Augmentation(nn.Module):
         """
         left = min(1.0, (1 - moment.progress) / self.cooldown) if self.cooldown else 1.0
         now = {name: value * left if left < 1 else value for name, value in self.strengths.items()}
-        draws = uniform(moment.seed, moment.epoch, samples, 14).unbind(1)
+        draws = uniform(moment.seed, moment.epoch, samples, 15).unbind(1)
         signed = [draw * 2 - 1 for draw in draws]
         images = images.float()
-        if now["rotation"] or now["scale"] or now["shift"]:
+        if now["rotation"] or now["scale"] or now["aspect"] or now["shift"]:
             images = self._move(images, draws[0], signed, now)
         elif self.flip:
             images = images.flip(-1).where(_column(draws[0] < 0.5), images)
@@ -131,7 +134,9 @@ class Augmentation(nn.Module):
         mirror = torch.where(flip < 0.5, -1.0, 1.0) if self.flip else torch.ones_like(flip)
         cos, sin = angle.cos() * size, angle.sin() * size
         across, down = signed[3] * 2 * now["shift"], signed[4] * 2 * now["shift"]
-        rows = [torch.stack([cos * mirror, -sin, across], 1), torch.stack([sin * mirror, cos, down], 1)]
+        tall = (1 + signed[14] * now["aspect"]).sqrt()  # as much wider as less high: the area stays
+        rows = [torch.stack([cos * mirror * tall, -sin / tall, across], 1)]
+        rows += [torch.stack([sin * mirror * tall, cos / tall, down], 1)]
         grid = F.affine_grid(torch.stack(rows, 1), list(images.shape), align_corners=False)
         return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
@@ -177,8 +182,8 @@ def uniform(seed: int, epoch: int, samples: Tensor, count: int) -> Tensor:
     A counter-based generator, as each sample, int64 `(n,)`, must draw the same wherever it is; the mixing function is
     that of SplitMix64 (Steele, Lea and Flood 2014, https://doi.org/10.1145/2660193.2660195).
     """
-    key = samples.new_tensor([seed])
-    for part in (samples.new_tensor([epoch]), samples):
+    key = torch.full_like(samples[:1], seed)  # a tensor made of a list waits for a GPU
+    for part in (epoch, samples):
         key = _mix(key) + part
     steps = torch.arange(1, count + 1, device=samples.device) * -7046029254386353131  # 0x9e3779b97f4a7c15
     bits = _mix(_mix(key)[:, None] + steps)

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from torch.utils.data import DataLoader
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from fer_lightning.cores import available_cpus
 from fer_lightning.data.image_checks import LegendImages, check_complaints, explained

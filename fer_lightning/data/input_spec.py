@@ -142,6 +142,10 @@ class InputSpec:
         """Turn uint8 `(n, channels, h, w)` into float of the same shape: `(x / 255 - mean) / std`."""
         import torch
 
-        mean = torch.tensor(self.mean, device=images.device).mul(255).view(1, -1, 1, 1)
-        scale = torch.tensor(self.std, device=images.device).mul(255).view(1, -1, 1, 1)
+        def values(given: Sequence[float]) -> torch.Tensor:
+            if images.is_cuda:  # pinned, as a copy from other memory waits until the GPU is done with all it has
+                return torch.tensor(given, pin_memory=True).to(images.device, non_blocking=True)
+            return torch.tensor(given, device=images.device)
+
+        mean, scale = (values(each).mul(255).view(1, -1, 1, 1) for each in (self.mean, self.std))
         return (images - mean) / scale

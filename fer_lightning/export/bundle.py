@@ -14,10 +14,8 @@ from fer_lightning.errors import FERError
 from fer_lightning.export.about import about_bundle
 from fer_lightning.export.graph import detector_bytes, graph_bytes
 from fer_lightning.export.page import PAGE, write_page
-from fer_lightning.files import ASIDE, check_output_folder
 from fer_lightning.inference.recognizer import ExpressionRecognizer
 from fer_lightning.model.expression_model import ExpressionModel
-from fer_lightning.names import printable
 
 MARK = "model.json"
 """By this file a folder is known to be a bundle."""
@@ -33,28 +31,6 @@ TOLERANCE = 1e-4
 
 _COMPARED = 200
 """Images that it is compared on."""
-
-
-def check_bundle_folder(folder: Path, read: Path, overwrite: bool) -> None:
-    """Raise an FERError if a bundle in this folder would be the end of something else."""
-    if not folder.name:
-        raise FERError(f"Invalid value for --output. Expected a folder of its own. Received: {folder}.")
-    check_output_folder("--output", folder, MARK, [read], overwrite=True)
-    there = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if not path.is_dir()}
-    there = {name: path for name, path in there.items() if not name.startswith(ASIDE)}
-    foreign = [name for name, path in there.items() if name not in FILES or path.is_symlink()]
-    foreign += [name for name in FILES if (folder / name).is_dir()]
-    foreign += [] if MARK in there else [*there]
-    if foreign:
-        raise FERError(
-            f"Invalid value for --output. '{folder}' has files that are of no bundle, as '{printable(foreign[0])}'. "
-            "Choose another folder."
-        )
-    if there and not overwrite:
-        raise FERError(
-            f"Invalid value for --output. '{folder}' is there already. Choose another folder, or replace it with "
-            "--overwrite."
-        )
 
 
 def write_bundle(model: ExpressionModel, info: CheckpointInfo, folder: Path, name: str, opset: int) -> str:

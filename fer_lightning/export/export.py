@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch.nn.functional import interpolate
 
-from fer_lightning.checkpoints.finding import find_checkpoint
+from fer_lightning.checkpoints.finding import HUB_CONFIG, HUB_WEIGHTS, find_checkpoint
 from fer_lightning.checkpoints.info import CheckpointInfo
 from fer_lightning.checkpoints.reading import model_of, read_checkpoint
 from fer_lightning.checkpoints.saved_config import saved_settings
@@ -18,14 +18,15 @@ from fer_lightning.checkpoints.weights import SUFFIX, save_weights
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.splits import SplitRule
 from fer_lightning.errors import FERError, check_range
-from fer_lightning.export.bundle import FILES, check_bundle_folder, write_bundle
-from fer_lightning.export.bundle import OPSET as BUNDLE_OPSET
+from fer_lightning.export import bundle, hub_folder
+from fer_lightning.export.folder import check_folder
 from fer_lightning.export.graph import OPSETS, DeployedModel, graph_bytes
 from fer_lightning.export.quantization import quantize_int8
 from fer_lightning.files import check_output, replacing, replacing_all, replacing_path
 from fer_lightning.inference.model import EXPORTED, ONNX, open_model, rgb_images
 from fer_lightning.model.expression_model import ExpressionModel
 from fer_lightning.names import check_name
+from fer_lightning.reports.card_metadata import with_metadata
 from fer_lightning.reports.model_card import measured_in, model_card
 
 TOLERANCE = {"size": 1e-4, "other": 5e-3, "half": 5e-3}
@@ -58,10 +59,12 @@ def export(
     faces: Literal["training", "whole", "detect"] = "training",
     name: str = "default",
     runs_dir: str = "runs",
-    half: bool = True,
+    half: bool | None = None,
     network: list[str] | None = None,
     resize: bool = True,
     opset: int | None = None,
+    hub: bool = False,
+    license: str = "",
     overwrite: bool = False,
 ) -> None:
     """Write a trained model to a file of its own, or to a folder that needs nothing of fer_lightning.
@@ -70,9 +73,10 @@ def export(
     for `test`, `validate` and `predict`, and `fit` starts a new run from it. `.onnx` and `.pt2` (torch.export) hold the
     whole way from a face as uint8 `(n, height, width, 3)`, RGB, any size, to probabilities, for programs without
     fer_lightning; `predict` takes them too. A folder, as app/, gets the network, the face detector, a program for
-    Python that needs onnxruntime alone, a page on which a browser runs it, and what they say of themselves. Before
-    anything is kept, its answers are compared with the original's; those of int8 by their accuracy on the validation
-    subset. A model card is written beside it.
+    Python that needs onnxruntime alone, a page on which a browser runs it, and what they say of themselves. With --hub
+    the folder is one for a model hub: README.md (the model card), model.safetensors and config.json; --ckpt_path takes
+    it, and hf://OWNER/NAME once it is uploaded. Before anything is kept, its answers are compared with the original's;
+    those of int8 by their accuracy on the validation subset. A model card is written beside it.
 
     Args:
         ckpt_path: best, last, pretrained, or a checkpoint.
@@ -84,12 +88,15 @@ def export(
             network that was trained on images that a face fills takes detected faces as well.
         name: Name of the run that best and last are of.
         runs_dir: Folder that holds the runs.
-        half: Write safetensors in half precision, which halves the file.
+        half: Write weights in half precision, which halves the file. By default a .safetensors file is, and a folder
+            for a hub is not, so that it answers as the checkpoint does, bit for bit.
         network: Class paths of the network and of the classes in it, where the checkpoint names some of another package
             and you trust them.
         resize: Of an .onnx or .pt2 file, whether it takes faces of any size, or only of the network's own.
         opset: The version of ONNX's operations, for older runtimes, from 13; by default 18, in a folder 17. Below 18 an
             .onnx file needs --resize false.
+        hub: Make the folder one for a model hub.
+        license: For a hub, under which license the model is given away, such as apache-2.0.
         overwrite: Replace a file, or a model card beside it, or a folder, that is there already.
 
     Raises:
@@ -97,7 +104,9 @@ def export(
             disk is full, the file answers otherwise than
             the original, or int8 loses more than 0.05 of accuracy.
     """
-    target, folder = Path(output).expanduser(), output.endswith(("/", os.sep)) or not Path(output).suffix
+    target, folder = Path(output).expanduser(), hub or output.endswith(("/", os.sep)) or not Path(output).suffix
+    if hub and target.suffix in (SUFFIX, ONNX, EXPORTED):
+        raise FERError(f"--hub makes a folder: expected --output with a folder such as app/. Received: {output}.")
     kind = "" if folder else target.suffix
     if kind not in (known := (SUFFIX, ONNX, EXPORTED, "")):
         endings = ", ".join(known[:-1])
@@ -105,17 +114,24 @@ def export(
             f"Invalid value for --output. Expected a file ending in {endings}, or a folder such as app/. Received: "
             f"{output}."
         )
-    _check_opset(kind, resize, opset)
+    _check_opset("hub" if hub else kind, resize, opset)
+    if license and not hub:
+        raise FERError("--license is for --hub. What the training's data are under is said by fit --data.license.")
+    if half is not None and not hub and kind != SUFFIX:
+        raise FERError(f"--half is for files ending in {SUFFIX}, and for --hub.")
     if quantize and kind != ONNX:
         raise FERError(f"--quantize int8 makes an ONNX file: expected --output ending in {ONNX}. Received: {output}.")
     if data != CalibrationData() and not quantize:
         raise FERError("--data options are for --quantize int8, which needs images.")
+    half = kind == SUFFIX if half is None else half
+    files = hub_folder.FILES if hub else bundle.FILES
+    known_by = (HUB_CONFIG, hub_folder.SIGN) if hub else (bundle.MARK, "")
     path = find_checkpoint(ckpt_path, Path(runs_dir) / check_name(name, "--name"))
     if path.suffix in (ONNX, EXPORTED):
         raise FERError(f"'{path}' is an exported graph already: export from a checkpoint or a .safetensors file.")
     if folder:
         target = Path(os.path.realpath(target))  # a link goes on leading there
-        check_bundle_folder(target, path, overwrite)
+        check_folder(target, path, overwrite, files, *known_by)
     else:
         card = target.with_name(target.name + ".md")
         check_output("--output", target, [path], overwrite)
@@ -129,10 +145,14 @@ def export(
         info = replace(info, measured=measured_in(path.parent.parent, path))
     try:
         if folder:
-            with replacing_all(target, FILES[0]) as aside:
-                said = write_bundle(model, info, aside, target.name, opset or BUNDLE_OPSET)
+            with replacing_all(target, files[0]) as aside:
+                if hub:
+                    hub_folder.write_hub_folder(info, state, aside, target.name, half, license)
+                    said = check_parity(model, aside / HUB_WEIGHTS, half, trusted)
+                else:
+                    said = bundle.write_bundle(model, info, aside, target.name, opset or bundle.OPSET)
                 size = sum(file.stat().st_size for file in aside.rglob("*") if file.is_file()) / 1e6
-                check_bundle_folder(target, path, overwrite)  # somebody may have put something there meanwhile
+                check_folder(target, path, overwrite, files, *known_by)  # as somebody may have put something there
             print(f"Written {output}: {size:.2f} MB\n{said}\nHow to use it: {Path(output) / 'README.md'}")
             return
         with replacing_path(target) as aside:
@@ -149,7 +169,7 @@ def export(
             lines = [f"{aside.stat().st_size / 1e6:.2f} MB", f"{numbers:,} numbers", said]
             about = model_card(target.stem, info, f"{target.name}: {'; '.join(lines)}.")
             with replacing(card, errors="backslashreplace") as stream:
-                stream.write(about)
+                stream.write(with_metadata(about, target.stem, info))
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
@@ -166,7 +186,7 @@ def _check_opset(suffix: str, resize: bool, opset: int | None) -> None:
     if opset is None:
         return
     if suffix not in (ONNX, ""):
-        raise FERError(f"--opset is for files ending in {ONNX}, and for folders.")
+        raise FERError(f"--opset is for files ending in {ONNX}, and for folders without --hub.")
     check_range("--opset", opset, *OPSETS)
     if suffix and resize and opset < OPSETS[1]:
         raise FERError(f"--opset {opset} has no operation that brings faces to size: add --resize false, or take 18.")

@@ -58,7 +58,7 @@ def open_model(given: str | os.PathLike[str], device: str = "auto", trusted: Col
     """Open a trained model, ready to answer.
 
     Args:
-        given: `pretrained`, a checkpoint, or a file that `export` wrote (.safetensors, .onnx, .pt2).
+        given: `pretrained`, a checkpoint, what `export` wrote (.safetensors, .onnx, .pt2, a folder), or `hf://OWNER/NAME`.
         device: See `find_device`. Files with a graph of their own are computed on the CPU.
         trusted: Class paths of networks outside of this package that may be imported if the file names them.
 

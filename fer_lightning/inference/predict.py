@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Literal, Union
 
 from tqdm import tqdm
 
-from fer_lightning.checkpoints.finding import find_checkpoint
+from fer_lightning.checkpoints.finding import digest_of, find_checkpoint
 from fer_lightning.cores import available_cpus
 from fer_lightning.errors import FERError, check_range
-from fer_lightning.files import sha256_of
 from fer_lightning.inference.addresses import without_secret
 from fer_lightning.inference.annotate import Annotations
 from fer_lightning.inference.bundle import BundleModel
@@ -65,8 +64,8 @@ def predict(
     too. With the same settings, a second run goes on where a CSV or JSON Lines file ends, also with other input.
 
     Args:
-        ckpt_path: best, last, pretrained, a checkpoint, or what `export` wrote (.safetensors, .onnx, .pt2, a folder).
-            Without it, best if there is a --name, else pretrained.
+        ckpt_path: best, last, pretrained, a checkpoint, or what `export` wrote (.safetensors, .onnx, .pt2, a folder),
+            also hf://OWNER/NAME. Without it, best if there is a --name, else pretrained.
         input: Images, videos, folders of them, patterns, addresses (http, https of an image; rtsp), the number of a
             camera, or - for paths on standard input. They may also stand without --input.
         output: File for the rows, ending in .csv, .jsonl or .parquet; - writes CSV to standard output.
@@ -133,7 +132,7 @@ def predict(
     settings = {
         "fer_lightning": __version__,
         "model": os.fspath(path),
-        "sha256": sha256_of(path),
+        "sha256": digest_of(path),
         "input": [without_secret(given) for given in input],
         "folder": os.getcwd(),
         "input_spec": spec.to_dict() | {"faces_in_videos": video_spec.faces if videos else None},

@@ -42,8 +42,8 @@ class ExpressionRecognizer:
     """Names the expressions in images. It never changes, so several threads may use one at once.
 
     Args:
-        model: A checkpoint, an exported file, or `pretrained`; an `ExpressionModel`, of which a copy is taken as it is
-            now; or another recognizer, whose network is shared.
+        model: A checkpoint, an exported file or folder, `hf://OWNER/NAME`, or `pretrained`; an `ExpressionModel`, of
+            which a copy is taken as it is now; or another recognizer, whose network is shared.
         faces: `detect` finds the faces in an image, `whole` takes the image as one face, `auto` does what the network
             was trained on.
         class_prior: How frequent the classes are where it is used: `training`, as its training set the network up;

@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
+from fer_lightning.checkpoints.finding import digest_of
 from fer_lightning.checkpoints.info import CheckpointInfo
 from fer_lightning.evaluation.measures import MEASURES
-from fer_lightning.files import sha256_of
 from fer_lightning.program import program
 from fer_lightning.reports.groups import gap_sentence
 from fer_lightning.reports.page import fenced, filled
@@ -26,7 +26,7 @@ def measured_in(run_dir: Path, checkpoint: str | os.PathLike[str]) -> dict[str, 
     """The main figures of the last `test` of a run, for `CheckpointInfo.measured`; empty if it tested another file."""
     try:
         content = json.loads((run_dir / "test" / "metrics.json").read_text(encoding="utf-8"))
-        return figures_of(content) if content["checkpoint_sha256"] == sha256_of(checkpoint) else {}
+        return figures_of(content) if content["checkpoint_sha256"] == digest_of(checkpoint) else {}
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):  # damaged, or changed by hand
         return {}
 
@@ -54,13 +54,14 @@ def must_not_be_used_for(card: str) -> str:
     return card.partition("## What it must not be used for")[2].partition("\n## ")[0].strip()
 
 
-def model_card(name: str, info: CheckpointInfo, file: str = "") -> str:
+def model_card(name: str, info: CheckpointInfo, file: str = "", hub: bool = False) -> str:
     """The card of a model in Markdown.
 
     Args:
         name: What the model is called.
         info: What its checkpoint or exported file says about itself.
         file: What to add about the file, such as its format and size.
+        hub: Whether it is the README.md of a folder for a model hub, which says how to use that.
     """
     counts = zip(info.class_names, info.training.class_counts if info.training else (), strict=False)
     config = info.settings
@@ -70,6 +71,7 @@ def model_card(name: str, info: CheckpointInfo, file: str = "") -> str:
         name=name,
         info=info,
         file=file,
+        hub=hub,
         program=program(),
         measures=MEASURES,
         training_images=[f"{label} {count:,}" for label, count in sorted(counts, key=lambda pair: -pair[1])],

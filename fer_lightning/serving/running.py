@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -42,18 +42,8 @@ def run(app: Any, listener: socket.socket, limits: Limits, stop_timeout: float) 
     class Server(uvicorn.Server):
         @contextlib.contextmanager
         def capture_signals(self) -> Iterator[None]:
-            """Ends at what ends every verb. Raising anything within the loop would leave answers unsent."""
-            if threading.current_thread() is not threading.main_thread():
-                yield
-                return
-            numbers = [getattr(signal, one) for one in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, one)]
-            numbers = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]  # `nohup`
-            earlier = {number: signal.signal(number, self.handle_exit) for number in numbers}
-            try:
-                yield
-            finally:
-                for number, handler in earlier.items():
-                    signal.signal(number, handler)
+            """They are taken for longer than uvicorn would: the end of the event loop takes its time too."""
+            yield
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             """The first one ends it; a second Ctrl-C does not wait for what has begun."""
@@ -76,5 +66,22 @@ def run(app: Any, listener: socket.socket, limits: Limits, stop_timeout: float) 
         timeout_graceful_shutdown=stop_timeout,  # type: ignore[arg-type]
         backlog=512,
     )
-    Server(config).run(sockets=[listener])
+    server = Server(config)
+    with _handling(server.handle_exit):
+        server.run(sockets=[listener])
     return caught
+
+
+@contextlib.contextmanager
+def _handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Give it what ends every verb. Raising anything within the event loop would leave answers unsent."""
+    earlier: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        numbers = [getattr(signal, one) for one in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, one)]
+        numbers = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]  # `nohup`
+        earlier = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, before in earlier.items():
+            signal.signal(number, before)

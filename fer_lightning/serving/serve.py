@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from PIL import Image
 
-from fer_lightning.checkpoints.finding import find_checkpoint
+from fer_lightning.checkpoints.finding import find_checkpoint, name_of
 from fer_lightning.cores import available_cpus
 from fer_lightning.errors import FERError, MissingPackageError, check_range
 from fer_lightning.files import no_file
@@ -63,7 +63,8 @@ def serve(
     what has begun is answered.
 
     Args:
-        ckpt_path: best, last, pretrained, a checkpoint, or what `export` wrote (.safetensors, .onnx, .pt2, a folder).
+        ckpt_path: best, last, pretrained, a checkpoint, or what `export` wrote (.safetensors, .onnx, .pt2, a folder),
+            also hf://OWNER/NAME.
         host: Address to listen at, such as 0.0.0.0 for all that this machine has. Any but a local one needs a token.
             It is not encrypted: put it behind something that speaks TLS.
         port: Port to listen at; 0 for a free one, which is said.
@@ -146,10 +147,10 @@ def serve(
             print(f"Serving {printable(ckpt_path)} at {where} (the page; POST {where}/v1/predict). Ctrl-C ends it.")
             print("Images stay in this process: none is written, logged or sent on.", flush=True)
             caught = run(make_app(service, guard, origins), listener, limits, stop_timeout)
+        for number in caught:  # the front door gives it its status and its line, and heeds no later one
+            signal.raise_signal(number)
     finally:
         batcher.close()
-    for number in caught:  # the front door gives it its status and its line
-        signal.raise_signal(number)
 
 
 def _set_threads(number: int, path: Path) -> None:
@@ -160,7 +161,7 @@ def _set_threads(number: int, path: Path) -> None:
 
 
 def _name_of(path: Path) -> str:
-    return path.resolve().parent.name if is_bundle(path) else path.stem
+    return path.resolve().parent.name if is_bundle(path) else name_of(path)
 
 
 def _info_of(path: Path) -> "CheckpointInfo":

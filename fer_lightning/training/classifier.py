@@ -1,7 +1,6 @@
 """ExpressionClassifier, the LightningModule: it trains an ExpressionModel."""
 
 import copy
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from torch.nn.functional import cross_entropy, one_hot
 from torch.optim import Optimizer
 
 from fer_lightning.checkpoints.compatibility import upgraded_state
+from fer_lightning.checkpoints.finding import label_of
 from fer_lightning.checkpoints.info import KEY, CheckpointInfo
 from fer_lightning.checkpoints.reading import check_same_model, check_same_weights, info_of
 from fer_lightning.checkpoints.transfer import load_into
@@ -28,9 +28,10 @@ from fer_lightning.model.expression_model import ExpressionModel
 from fer_lightning.training import divergence
 from fer_lightning.training.averaging import update_average
 from fer_lightning.training.distillation import Distillation
-from fer_lightning.training.fine_tuning import FineTuning, freeze, parameter_groups
+from fer_lightning.training.fine_tuning import FineTuning, freeze, layered_optimizer
 from fer_lightning.training.losses import CrossEntropy
-from fer_lightning.training.losses.checked import scalar_loss
+from fer_lightning.training.losses.checked import scalar_loss, with_loss, without_parameters
+from fer_lightning.training.lr_search import settle_rate
 from fer_lightning.training.metrics import RUNNING_LOSS, EpochFigures, expression_metrics
 from fer_lightning.training.resumed_optimizer import apply_options
 from fer_lightning.training.resuming import check_training_state, own_checkpoints, place_in_data
@@ -92,12 +93,13 @@ class ExpressionClassifier(LightningModule):
             self.trained = network
             self.model.network = copy.deepcopy(network).requires_grad_(False)
         self._frozen = freeze(network, fine_tuning.freeze or [])
-        self.loss = loss if loss is not None else CrossEntropy()
+        self.loss = without_parameters(loss) if loss is not None else CrossEntropy()
         self._optimizer, self._lr_scheduler = optimizer, lr_scheduler
         self._layer_decay, self._ema_decay, self.distillation = fine_tuning.layer_decay, ema_decay, distillation
-        self.started_from = Path(fine_tuning.weights).name if fine_tuning.weights else ""
-        self.taught_by = Path(distillation.teacher).name if distillation else ""
+        self.started_from = label_of(fine_tuning.weights) if fine_tuning.weights else ""
+        self.taught_by = distillation.name if distillation else ""
         self.run_config = ""
+        self.lr: float | None = None  # takes the place of the optimizer's, where one was searched
         self._resumed: dict[str, Any] = {}
         self._so_far = EpochFigures()
         self.val_metrics = expression_metrics(len(names), "val_")
@@ -116,7 +118,13 @@ class ExpressionClassifier(LightningModule):
         return logits
 
     def on_fit_start(self) -> None:
-        """Tell the loss what is trained on, and the model what it learns; the optimizer is restored after this."""
+        """Put changed options into the optimizer's state; it is restored after this."""
+        if self._resumed:
+            apply_options(self._resumed, self.run_config, self.make_optimizer())
+        self._resumed = {}
+
+    def _prepare(self) -> None:
+        """Tell the loss what is trained on, and the model what it learns."""
         for module in self._frozen:
             module.eval()  # Lightning keeps this through validation
         if (prepare := getattr(self.loss, "prepare", None)) is not None:
@@ -125,9 +133,6 @@ class ExpressionClassifier(LightningModule):
         _ = self.model.effective_prior  # refused now rather than after an epoch
         if self.distillation:
             self.distillation.prepare(self.data_info, self.device)
-        if self._resumed:
-            apply_options(self._resumed, self.run_config, self.make_optimizer())
-        self._resumed = {}
 
     def on_train_start(self) -> None:
         """Once all is restored, let the schedule end where the training does."""
@@ -232,17 +237,8 @@ class ExpressionClassifier(LightningModule):
         divergence.check_weights(self.state_dict(), self.trainer)
 
     def make_optimizer(self, network: nn.Module | None = None) -> Optimizer:
-        """The optimizer over all trainable parameters of the network, or of a copy of it.
-
-        Raises:
-            FERError: If it does not take its values.
-        """
-        groups = parameter_groups(network or self.trained_network, self._layer_decay)
-        with constructing("--model.optimizer"):
-            optimizer = self._optimizer(groups)
-        for group in optimizer.param_groups:
-            group["lr"] *= group.pop("factor", 1.0)
-        return optimizer
+        """The optimizer over all trainable parameters of the network, or of a copy of it; see `layered_optimizer`."""
+        return layered_optimizer(self._optimizer, network or self.trained_network, self._layer_decay, self.lr)
 
     def make_optimizers(self, network: nn.Module | None = None) -> tuple[Optimizer, Any]:
         """The optimizer, see `make_optimizer`, and its scheduler or None."""
@@ -251,7 +247,9 @@ class ExpressionClassifier(LightningModule):
             return optimizer, self._lr_scheduler(optimizer) if self._lr_scheduler is not None else None
 
     def configure_optimizers(self) -> Any:
-        """The optimizer, with the scheduler if there is one."""
+        """The optimizer, with the scheduler if there is one; its rate is searched if that is asked for."""
+        self._prepare()  # a search for the rate trains before `on_fit_start`
+        settle_rate(self)
         optimizer, scheduler = self.make_optimizers()
         if scheduler is None:
             return optimizer
@@ -297,4 +295,6 @@ class ExpressionClassifier(LightningModule):
         if (rank := trainer.global_rank if trainer is not None else 0) < len(rows):
             self._so_far.load(rows[rank])
         checkpoint["state_dict"] = upgraded_state(checkpoint["state_dict"])
+        if trainer is None or trainer.state.fn != "fit":  # what a loss remembers is of use to a training alone
+            checkpoint["state_dict"] = with_loss(checkpoint["state_dict"], self.loss)
         check_same_weights(checkpoint["state_dict"], self.state_dict(), type(self.model.network).__name__)

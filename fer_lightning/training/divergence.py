@@ -74,13 +74,11 @@ def check_answers(evaluated: Sequence[tuple[Tensor, Tensor]], trainer: Trainer) 
 def first_not_finite(state: Mapping[str, Any]) -> str:
     """The name of the first tensor in a state that holds NaN, or infinity where that is no mask; empty without one."""
     floats = {name: value for name, value in state.items() if isinstance(value, Tensor) and value.is_floating_point()}
-    if not floats:
-        return ""
-    fine = torch.stack([value.isfinite().all() for value in floats.values()]).tolist()  # waits for the device once
-    for (name, value), is_finite in zip(floats.items(), fine, strict=True):
-        if not is_finite and not is_usable(name, value):
-            return name
-    return ""
+    fine: dict[str, bool] = {}
+    for device in {value.device for value in floats.values()}:  # most optimizers count steps on the CPU
+        here = {name: value.isfinite().all() for name, value in floats.items() if value.device == device}
+        fine |= zip(here, torch.stack([*here.values()]).tolist(), strict=True)  # waits for the device once
+    return next((name for name, value in floats.items() if not (fine[name] or is_usable(name, value))), "")
 
 
 def _last_finite(trainer: Trainer) -> str:

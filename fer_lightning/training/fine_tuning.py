@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lightning.pytorch.cli import OptimizerCallable
 from torch import nn
+from torch.optim import Optimizer
 
-from fer_lightning.errors import FERError
+from fer_lightning.errors import FERError, constructing
 
 
 @dataclass(frozen=True)
@@ -79,3 +81,18 @@ def parameter_groups(network: nn.Module, layer_decay: float) -> list[dict[str, A
     groups = list(parts(network).values())
     last = len(groups) - 1
     return [{"params": values, "factor": layer_decay ** (last - place)} for place, values in enumerate(groups)]
+
+
+def layered_optimizer(
+    make: OptimizerCallable, network: nn.Module, layer_decay: float, rate: float | None = None
+) -> Optimizer:
+    """An optimizer over the trained parameters; `rate` takes the place of its learning rate.
+
+    Raises:
+        FERError: If it does not take its values.
+    """
+    with constructing("--model.optimizer"):
+        optimizer = make(parameter_groups(network, layer_decay))
+    for group in optimizer.param_groups:
+        group["lr"] = (group["lr"] if rate is None else rate) * group.pop("factor", 1.0)
+    return optimizer

@@ -66,7 +66,8 @@ class EpochFigures:
 
     def update(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Add a batch: its mean loss, a float scalar; logits, float `(n, classes)`; and labels, int64 `(n,)`."""
-        seen = torch.stack([(logits.argmax(1) == labels).sum(), labels.new_tensor(len(labels))])
+        hits = (logits.argmax(1) == labels).sum()
+        seen = torch.stack([hits, torch.full_like(hits, len(labels))])  # a tensor made of a list waits for a GPU
         self._loss = self._loss.to(loss.device) + loss * len(labels)
         self._hits_and_seen = self._hits_and_seen.to(loss.device) + seen
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 import yaml
 
-from fer_lightning.checkpoints.compatibility import RENAMED, upgraded_config, upgraded_state
+from fer_lightning.checkpoints.compatibility import upgraded_config, upgraded_state
+from fer_lightning.deprecations import ENDS, SETTINGS
 
 
 def upgraded(text: str) -> tuple[dict, list[str]]:
@@ -76,7 +77,8 @@ def test_settings_of_today_stay_as_they_are_and_nothing_is_said():
 def test_each_old_name_is_said_once_with_its_new_one():
     _, told = upgraded("{model: {weights: x, layer_decay: 0.5}, data: {tree_dir: here}}")
     assert told == [
-        f"Note   --{old} is now --{RENAMED[old]}." for old in ("model.weights", "model.layer_decay", "data.tree_dir")
+        f"Note   --{old} is now --{SETTINGS[old]}; the old name ends in version {ENDS}."
+        for old in ("model.weights", "model.layer_decay", "data.tree_dir")
     ]
 
 

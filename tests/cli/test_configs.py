@@ -58,7 +58,16 @@ def with_votes(drawn, folder):
 
 def test_recipes_have_names_everywhere(workdir):
     known = recipes()
-    assert {"default", "ferplus", "ferplus_fast", "facial_expressions", "seed_notebook", "ddp", "debug"} == set(known)
+    assert {
+        "default",
+        "ferplus",
+        "ferplus_fast",
+        "ferplus_large",
+        "facial_expressions",
+        "seed_notebook",
+        "ddp",
+        "debug",
+    } == set(known)
     assert known["default"] == DEFAULT
     for given in ("ddp", "ddp.yaml", "overlays/ddp", "configs/overlays/ddp.yaml"):
         (found,), others = layers(["--name", "x", "--config", given], print)
@@ -94,7 +103,11 @@ def test_names_of_earlier_versions_in_a_file_and_on_the_line(workdir):
     }
     assert layers(words, told.append)[1] == ["--data.fold", "2"]
     said = "\n".join(told)
-    for words in ("--model.teacher is now --model.distillation.teacher", "--model.compile is gone", "spelled 'gray'"):
+    for words in (
+        "--model.teacher is now --model.distillation.teacher",
+        "--model.compile is gone",
+        "color grey is now --data.color gray",
+    ):
         assert words in said
     assert said.count("--data.licence is now --data.license") == 2
 

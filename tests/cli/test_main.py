@@ -91,7 +91,7 @@ def test_a_verb_of_an_earlier_version_says_its_name_now(capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["shares", "--rows", "gone.csv"])
     said = capsys.readouterr().err
-    assert "The verb shares is now estimate_prior.\n" in said
+    assert "The verb shares is now estimate_prior; the old name ends in version" in said
     assert "Expected a .csv or .jsonl file of rows. Received: gone.csv" in said
 
 

@@ -90,6 +90,19 @@ def test_geometry_stays_within_its_ranges_and_uses_them():
     assert 11.8 < across.max() < 12.2
     assert 7.8 < across.min() < 8.2
     assert down.abs().max() < 0.1
+    across, down = spot_after(Augmentation(aspect=0.3))
+    assert float(across.max()) == pytest.approx(10 / 0.7**0.5, abs=0.2)
+    assert float(across.min()) == pytest.approx(10 / 1.3**0.5, abs=0.2)
+    assert down.abs().max() < 0.1
+
+
+def test_a_stretched_image_keeps_its_area():
+    images = torch.zeros(200, 1, 41, 41)
+    images[:, :, 13:28, 13:28] = 255
+    found = Augmentation(aspect=0.3)(images, torch.arange(200), Moment(0, 0))
+    assert found.sum((1, 2, 3)).sub(255 * 15**2).abs().max() < 255 * 5
+    wide, high = (found[:, 0].amax(axis).gt(127).sum(1) for axis in (1, 2))
+    assert (wide.max(), wide.min()) == (high.max(), high.min()) == (17, 13)
 
 
 def test_brightness_moves_the_mean_and_contrast_keeps_it():

@@ -173,7 +173,7 @@ def test_a_folder_that_is_there_is_not_lost(folder, tmp_path):
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "mine.txt").write_text("mine")
     for words in ({}, {"overwrite": True}):
-        with pytest.raises(FERError, match=r"files that are of no bundle, as 'mine\.txt'"):
+        with pytest.raises(FERError, match=r"files that are of no such export, as 'mine\.txt'"):
             export("pretrained", str(tmp_path / "app"), **words)
     assert [path.name for path in (tmp_path / "app").iterdir()] == ["mine.txt"]
     with pytest.raises(FERError, match="is there already"):
@@ -243,7 +243,7 @@ def test_only_bundles_give_way(folder, tmp_path):
     for place in ("index.html", "ort/mine.txt", "model.json/mine.txt"):
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / place).write_text("mine")
-        with pytest.raises(FERError, match="files that are of no bundle"):
+        with pytest.raises(FERError, match="files that are of no such export"):
             export("pretrained", str(tmp_path), overwrite=True)
         assert (tmp_path / place).read_text() == "mine"
         shutil.rmtree(tmp_path)

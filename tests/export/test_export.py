@@ -14,6 +14,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from PIL import Image
 
 from fer_lightning.checkpoints.finding import PRETRAINED
@@ -172,6 +173,9 @@ def test_the_card_of_a_tested_run_says_what_was_measured(run, drawn):
         card = path.read_text()
         metrics = json.loads((run / "runs/default/test/metrics.json").read_text())["metrics"]
         assert f"| accuracy | {metrics['accuracy']['value']:.3f} (" in card
+        said = {one.metric_type: one.metric_value for one in ModelCard(card).data.eval_results}
+        assert said["accuracy"] == round(metrics["accuracy"]["value"], 4)
+        assert said["f1"] == round(metrics["macro_f1"]["value"], 4)
         assert f" people of {drawn.name}. In brackets: " in card
         for words in ("License of these data: CC0.", "neutral", "Barrett", "Art. 5(1)(f)", "image_size: 32"):
             assert words in card

@@ -9,8 +9,11 @@ import sys
 from dataclasses import replace
 
 import pytest
+from huggingface_hub import ModelCard
 
+from fer_lightning.checkpoints.finding import PRETRAINED
 from fer_lightning.checkpoints.info import CheckpointInfo
+from fer_lightning.checkpoints.reading import read_checkpoint
 from fer_lightning.data.data_info import TrainingData
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.reports.model_card import measured_in, model_card
@@ -130,3 +133,16 @@ def test_figures_that_are_damaged_count_as_none(tmp_path, text):
     (tmp_path / "test").mkdir()
     (tmp_path / "test" / "metrics.json").write_text(text)
     assert measured_in(tmp_path, tmp_path / "x.ckpt") == {}
+
+
+def test_the_card_of_the_weights_in_the_package_says_to_hubs_what_its_table_and_their_file_say():
+    card = ModelCard.load(PRETRAINED.with_name("README.md"))
+    assert (card.data.license, card.data.library_name) == ("apache-2.0", "fer_lightning")
+    lines = [re.findall(r"(\d\.\d{3}) \((\d\.\d{3}) to (\d\.\d{3})\)", line) for line in card.text.splitlines()]
+    table = [tuple(map(float, figures)) for line in lines if len(line) == 3 for figures in line]
+    said = [(one.metric_value, one.metric_args["low"], one.metric_args["high"]) for one in card.data.eval_results]
+    assert said == table
+    assert len(said) == 15
+    measured = read_checkpoint(PRETRAINED)[0].measured["metrics"]
+    for one, name in zip(card.data.eval_results, ("accuracy", "balanced_accuracy", "macro_f1"), strict=False):
+        assert one.metric_value == round(measured[name]["value"], 3)

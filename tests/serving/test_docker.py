@@ -15,11 +15,13 @@ import time
 import tomllib
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from importlib.metadata import distribution, distributions
 from pathlib import Path
 
 import httpx
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from fer_lightning.serving.serve import serve
 from tests.conftest import PROJECT, heed_signals
@@ -114,6 +116,28 @@ def test_hadolint_finds_nothing():
     assert (done.returncode, done.stdout) == (0, "")
 
 
+def lend(package: str, environment: Path) -> None:
+    """Link an installed package and all that it needs into another environment, where pip finds them installed."""
+    target = next(environment.glob("lib/python*/site-packages"))
+    wanted, seen = [Requirement(package)], set()
+    while wanted:
+        need = wanted.pop()
+        for extra in need.extras or {""}:
+            if (need.name, extra) in seen:
+                continue
+            seen.add((need.name, extra))
+            one = distribution(need.name)
+            if not list(distributions(name=need.name, path=[str(target)])):
+                for top in {path.parts[0] for path in one.files or ()} - {"..", "__pycache__"}:
+                    if not (target / top).exists():  # a namespace of several packages
+                        (target / top).symlink_to(one.locate_file(top))
+            wanted += [
+                more
+                for more in map(Requirement, one.requires or ())
+                if more.marker is None or more.marker.evaluate({"extra": extra})
+            ]
+
+
 class Container:
     """A folder that stands for the file system of all stages; Python and system are those of this machine."""
 
@@ -145,7 +169,10 @@ class Container:
                 self.copy(*rest.split())
             elif word == "RUN" and not rest.startswith("useradd"):
                 command = re.sub(r"--mount=\S+", "", rest)
-                command = command.replace("python -m venv", f"{sys.executable} -m venv")
+                if "python -m venv" in command:  # as torch's gigabytes are here, they are lent to it
+                    subprocess.run([sys.executable, "-m", "venv", self.here("/opt/fer")], check=True)
+                    lend("torchvision", self.root / "opt" / "fer")
+                    command = command.replace("python -m venv /opt/fer", "true")
                 subprocess.run(["sh", "-c", self.here(command)], cwd=self.folder, env=self.all, check=True)
 
     def copy(self, *names: str) -> None:

@@ -45,7 +45,7 @@ def test_what_has_begun_is_answered(tmp_path, number: signal.Signals):
             served.ask("GET", "/health")
         done = answer.result()
         assert (done.status_code, len(done.json()["images"])) == (200, 8)
-        assert served.end(timeout=20) == 128 + number
+        assert served.end(timeout=20) == 128 + number  # whose SIGTERM comes while it ends: the first signal counts
     assert served.said[2:] == [f"Stopped by {'Ctrl-C' if number == signal.SIGINT else number.name}."]
     check_nothing_is_left(served)
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from fer_lightning.checkpoints.finding import PRETRAINED
-from fer_lightning.checkpoints.reading import load_model, read_checkpoint
+from fer_lightning.checkpoints.reading import info_of, load_model, read_checkpoint
+from fer_lightning.checkpoints.weights import save_weights
 from fer_lightning.data.data_info import DataInfo, TrainingData
 from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.errors import FERError
@@ -17,7 +18,7 @@ from fer_lightning.training.distillation import Distillation
 from tests.conftest import run_here
 
 
-def prepared(teacher: str = "pretrained", names=EXPRESSIONS, prior=(), **changes) -> Distillation:
+def prepared(teacher: str | list[str] = "pretrained", names=EXPRESSIONS, prior=(), **changes) -> Distillation:
     distillation = Distillation(teacher, 0.25)
     spec = replace(read_checkpoint(PRETRAINED)[0].input_spec, **changes)
     distillation.prepare(DataInfo(tuple(names), spec, TrainingData(target_prior=tuple(prior))))
@@ -34,6 +35,21 @@ def test_targets_are_blended_with_answers_for_the_new_class_frequencies():
     answers = answers * prior.clamp(min=1e-6) / torch.tensor(model.learned_prior)
     expected = 0.75 * targets + 0.25 * answers / answers.sum(1, keepdim=True)
     torch.testing.assert_close(distillation(images, targets), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_several_teachers_answer_with_their_mean(tmp_path):
+    other = load_model(PRETRAINED)
+    torch.nn.init.normal_(other.network.head[-1].weight, generator=torch.Generator().manual_seed(1))
+    save_weights(info_of(other), other.network.state_dict(), tmp_path / "other.safetensors", half=False)
+    images = torch.randint(0, 256, (5, 1, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    targets = torch.eye(8)[[0, 1, 2, 3, 4]]
+    one, two = prepared(), prepared(str(tmp_path / "other.safetensors"))
+    both = prepared(["pretrained", str(tmp_path / "other.safetensors")])
+    assert both.name == "pretrained, other.safetensors"
+    assert (one(images, targets) - two(images, targets)).abs().max() > 0.01
+    torch.testing.assert_close(both(images, targets), (one(images, targets) + two(images, targets)) / 2)
+    with pytest.raises(FERError, match=r"--model.distillation.teacher. Expected a file or more. Received: \[\]"):
+        Distillation([])
 
 
 def test_a_teacher_that_does_not_fit_is_refused():

@@ -99,3 +99,11 @@ def test_all_processes_stop(drawn, tmp_path):
     assert done.returncode == 2
     assert done.stderr.count("error: The training diverged: the loss is not finite") == 1
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_what_is_on_the_cpu_beside_a_gpu_is_looked_at_too():
+    state = {"moment": torch.zeros(2, device="cuda"), "step": torch.tensor(1.0)}
+    assert first_not_finite(state) == ""
+    assert first_not_finite(state | {"step": torch.tensor(torch.nan)}) == "step"
+    assert first_not_finite(state | {"moment": torch.tensor(torch.nan, device="cuda")}) == "moment"

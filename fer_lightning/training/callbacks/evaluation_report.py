@@ -9,12 +9,14 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from fer_lightning.checkpoints.finding import digest_of
 from fer_lightning.checkpoints.info import KEY, CheckpointInfo
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.legend import SUBSETS
 from fer_lightning.data.splits import TESTING, TRAINING
 from fer_lightning.evaluation.predictions import of_split
-from fer_lightning.files import replace_text, sha256_of
+from fer_lightning.files import replace_text
+from fer_lightning.reports.card_metadata import with_metadata
 from fer_lightning.reports.evaluation import evaluate
 from fer_lightning.reports.model_card import figures_of, model_card
 from fer_lightning.reports.provenance import how
@@ -65,7 +67,7 @@ class EvaluationReport(Callback):
             about={
                 "subset": SUBSETS[subset],
                 "checkpoint": str(trainer.ckpt_path),
-                "checkpoint_sha256": sha256_of(str(trainer.ckpt_path)),
+                "checkpoint_sha256": digest_of(str(trainer.ckpt_path)),
                 "data": list(data.info.training.names),
                 "faces": data.input_spec.faces,
                 "class_prior": model.class_prior,
@@ -81,4 +83,5 @@ class EvaluationReport(Callback):
         )
         if stage == "test" and self._info:
             info = replace(self._info, measured=figures_of(content))
-            replace_text(self.folder / "model_card.md", model_card(self.folder.name, info))
+            name = self.folder.name
+            replace_text(self.folder / "model_card.md", with_metadata(model_card(name, info), name, info))

@@ -16,6 +16,7 @@ from fer_lightning.data.splits import TESTING, VALIDATION
 from fer_lightning.errors import FERError
 from fer_lightning.files import replace_text
 from fer_lightning.program import program
+from fer_lightning.reports.card_metadata import with_metadata
 from fer_lightning.reports.model_card import model_card
 from fer_lightning.reports.page import filled, json_text, without_nan
 from fer_lightning.training.classifier import ExpressionClassifier
@@ -61,7 +62,8 @@ class RunSummary(Callback):
         if best is not None and best.best_model_path and best.best_model_score is not None:
             path = _short(best.best_model_path)
             found |= {"monitor": best.monitor, "best": float(best.best_model_score)}
-            replace_text(self.folder / "model_card.md", model_card(self.folder.name, read_checkpoint(path)[0]))
+            name, info = self.folder.name, read_checkpoint(path)[0]
+            replace_text(self.folder / "model_card.md", with_metadata(model_card(name, info), name, info))
             if best.monitor == "val_acc" and isinstance(data, FERDataModule):
                 baseline = data.majority(TESTING if data.validates_on_testing else VALIDATION)
         replace_text(self.folder / "summary.json", json_text(without_nan(found)))

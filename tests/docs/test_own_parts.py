@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -13,13 +12,16 @@ import sys
 
 import pytest
 import torch
+import yaml
 
 from fer_lightning import FERError, load_model
-from tests.conftest import PROJECT, TINY, run_here
+from tests.conftest import PROJECT, TINY, run, run_here
+from tests.docs.pages import blocks, lines
 
-TEXT = (PROJECT / "docs" / "own_parts.md").read_text(encoding="utf-8")
-PARTS, PYTHON = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
-COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", TEXT, flags=re.DOTALL) for line in block.splitlines()]
+PAGE = blocks("docs/own_parts.md")
+*PARTS, PYTHON = [block.text for block in PAGE if block.kind == "python"]
+(SETTINGS,) = [block.text for block in PAGE if block.kind == "yaml"]
+COMMANDS = lines("docs/own_parts.md")
 BRIEFLY = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "3"]
 
 
@@ -27,7 +29,8 @@ BRIEFLY = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "3"]
 def place(drawn, tmp_path_factory):
     """A folder with my_parts.py, DATA, and NAMED, whose images' names say their labels."""
     folder = tmp_path_factory.mktemp("own")
-    (folder / "my_parts.py").write_text(PARTS, encoding="utf-8")
+    assert [part.splitlines()[0] for part in PARTS] == ["# my_parts.py", "# my_parts.py, continued"]
+    (folder / "my_parts.py").write_text("\n\n".join(PARTS), encoding="utf-8")
     (folder / "DATA").symlink_to(drawn)
     (folder / "NAMED").mkdir()
     for row in csv.DictReader((drawn / "legend.csv").open()):
@@ -52,6 +55,14 @@ def test_command(command, place, capsys):
         assert len(list(csv.DictReader((place / "net.csv").open()))) == 192
     if name == "module" and words[0] == "test":
         assert "test_acc" in said
+
+
+def test_the_configuration(place):
+    (place / "own.yaml").write_text(SETTINGS, encoding="utf-8")
+    run_here("fit", "--config", "own.yaml", "--name", "own", "--data.root", "DATA", *TINY, *BRIEFLY, cwd=place)
+    settings = yaml.safe_load((place / "runs/own/config.yaml").read_text(encoding="utf-8"))
+    assert settings["model"]["loss"]["class_path"] == "my_parts.SquaredError"
+    assert settings["data"]["augmentation"]["class_path"] == "my_parts.Negative"
 
 
 def test_each_part_was_used(place):
@@ -199,6 +210,67 @@ def test_what_is_wrong_with_a_part_of_ones_own_is_one_message(place, drawn, caps
     said = capsys.readouterr().err
     assert message in said
     assert "Traceback" not in said
+
+
+STRANGERS = """
+import random
+import numpy as np
+import torch
+
+class Remembers(torch.nn.Module):
+    def __init__(self, epsilon: float = 1.0) -> None:
+        super().__init__()
+        self.epsilon = epsilon
+        self.register_buffer("seen", torch.zeros(()))
+    def forward(self, logits, targets):
+        self.seen += len(logits)
+        answered = (targets * logits.softmax(1)).sum(1)
+        return (self.epsilon * (1 - answered) - (targets * logits.log_softmax(1)).sum(1)).mean()
+
+class Learns(Remembers):
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(()))
+
+class AnyDice(torch.nn.Module):
+    def forward(self, images):
+        images = images.flip(3) if random.random() < 0.5 else images
+        images = torch.where(torch.rand(images.shape, device=images.device) < 0.05, 255, images)
+        return images.roll(np.random.randint(-3, 4), 2)
+"""
+STRANGE = ["--model.loss", "strange_parts.Remembers", "--data.augmentation", "strange_parts.AnyDice"]
+
+
+@pytest.mark.slow
+def test_a_loss_that_remembers_and_dice_of_any_kind_go_all_the_way(drawn, tmp_path):
+    """In processes of their own, with the program somewhere else than the file of the user's own."""
+    (tmp_path / "strange_parts.py").write_text(STRANGERS, encoding="utf-8")
+    whole = ["--data.root", drawn, *TINY, *STRANGE, "--model.loss.epsilon", "2", "--trainer.max_epochs"]
+    for words in (
+        ["fit", "--name", "whole", *whole, "2"],
+        ["fit", "--name", "part", *whole, "1"],
+        ["fit", "--name", "part", "--ckpt_path", "last", *STRANGE, "--trainer.max_epochs", "2"],
+        ["test", "--name", "part", "--ckpt_path", "best"],
+        ["export", "--ckpt_path", "runs/part/checkpoints/best.ckpt", "--output", "part.safetensors"],
+    ):
+        done = run(*words, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    states = [
+        torch.load(tmp_path / "runs" / name / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+        for name in ("whole", "part")
+    ]
+    assert states[0]["loss.seen"] > 0
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert (tmp_path / "runs/part/test/metrics.json").is_file()
+    assert load_model(tmp_path / "part.safetensors").class_names
+
+
+def test_a_loss_that_would_have_to_learn_is_refused(drawn, tmp_path, monkeypatch, capsys):
+    (tmp_path / "learning_parts.py").write_text(STRANGERS, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        run_here("fit", "--data.root", drawn, *TINY, "--model.loss", "learning_parts.Learns", cwd=tmp_path)
+    assert "--model.loss learning_parts.Learns has parameters of its own (scale)" in capsys.readouterr().err
 
 
 def test_fit_has_no_option_to_trust_a_network(workdir, capsys):
