@@ -46,10 +46,10 @@ def in_notebook() -> bool:
 
 
 def command() -> str:
-    """What was typed to start this process, to be typed again."""
-    if program() == "fer":
-        return shlex.join(["fer", *sys.argv[1:]])
-    return shlex.join(["python", *(sys.orig_argv[1:] or sys.argv)])
+    """What was typed to start this process; of a program of the user's own its name, not where it is."""
+    script = os.path.basename(sys.argv[0].replace("\\", "/"))
+    ours = script == "__main__.py" or program() != "python -m fer_lightning"
+    return f"{program() if ours else f'python {script}'} {shlex.join(sys.argv[1:])}"
 
 
 def print_any_name() -> None:

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from fer_lightning.program import program, run_in_process
+from fer_lightning.program import command, program, run_in_process
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,20 @@ from fer_lightning.program import program, run_in_process
 def test_the_program_that_was_called(called, expected, monkeypatch):
     monkeypatch.setattr("sys.argv", [called, "fit"])
     assert program() == expected
+
+
+@pytest.mark.parametrize(
+    ("called", "expected"),
+    [
+        ("/usr/bin/fer", "fer"),
+        ("/home/me/fer/train.py", "python train.py"),
+        ("/lib/fer_lightning/__main__.py", "python -m fer_lightning"),
+        ("/home/me/my_own.py", "python my_own.py"),
+    ],
+)
+def test_a_command_is_what_was_typed_without_where_the_program_is(called, expected, monkeypatch):
+    monkeypatch.setattr("sys.argv", [called, "test", "--name", "a b"])
+    assert command() == f"{expected} test --name 'a b'"
 
 
 def test_a_process_says_its_piece_and_its_failure_is_told(capfd):

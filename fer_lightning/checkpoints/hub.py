@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from fer_lightning.errors import FERError
+from fer_lightning.errors import FERError, MissingPackageError
 from fer_lightning.names import printable
 
 SCHEME = "hf://"
@@ -37,7 +37,7 @@ def downloaded(address: str, option: str, files: Sequence[str]) -> Path:
     try:
         from huggingface_hub import hf_hub_download
     except ImportError:
-        raise FERError(f"'{address}' needs huggingface_hub: pip install 'fer_lightning[hub]'.") from None
+        raise MissingPackageError(f"'{address}' needs huggingface_hub: pip install 'fer_lightning[hub]'.") from None
     repository, revision = match.groups()
     path = Path()
     for name in files:

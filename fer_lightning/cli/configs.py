@@ -13,6 +13,7 @@ from fer_lightning.checkpoints.compatibility import put, upgraded_config
 from fer_lightning.checkpoints.hub import SCHEME
 from fer_lightning.checkpoints.saved_config import texts_within
 from fer_lightning.cli.commands import UsageError, nearest, take
+from fer_lightning.cli.own_parts import find_own_parts
 from fer_lightning.deprecations import SETTINGS, SETTINGS_GONE, SETTINGS_OF_CLASSES, VALUES
 from fer_lightning.networks.class_paths import class_paths
 from fer_lightning.values import ValuesError, is_no_file, read_settings, read_text, read_yaml
@@ -47,6 +48,7 @@ def layers(words: Sequence[str], tell: Callable[[str], object]) -> tuple[list[La
     """
     given, others = take(words, "--config|-c")
     found = [_layer(name, tell) for name in given.get("config", [])]
+    find_own_parts([*named_classes(found, others), *take(others, "--network")[0].get("network", [])])
     old, rest = take(others, *(f"--{name}" for name in (*SETTINGS, *SETTINGS_OF_CLASSES, *SETTINGS_GONE, *VALUES)))
     if set(old) <= set(VALUES) and not any(values[-1] in VALUES[name] for name, values in old.items()):
         return found, others

@@ -8,6 +8,7 @@ import yaml
 from lightning.pytorch import LightningDataModule
 
 from fer_lightning.cli.configs import layers
+from fer_lightning.cli.own_parts import find_own_parts
 from fer_lightning.cli.parser import OneMessage
 from fer_lightning.data.combine import combined_attributes
 from fer_lightning.data.legend import Conflicts
@@ -22,6 +23,7 @@ def own_data_module(class_path: str) -> type[LightningDataModule]:
     Raises:
         FERError: If it cannot be imported, is no data module, or cannot say that.
     """
+    find_own_parts([class_path])
     module, _, name = class_path.rpartition(".")
     try:
         kind: type[LightningDataModule] = getattr(import_module(module), name)

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from fer_lightning.cli.commands import Command, take
+from fer_lightning.cli.own_parts import find_own_parts
 from fer_lightning.cli.parser import OneMessage
 from fer_lightning.deprecations import gone, renamed
 from fer_lightning.program import program
@@ -22,6 +23,7 @@ def run(command: Command, words: Sequence[str]) -> None:
     if "--help_all" in words:
         parser.print_help()
         return
+    find_own_parts(take(words, "--network")[0].get("network", []))
     taken, words = take(words, *(f"--{old}" for old in (*command.renamed, *command.gone)))
     for old, values in taken.items():
         new = command.renamed.get(old)

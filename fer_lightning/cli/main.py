@@ -110,8 +110,6 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def _run(verb: str, words: Sequence[str], stop: Stopping) -> None:
     _keep_quiet()
-    if "" not in sys.path:
-        sys.path.append("")  # parts of the user's own, from the folder they work in; last, as they must hide nothing
     if module := VERBS[verb].entry.partition(":")[0]:
         from fer_lightning.cli import functions
 

@@ -265,6 +265,23 @@ def test_a_loss_that_remembers_and_dice_of_any_kind_go_all_the_way(drawn, tmp_pa
     assert load_model(tmp_path / "part.safetensors").class_names
 
 
+def test_a_file_in_the_folder_is_imported_only_if_the_user_names_a_class_in_it(drawn, tmp_path):
+    """A file called as a package that is not installed, among photographs, is not run."""
+    (tmp_path / "pillow_heif.py").write_text("open('was_run', 'w').close()\nraise ImportError", encoding="utf-8")
+    (tmp_path / "strange_parts.py").write_text(STRANGERS, encoding="utf-8")
+    words = "['fit', '--data.root', 'nowhere', '--model.loss', '{}']"
+    code = (
+        "import sys; sys.path.remove(''); from fer_lightning.cli.main import main\n"
+        "try: main({})\nexcept SystemExit: pass\nprint('' in sys.path)"
+    )
+    for name, found in (("torch.nn.CrossEntropyLoss", "False"), ("strange_parts.Remembers", "True")):
+        command = [sys.executable, "-c", code.format(words.format(name))]
+        environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.stdout.strip() == found, done.stderr
+    assert not (tmp_path / "was_run").exists()
+
+
 def test_a_loss_that_would_have_to_learn_is_refused(drawn, tmp_path, monkeypatch, capsys):
     (tmp_path / "learning_parts.py").write_text(STRANGERS, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
