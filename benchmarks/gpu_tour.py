@@ -41,7 +41,7 @@ class Watch(Callback):
 
 def command(setting: Setting, words: list[str], limit: float) -> tuple[int, float, str]:
     """Run train.py: its status, seconds and output; -1 if it took longer than the limit."""
-    path = os.pathsep.join([str(PROJECT), str(PROJECT / "benchmarks")])
+    path = os.pathsep.join([str(PROJECT), str(PROJECT / "benchmarks"), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = os.environ | {"PYTHONPATH": path, "FER_LIGHTNING_CACHE": str(setting.place)}
     environment.setdefault("OMP_NUM_THREADS", str(max(1, available_cpus(keep=0) // 4)))  # several run at once
     begun = time.monotonic()

@@ -11,7 +11,10 @@ row() { printf '\n== %s\n' "$*"; }
 tested() { python train.py test --name "$@"; }
 estimated() { python train.py estimate_prior --rows "runs/$1/test/predictions.csv" | sed -n "s/^Use .*--class_prior '\(.*\)'/\1/p"; }
 
-row "configs/ferplus.yaml, the pretrained weights"
+row "configs/ferplus_large.yaml, distilled (experiments/distilled.sh): the pretrained weights"
+tested ferplus_pretrained --ckpt_path pretrained --data.root "$ferplus" --data.split predefined
+
+row "configs/ferplus.yaml"
 python train.py fit --config configs/ferplus.yaml --data.root "$ferplus" "$@"
 tested ferplus --ckpt_path best
 

@@ -11,7 +11,6 @@ import torch
 import yaml
 
 from fer_lightning import ExpressionRecognizer
-from fer_lightning.checkpoints.finding import PRETRAINED
 from fer_lightning.checkpoints.reading import read_checkpoint
 from fer_lightning.inference.model import info_of_file, trained_prior
 from tests.conftest import run_here
@@ -24,10 +23,10 @@ FILES = ("a.onnx", "a.pt2", "a.safetensors", "best.ckpt", "plain.ckpt")
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("format1")
     zipfile.ZipFile(FORMAT1 / "files.zip").extractall(folder)
-    return {name: folder / name for name in FILES} | {"pretrained": PRETRAINED}
+    return {name: folder / name for name in FILES}
 
 
-@pytest.mark.parametrize("name", [*FILES, "pretrained"])
+@pytest.mark.parametrize("name", FILES)
 def test_the_rows_are_those_of_the_version_that_wrote_it(name, files, drawn):
     with open(FORMAT1 / f"{name}.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))

@@ -90,9 +90,11 @@ def test_python_example(code, place):
     run_python(code.replace("FERDataModule(", "FERDataModule('DATA', num_workers=0, "), place)
 
 
-@pytest.mark.slow
-def test_the_script_that_makes_every_row_of_the_results(drawn, tmp_path):
-    voted = Path(shutil.copytree(drawn, tmp_path / "voted"))
+@pytest.fixture(scope="module")
+def scripts(drawn, tmp_path_factory):
+    """Runs a script, briefly, in a folder with a data set that has votes."""
+    folder = tmp_path_factory.mktemp("scripts")
+    voted = Path(shutil.copytree(drawn, folder / "voted"))
     rows = list(csv.DictReader((drawn / "legend.csv").open()))
     with open(voted / "legend.csv", "w", newline="") as stream:
         writer = csv.DictWriter(stream, [*rows[0], "split", *EXPRESSIONS])
@@ -101,14 +103,31 @@ def test_the_script_that_makes_every_row_of_the_results(drawn, tmp_path):
             votes = {name: 8 if name == row["emotion"] else 1 for name in EXPRESSIONS}
             writer.writerow(row | votes | {"split": "testing" if number % 5 == 0 else "training"})
     for name in ("configs", "train.py"):
-        (tmp_path / name).symlink_to(PROJECT / name)
+        (folder / name).symlink_to(PROJECT / name)
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    command = ["sh", str(PROJECT / "benchmarks" / "results.sh"), str(voted), str(drawn), *BRIEFLY]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+
+    def run(script: str, *words: str) -> str:
+        command = ["sh", str(PROJECT / script), str(voted), *words, *BRIEFLY]
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    return run
+
+
+@pytest.mark.slow
+def test_the_script_that_makes_the_weights(scripts):
+    said = scripts("experiments/distilled.sh", "--data.batch_size", "16")
+    assert said.count("Trained 1 epoch in") == 5
+    assert "Written runs/pretrained/pretrained.safetensors" in said
+
+
+@pytest.mark.slow
+def test_the_script_that_makes_every_row_of_the_results(drawn, scripts):
+    said = scripts("benchmarks/results.sh", str(drawn))
     text = (PROJECT / "docs" / "results.md").read_text(encoding="utf-8")
     table = text[text.index("| configuration | data | accuracy") :].partition("\n\n")[0].splitlines()[2:]
-    assert done.stdout.count("\n== ") == len(table)
+    assert said.count("\n== ") == len(table)
 
 
 def test_the_rows_of_the_readme_are_those_of_the_results():
