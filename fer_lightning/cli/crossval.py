@@ -198,6 +198,6 @@ def _combined_report(folder: Path, folds: int, content: dict[str, Any], slices: 
         )
     together = joined(several)
     counts = np.bincount(together.labels, minlength=len(together.class_names))
-    print(f"\nAll folds together, seed 0 ({split} folds)")
+    print(f"\nAll folds together, seed 0{f' ({split} folds)' if split else ''}")
     about = {"subset": f"all {folds} folds'", "data": report.get("data"), "how": how(), "crossval": content}
     evaluate(together, counts / counts.sum(), Path(report["image_dir"]), folder / "test", about, slices=slices)

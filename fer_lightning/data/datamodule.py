@@ -78,7 +78,7 @@ class FERDataModule(LightningDataModule):
         cache: Decode and resize every image once, to a file that is mapped into memory; without it, in every epoch.
         image_size: Height and width in pixels of the network's input.
         color: Input in rgb or gray. Gray is the default, as color can give away where an image is from, and thereby
-            its class, while it does not help to recognize the expression (README, "Color").
+            its class, while it does not help to recognize the expression (docs/concepts/color.md).
         interpolation: How images are resized.
         mean: Subtracted from each channel after scaling to 0..1.
         std: Divides each channel after that.
