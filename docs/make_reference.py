@@ -294,7 +294,7 @@ def zoo_entry(path: Path, card: str) -> tuple[list[str], str]:
         "trained on": f"{names}: {sum(data.class_counts):,} images" if data else "not stated",
         "license of the data": (data and data.license) or "not stated",
         "measured on": f"{measured['images']:,} test images of {', '.join(measured['data'])}" if figures else "nothing",
-        **{MEASURED.get(name, name.replace("_", " ")): said for name, said in figures.items()},
+        **{said: figures[name] for name, said in MEASURED.items() if name in figures},
         "temperature": f"{info.temperature:.3f}",
         "written by": f"fer_lightning {info.version}",
     }
