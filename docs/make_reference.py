@@ -28,7 +28,13 @@ from fer_lightning.training.classifier import ExpressionClassifier
 HERE = Path(__file__).parent
 WEIGHTS, DETECTOR = PRETRAINED.parent, "yunet.safetensors"
 MADE = "<!-- Made by docs/make_reference.py: change the code, and run it again. -->\n\n"
-MEASURED = {"macro_f1": "macro-F1", "nll": "negative log-likelihood", "ece": "expected calibration error"}
+MEASURED = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro-F1",
+    "nll": "negative log-likelihood",
+    "ece": "expected calibration error",
+}
 """Words for measures whose names are short."""
 
 LIGHTNINGS = re.compile(

@@ -30,6 +30,7 @@ ELSEWHERE = {
     "python train.py serve": "tests/docs/test_commands.py",
     "python train.py fit --config configs/overlays/ddp.yaml": "tests/cli/test_configs.py",
     "python train.py ferplus ": "tests/data/sources/test_ferplus.py",
+    "python examples/sweep.py": "tests/test_examples.py",
 }
 """How commands begin that have tests of their own."""
 
@@ -65,7 +66,8 @@ def test_every_line_has_a_test():
     for beginning, test in ELSEWHERE.items():
         assert any(line.startswith(beginning) for line in LINES)
         assert beginning.split()[-1].rpartition("/")[2] in (PROJECT / test).read_text()
-    others = [line for page in pages() for line in lines(page) if not line.startswith(("python train.py", "curl "))]
+    tested = ("python train.py", "curl ", *ELSEWHERE)
+    others = [line for page in pages() for line in lines(page) if not line.startswith(tested)]
     assert {line for line in others if " pip install -e " not in line} == {"python app/recognize.py photo.jpg"}
 
 
