@@ -87,7 +87,8 @@ def in_words(message: str, hints: Mapping[str, Any], of_class: str = "") -> str:
     found = one_line(received[1])
     if "Unable to load config" in message:
         one_by_one = f"its options one by one, as {name}.NAME VALUE, or a file of settings"
-        return f"Invalid value for {name}. Expected {one_by_one}. Received: {found}."
+        why = re.search(r"\n  - (?!Parser key)(.*)", message)  # of a file that is there
+        return f"Invalid value for {name}. Expected {one_by_one}. Received: {found}{f': {why[1]}' if why else ''}."
     if (hint := hints[f"--{key[1]}"]) is None:
         return message
     expected = kinds(hint)

@@ -103,7 +103,7 @@ def test_two_files_are_downloaded_once_and_answer_as_those_that_were_uploaded(hu
     assert no_revision.startswith("Cannot get config.json of 'hf://me/mine@none'. There is no such repository")
     assert other == (
         "Cannot get config.json of 'hf://me/other'. It has no config.json. Expected a repository of a folder that "
-        "`export --hub` wrote."
+        "export --hub wrote."
     )
     got = [line.rpartition("/")[2] for line in asked if line.startswith("GET")]
     assert got == ["config.json", "model.safetensors"]

@@ -78,7 +78,7 @@ another-model | FIT --ckpt_path last --name mine --model.network CompactResNet |
 another-model | FIT --model.distillation.teacher pretrained | --data.image_size has to be 48
 going-on | FIT --ckpt_path last --name mine --data.split_seed 3 | not divided as they were
 diverged | FIT --name wild --model.optimizer.lr 1e30 | The training diverged
-untested-runs | compare mine nobody | Expected a predictions.csv that `test`
+untested-runs | compare mine nobody | Expected a predictions.csv that test
 exports | export --ckpt_path pretrained --output x.tflite | Expected a file ending in .safetensors
 data-set | fit --data.root nowhere | found nothing at 'nowhere'
 data-set | fit --data.root photo.jpg | 'photo.jpg' is one image

@@ -221,7 +221,7 @@ def test_damaged_ones_are_one_message(folder, tmp_path):
         (bundle / name).write_bytes(content or (bundle / "model.onnx").read_bytes())
         done = run("predict", image, "--ckpt_path", bundle, cwd=tmp_path)
         assert done.returncode == 2, (name, done.stdout)
-        assert done.stderr.count("\n") == 1
+        assert done.stderr.count("\n") == 2  # the message, and the page that explains it
         assert name in done.stderr
     done = run("predict", image, "--ckpt_path", folder / "app", "--explain", "why", cwd=tmp_path)
     assert (done.returncode, "needs the layers of the network" in done.stderr) == (2, True)

@@ -326,4 +326,4 @@ def test_a_second_one_to_the_same_file_is_refused_at_once(tmp_path, capsys):
             run_here(*PREDICT[2:], "--input", "a.png", "--output", name, "--faces", "whole", cwd=tmp_path)
         said = capsys.readouterr().err
         assert f"Another process is writing to '{name}'" in said
-        assert said.count("\n") == 1
+        assert said.count("\n") == 2  # the message, and the page that explains it

@@ -83,7 +83,8 @@ def shown(page: Page) -> dict[str, str]:
 
 
 def test_a_photograph_stays_here(page):
-    assert "Pictures go to the service on this machine and nowhere else" in page.page.inner_text("header")
+    before = "Pictures go to the service on this machine and nowhere else"
+    page.page.get_by_text(before).wait_for()
     page.ready()
     assert "Pictures stay on this device" in page.page.inner_text("header")
     began = len(page.sent)

@@ -169,7 +169,8 @@ def test_what_cannot_be_served_is_one_message(workdir, words, expected):
 def test_without_the_packages_for_it(workdir):
     code = "import sys; sys.modules['fastapi'] = None\nfrom fer_lightning.cli.main import main; main(['serve'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (2, "error: serve needs fastapi: pip install 'fer_lightning[serve]'.\n")
+    said = "error: serve needs fastapi: pip install 'fer_lightning[serve]'.\nMore: docs/errors.md#packages\n"
+    assert (done.returncode, done.stderr) == (2, said)
 
 
 def test_a_port_that_somebody_has(server, workdir):
