@@ -93,6 +93,7 @@ def answers(addresses, endpoint, place, *words, offline=False):
     return json.loads(done.stdout.rpartition("FOUND ")[2])
 
 
+@pytest.mark.slow
 def test_two_files_are_downloaded_once_and_answer_as_those_that_were_uploaded(hub, folder, tmp_path):
     endpoint, asked = hub
     addresses = ["hf://me/mine", "hf://me/mine@v1", str(folder), "hf://me/none", "hf://me/mine@none", "hf://me/other"]

@@ -68,6 +68,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", deprecations.OPTIONS)
 def test_an_option_is_taken_for_the_new_one(verb):
     options = parser_of(VERBS[verb])[0]._option_string_actions
@@ -81,6 +82,7 @@ def test_an_option_is_taken_for_the_new_one(verb):
         assert done.returncode == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", deprecations.OPTIONS_GONE)
 def test_an_option_without_a_successor_is_left_out(verb):
     for old, why in deprecations.OPTIONS_GONE[verb].items():
@@ -90,6 +92,7 @@ def test_an_option_without_a_successor_is_left_out(verb):
         assert "found nothing at 'nothing'" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("old", deprecations.VERBS)
 def test_a_verb_is_the_new_one(old):
     done, new = run(old, "--help"), deprecations.VERBS[old]

@@ -45,6 +45,7 @@ def fit(name: str, *words: str) -> str:
     return call("fit", "--name", name, "--data.root", "DATA", *words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "message"),
     [
@@ -71,6 +72,7 @@ def test_help_ends_the_cell_well(cells: Cells):
         assert done.stdout
 
 
+@pytest.mark.slow
 def test_a_training_leaves_one_line_of_progress(cells: Cells, folder: Path):
     done = cells.run(fit("short", *TINY, "--trainer.max_epochs", "6"))
     assert done.error == ""
@@ -88,6 +90,7 @@ def test_a_training_leaves_one_line_of_progress(cells: Cells, folder: Path):
     assert (quiet.displays, quiet.error) == ({}, "")
 
 
+@pytest.mark.slow
 def test_a_failed_cell_lets_the_run_go(cells: Cells, folder: Path):
     done = cells.run(fit("failing", *LONG, "--trainer.callbacks", "failing.Failing"))
     assert done.error == "RuntimeError"  # what is no mistake of the command line's keeps its traceback
@@ -113,6 +116,7 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_been(cells: Cells, fol
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
 
 
+@pytest.mark.slow
 def test_the_name_of_an_interrupted_training_is_free(cells: Cells, folder: Path):
     shutil.rmtree(folder / "runs/again", ignore_errors=True)
     cells.run(fit("again", *LONG), interrupt_when=(folder / "runs/again/metrics.csv").is_file)

@@ -53,6 +53,7 @@ def test_an_unknown_verb_answers_at_once():
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "program"),
     [

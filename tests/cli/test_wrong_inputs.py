@@ -259,6 +259,7 @@ def test_a_recipe_without_the_package_it_needs(data, monkeypatch, capsys):
         assert "error: This needs timm, for its optimizer or its network: pip install timm" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [

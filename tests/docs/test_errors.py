@@ -195,6 +195,7 @@ def test_what_the_table_names_is_in_the_code():
                 tree = next(node for node in tree.body if getattr(node, "name", "") == part)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("package", "words"),
     [

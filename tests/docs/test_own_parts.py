@@ -265,6 +265,7 @@ def test_a_loss_that_remembers_and_dice_of_any_kind_go_all_the_way(drawn, tmp_pa
     assert load_model(tmp_path / "part.safetensors").class_names
 
 
+@pytest.mark.slow
 def test_a_file_in_the_folder_is_imported_only_if_the_user_names_a_class_in_it(drawn, tmp_path):
     """A file called as a package that is not installed, among photographs, is not run."""
     (tmp_path / "pillow_heif.py").write_text("open('was_run', 'w').close()\nraise ImportError", encoding="utf-8")

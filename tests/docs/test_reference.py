@@ -10,6 +10,8 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import pytest
+
 import fer_lightning
 from fer_lightning.checkpoints.finding import PRETRAINED
 from fer_lightning.checkpoints.info import FORMAT
@@ -19,6 +21,7 @@ from tests.conftest import PROJECT, run_here
 MAKE = PROJECT / "docs" / "make_reference.py"
 
 
+@pytest.mark.slow
 def test_the_committed_pages_are_those_that_the_code_makes():
     done = subprocess.run([sys.executable, MAKE, "--check"], cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -169,6 +169,7 @@ def test_what_it_says_of_itself(folder):
         assert "Resize" not in {node.op_type for node in graph.graph.node} or name == "detector.onnx"
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_there_is_not_lost(folder, tmp_path):
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "mine.txt").write_text("mine")
@@ -229,6 +230,7 @@ def test_damaged_ones_are_one_message(folder, tmp_path):
     assert (done.returncode, done.stderr.count("Traceback")) == (2, 0)
 
 
+@pytest.mark.slow
 def test_how_faces_are_found_is_said_in_it(folder, tmp_path):
     export("pretrained", str(tmp_path / "whole"), faces="whole")
     assert json.loads((tmp_path / "whole" / "model.json").read_text())["input"]["faces"] == "whole"

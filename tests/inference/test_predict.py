@@ -169,6 +169,7 @@ def test_a_full_disk_is_one_message_and_the_rows_go_on_afterwards(drawn, tmp_pat
     assert len({row["source"] for row in rows(tmp_path / "predictions.csv")}) == 192
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_rows_and_the_same_command_goes_on(many, tmp_path, capsys):
     command = [*PREDICT, "--input", str(many), "--output", "rows.csv", "--faces", "whole", "--batch_size", "8"]
     run_here(*command[2:-2], cwd=tmp_path)

@@ -139,6 +139,7 @@ def test_a_run_that_comes_to_nothing_leaves_no_folder(video, tmp_path, capsys):
     assert not list((tmp_path / "runs").iterdir())
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_says_how_it_goes_on(drawn, tmp_path, capsys):
     for copy in range(8):
         for path in (drawn / "images").iterdir():

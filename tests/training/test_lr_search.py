@@ -87,6 +87,7 @@ def test_fit_trains_with_what_it_finds_as_if_it_had_been_given(drawn, workdir, c
     assert state["epoch"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -108,6 +109,7 @@ def test_where_it_does_not_apply_is_one_message_before_anything_is_moved(drawn, 
     assert not (workdir / "runs").exists()
 
 
+@pytest.mark.slow
 def test_it_goes_with_muon_an_average_a_schedule_and_sizes_that_grow(drawn, workdir, capsys):
     words = ["--config", "ferplus_fast", "--model.network.widths", "[8, 8, 8]", "--data.faces", "whole"]
     words += [
@@ -137,6 +139,7 @@ def data(drawn, workdir):
     return data
 
 
+@pytest.mark.slow
 def test_a_callback_in_python_finds_the_rate_of_schedule_and_groups(data, workdir, capsys):
     options = {"lr_scheduler": WarmupCosine, "fine_tuning": FineTuning(layer_decay=0.5)}
     model, finder = classifier(data, **options), LearningRateFinder(min_lr=1e-6, num_training_steps=60)
