@@ -15,7 +15,8 @@ from tests.conftest import PROJECT, run, run_here
 CONFIGS = sorted(path.relative_to(PROJECT / "configs").as_posix() for path in (PROJECT / "configs").rglob("*.yaml"))
 
 
-SLOW = {"overlays/ddp.yaml": pytest.mark.slow}  # two processes, as in test_devices
+SLOW = dict.fromkeys(("overlays/ddp.yaml", "ferplus.yaml", "ferplus_large.yaml"), pytest.mark.slow)
+"""Two processes, as in test_devices; much the same as ferplus_fast.yaml."""
 
 
 @pytest.mark.parametrize("config", [pytest.param(config, marks=SLOW.get(config, ())) for config in CONFIGS])
