@@ -72,6 +72,7 @@ def test_a_run_folder_holds_config_table_curves_and_two_checkpoints(trained):
     assert last["epoch"] == 2
 
 
+@pytest.mark.slow
 def test_test_needs_nothing_but_the_checkpoint(workplace):
     done = run("test", "--ckpt_path", "best", cwd=workplace)
     assert done.returncode == 0, done.stderr

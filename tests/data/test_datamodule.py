@@ -184,6 +184,7 @@ def test_without_validation_images_testing_takes_their_place(drawn, tmp_path):
     assert not FERDataModule(str(drawn)).info.training.validates_on_test
 
 
+@pytest.mark.slow
 def test_what_it_tells_of_its_data(drawn, tmp_path):
     data = FERDataModule(
         str(drawn), image_size=8, prepared_dir=str(tmp_path), batch_size=7, license="CC0", split="stratified"

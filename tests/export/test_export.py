@@ -291,6 +291,7 @@ def test_onnx_is_of_a_version_that_older_runtimes_read(exported, quantized):
         assert {one.domain: one.version for one in model.opset_import}[""] == 18
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_nothing(exported, tmp_path):
     """A limit on the size of files stands for it: the system refuses to write more, as it does on a full disk."""
     code = """

@@ -22,6 +22,7 @@ def test_a_drawing_is_a_function_of_its_numbers():
         assert (one != np.asarray(draw_face(*other))).any()
 
 
+@pytest.mark.slow
 def test_as_a_source_it_needs_no_arguments():
     source = SyntheticFaces()
     assert source.license == "Apache-2.0"
