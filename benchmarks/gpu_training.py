@@ -72,10 +72,9 @@ class CachedNoise(FERDataModule):
     def samples(self, subset: int) -> FaceSamples:
         """A subset; measured ones are a few of the same images. With `still`, every batch is the first one."""
         rows = self.split.rows(subset)
-        gather: Callable[[list[int]], torch.Tensor] = ReadDecoded(self.cache_file, np.arange(len(rows)))
-        if self.still:
-            first = gather(list(range(min(self.batch_size, len(rows)))))
-            gather = lambda asked: first[: len(asked)]  # noqa: E731
+        read = ReadDecoded(self.cache_file, np.arange(len(rows)))
+        first = read(list(range(min(self.batch_size, len(rows))))) if self.still else None
+        gather = read if first is None else (lambda asked: first[: len(asked)])
         targets = torch.from_numpy(self.split.legend.vote_distribution(rows)) if self.subsets.soft_labels else None
         return FaceSamples(self.split.legend.labels[rows], gather, targets)
 

@@ -20,13 +20,15 @@ def code_of(path_or_notebook: Path | nbformat.NotebookNode) -> list[nbformat.Not
 
 
 def shown(cell: nbformat.NotebookNode) -> list[tuple[str, ...]]:
-    """What a cell shows, in kind: streams, and whether they are short; the forms of pictures and values."""
+    """What a cell shows, in kind: streams with the number of their lines, and the forms of pictures and values.
+
+    What is indented counts to the line above: how many columns a path takes decides where a sentence is broken.
+    """
     found = []
     for output in cell.outputs:
         if output.output_type == "stream":
             text = re.sub(r"\r[^\n]*", "", output.text).strip()  # a bar that was taken away
-            lines = len(text.splitlines())  # a path that is longer there takes more of them
-            found += [(output.name, "up to 60 lines" if lines <= 60 else f"{lines} lines")] if text else []
+            found += [(output.name, str(len(re.sub(r"\n +", " ", text).splitlines())))] if text else []
         else:
             found.append((output.output_type, *sorted(output.data)))
     return found

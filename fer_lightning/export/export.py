@@ -148,8 +148,8 @@ def export(
         if folder:
             with replacing_all(target, files[0]) as aside:
                 if hub:
-                    hub_folder.write_hub_folder(info, state, aside, target.name, half, license)
-                    said = check_parity(model, aside / HUB_WEIGHTS, half, trusted)
+                    said = hub_folder.write_hub_folder(info, state, aside, target.name, half, license)
+                    said += check_parity(model, aside / HUB_WEIGHTS, half, trusted)
                 else:
                     said = bundle.write_bundle(model, info, aside, target.name, opset or bundle.OPSET)
                 size = sum(file.stat().st_size for file in aside.rglob("*") if file.is_file()) / 1e6

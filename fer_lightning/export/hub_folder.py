@@ -16,6 +16,7 @@ from fer_lightning.checkpoints.info import CheckpointInfo
 from fer_lightning.checkpoints.weights import weights_bytes
 from fer_lightning.data.face_detectors import YUNET
 from fer_lightning.files import replace_text
+from fer_lightning.names import printable
 from fer_lightning.reports.card_metadata import LIBRARY, with_metadata
 from fer_lightning.reports.model_card import model_card
 from fer_lightning.version import __version__
@@ -29,8 +30,8 @@ SIGN = f'"library_name": "{LIBRARY}"'
 
 def write_hub_folder(
     info: CheckpointInfo, state: dict[str, Tensor], folder: Path, name: str, half: bool, license: str
-) -> None:
-    """Write the files into a folder that is there.
+) -> str:
+    """Write the files into a folder that is there; gives what a user has to know of them, one line or none.
 
     Args:
         info: What is known of the model.
@@ -40,6 +41,7 @@ def write_hub_folder(
         half: Write the weights in half precision.
         license: Under which license the model is given away; empty if nobody said.
     """
+    own = info.input_spec.detector if info.input_spec.faces == "detect" else YUNET
     info = _portable(info)
     about = {"library_name": LIBRARY} | info.to_dict()
     about["versions"] = {LIBRARY: __version__, "torch": torch.__version__, "safetensors": safetensors.__version__}
@@ -47,6 +49,9 @@ def write_hub_folder(
     (folder / HUB_CONFIG).write_text(json.dumps(about, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     card = model_card(name, info, hub=True)
     replace_text(folder / "README.md", with_metadata(card, name, info, license))
+    if own == YUNET:
+        return ""
+    return f"Note   Faces are found by {YUNET} there, and not by {printable(own)} as in training: test it again.\n"
 
 
 def _portable(info: CheckpointInfo) -> CheckpointInfo:

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.browsers import chromium
 from tests.conftest import PROJECT
 from tests.docs.pages import DOCS
-from tests.serving.conftest import CHROMIUM
 
 MISSING = [name for name in ("mkdocs", "material", "mkdocstrings") if importlib.util.find_spec(name) is None]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason="the documentation is not built here: pip install -e '.[docs]'")
@@ -51,13 +51,8 @@ def site(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
-    if not CHROMIUM:
-        pytest.skip("there is no Chromium on this machine: apt-get install chromium")
-    with api.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+    with chromium() as started:
+        yield started
 
 
 def test_nothing_is_loaded_from_elsewhere(site):

@@ -284,3 +284,15 @@ def test_names_cannot_end_the_metadata():
     card = ModelCard(with_metadata("text\n", odd, info, odd))
     assert card.text.strip() == "text"
     assert card.data.eval_results[0].dataset_args["intervals"] == odd
+
+
+@pytest.mark.parametrize(("faces", "said"), [("detect", True), ("whole", False)])
+def test_a_detector_that_stays_behind_is_said(faces, said, tmp_path, capsys):
+    network = CompactResNet(widths=[16, 24], blocks=[1, 1], image_size=32)
+    spec = InputSpec(32, "gray", faces=faces, detector="/home/me/mine.onnx")
+    model = ExpressionModel(network, EXPRESSIONS, spec)
+    save_weights(info_of(model), network.state_dict(), tmp_path / "own.safetensors")
+    run_here("export", "--hub", "--ckpt_path", "own.safetensors", "--output", "own", cwd=tmp_path)
+    note = "Faces are found by yunet there, and not by /home/me/mine.onnx as in training"
+    assert (note in " ".join(capsys.readouterr().out.split())) == said
+    assert "/home/me" not in (tmp_path / "own" / "config.json").read_text()

@@ -16,22 +16,17 @@ from PIL import Image
 from fer_lightning.audit.audit import DataOptions, audit
 from fer_lightning.evaluation.measures import MEASURES
 from fer_lightning.reports.evaluation import evaluate
+from tests.browsers import chromium
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or ""
 LONG = "a-very-long-name-of-something-that-somebody-has-called-so-without-a-single-space-in-it"
 
 
 @pytest.fixture(scope="module")
 def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    if not CHROMIUM:
-        pytest.skip("there is no Chromium on this machine: apt-get install chromium")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+    with chromium() as started:
+        yield started
 
 
 def report(predictions, folder: Path, **about: Any) -> Path:

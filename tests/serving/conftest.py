@@ -6,7 +6,6 @@ import contextlib
 import io
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,12 +21,12 @@ import skimage.data
 from PIL import Image
 
 from fer_lightning.inference.recognizer import ExpressionRecognizer, Recognition
+from tests.browsers import chromium
 from tests.conftest import PROJECT, heed_signals
 
 TOKEN = "a-token-for-the-tests"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or ""
-OPTIONS = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+OPTIONS = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 
 
 @dataclass
@@ -148,12 +147,5 @@ def camera(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser(camera) -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
-    if not CHROMIUM:
-        pytest.skip("there is no Chromium on this machine: apt-get install chromium")
-    with api.sync_playwright() as started:
-        browser = started.chromium.launch(
-            executable_path=CHROMIUM, args=[*OPTIONS, f"--use-file-for-fake-video-capture={camera}"]
-        )
-        yield browser
-        browser.close()
+    with chromium(*OPTIONS, f"--use-file-for-fake-video-capture={camera}") as started:
+        yield started
