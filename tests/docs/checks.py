@@ -89,7 +89,8 @@ def check_audit(place, given, said):
 
 def check_crossval(place, given, said):
     assert re.search(rf"Fold +{given['folds']} of {given['folds']}, seed 0: accuracy ", said)
-    assert json.loads((place / "runs" / given["name"] / "crossval.json").read_text())
+    on = "-validation" if given.get("subset") == "validation" else ""
+    assert json.loads((place / "runs" / given["name"] / f"crossval{on}.json").read_text())
 
 
 CHECKS = {
