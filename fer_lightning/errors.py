@@ -48,7 +48,7 @@ def constructing(option: str = "") -> Iterator[None]:
         yield
     except (ValueError, TypeError, ArithmeticError, AssertionError, LookupError, RuntimeError, AttributeError) as error:
         cause: BaseException = error  # not the context: that may be what a caller of ours was at
-        while cause.__cause__ and not isinstance(cause, FERError):
+        while cause.__cause__ and not isinstance(cause, FERError) and not _is_of_parser(cause.__cause__):
             cause = cause.__cause__
         if isinstance(cause, FERError):
             raise cause from None
@@ -60,4 +60,11 @@ def constructing(option: str = "") -> Iterator[None]:
         name = type(made[0].f_locals["self"]).__name__ if made else "A class"
         place = f"{os.path.basename(last.co_filename)}, line {frames[-1].f_lineno}"
         whose = f"{option}: {name}" if option else name
-        raise FERError(f"{whose} does not take these values: {cause} ({type(cause).__name__} in {place}).") from error
+        said = str(cause).partition("\nGiven value type")[0]  # jsonargparse repeats all that it was given
+        raise FERError(f"{whose} does not take these values: {said} ({type(cause).__name__} in {place}).") from error
+
+
+def _is_of_parser(error: BaseException) -> bool:
+    """Whether jsonargparse raised an error: of what it tried in turn, it names the first failure as the cause."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return bool(frames) and "jsonargparse" in frames[-1].f_code.co_filename

@@ -31,6 +31,7 @@ ELSEWHERE = {
     "python train.py fit --config configs/overlays/ddp.yaml": "tests/cli/test_configs.py",
     "python train.py ferplus ": "tests/data/sources/test_ferplus.py",
     "python examples/sweep.py": "tests/test_examples.py",
+    "sbatch examples/slurm.sbatch": "tests/training/test_clusters.py",
 }
 """How commands begin that have tests of their own."""
 
