@@ -25,6 +25,7 @@ TWO = ["--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.stra
 LONG = [*TINY, "--trainer.max_epochs", "4", "--early_stopping.patience", "100", "--data.augmentation.flip", "true"]
 
 
+@pytest.mark.slow
 def test_auto_starts_where_there_is_nothing_to_go_on_with_and_goes_on_where_there_is(drawn, workdir, capsys):
     words = ["fit", "--name", "x", "--data.root", drawn, *TINY, "--ckpt_path", "auto", "--trainer.max_epochs"]
     run_here(*words, "1", cwd=workdir)
@@ -46,6 +47,7 @@ def test_auto_is_for_fit(workdir, capsys):
     assert "--ckpt_path auto is for fit" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_log_has_one_line_an_epoch(drawn, workdir):
     done = run("fit", "--data.root", drawn, *TINY, "--trainer.max_epochs", "2", cwd=workdir)
     assert done.returncode == 0, done.stderr
