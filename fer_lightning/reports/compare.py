@@ -13,7 +13,7 @@ from fer_lightning.evaluation.divisions import check_slices, divisions_of
 from fer_lightning.evaluation.gaps import Gap, gaps_of
 from fer_lightning.evaluation.groups import Groups
 from fer_lightning.evaluation.measures import MEASURES
-from fer_lightning.evaluation.predictions import Predictions, read_predictions
+from fer_lightning.evaluation.predictions import Predictions, of_classes, read_predictions
 from fer_lightning.evaluation.slices import slices_of
 from fer_lightning.files import check_output, replace_text
 from fer_lightning.reports.groups import WORDS
@@ -59,9 +59,11 @@ def compare(
     if output is not None:
         check_output("--output", output, files, overwrite)
     found = {run: _sorted(read_predictions(file)) for file, run in zip(files, folders.values(), strict=True)}
-    first_name, first = next(iter(found.items()))
+    names = tuple(dict.fromkeys(name for one in found.values() for name in one.class_names))
     for name, other in list(found.items())[1:]:
-        _check_same(first_name, first, name, other)
+        _check_same(next(iter(found)), next(iter(found.values())), name, other)
+    found = {name: of_classes(one, names) for name, one in found.items()}
+    first_name, first = next(iter(found.items()))
     attributes = dict(ChainMap(*({**one.attributes} for one in found.values())))  # an earlier test wrote none
     check_slices(slices, attributes, files=False)
     divisions, left_out = divisions_of(replace(first, attributes=attributes), None, slices)
@@ -90,17 +92,19 @@ def _plain(gaps: Mapping[str, Gap]) -> dict[str, Any]:
 
 
 def _sorted(predictions: Predictions) -> Predictions:
-    keys = list(zip(predictions.images, predictions.labels.tolist(), strict=True))
+    labels = [predictions.class_names[label] for label in predictions.labels.tolist()]
+    keys = list(zip(predictions.images, labels, strict=True))
     return predictions.take(sorted(range(len(keys)), key=keys.__getitem__))
 
 
 def _check_same(first_name: str, first: Predictions, name: str, other: Predictions) -> None:
-    if first.class_names != other.class_names:
+    known, labels = ([one.class_names[label] for label in one.labels.tolist()] for one in (first, other))
+    if first.class_names != other.class_names and known != labels and first.images == other.images:
         raise FERError(
             f"'{first_name}' and '{name}' have different classes: {', '.join(first.class_names)} and "
             f"{', '.join(other.class_names)}. Only runs with the same classes can be compared."
         )
-    if first.images != other.images or first.labels.tolist() != other.labels.tolist():
+    if first.images != other.images or known != labels:
         both = len(set(first.images) & set(other.images))
         raise FERError(
             f"'{first_name}' and '{name}' were not tested on the same images: {len(first.images)} and "
