@@ -140,7 +140,7 @@ def _of_classes(answers: Answers, labels: np.ndarray, found: np.ndarray) -> list
         said = ", ".join(f"{name} ({many(int(count), 'image')})" for name, count in absent.items())
         notes.append(
             f"The answers know no {said}: these images are counted as wrong, with a probability of 0. To leave them "
-            "out, name the other classes with --data.classes."
+            "out, name the other classes with --data.classes, and add --data.on_error drop."
         )
     claimed = np.bincount(found.argmax(1), minlength=len(counts))
     if wrong := {

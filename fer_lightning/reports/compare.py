@@ -17,6 +17,7 @@ from fer_lightning.evaluation.predictions import Predictions, of_classes, read_p
 from fer_lightning.evaluation.recipes import Recipe, compared_recipes, compared_slices
 from fer_lightning.evaluation.slices import slices_of
 from fer_lightning.files import check_output, replace_text
+from fer_lightning.names import many
 from fer_lightning.reports.groups import WORDS
 from fer_lightning.reports.page import filled, json_text, without_nan
 
@@ -109,11 +110,17 @@ def _members(run: str, runs_dir: str) -> list[Path]:
         found = [Path(name) for pattern in (inside, itself) for name in sorted(glob(str(pattern)))]
         tested = [one for one in found if (one / _ANSWERS).is_file()]
         if not tested:
+            names = many(len(found), "file or folder", "files or folders")
             raise FERError(
-                f"No predictions at '{run}'. Expected runs that test or crossval measured; "
-                f"{len(found)} files or folders have such names."
+                f"No predictions at '{run}'. Expected runs that test or crossval measured: {names} with such a name, "
+                "and no report of a test in it."
             )
         return tested
+    if folder.is_file():
+        raise FERError(
+            f"'{run}' is a file. Expected runs that were tested: names or folders; a pattern for a group of them "
+            "stands in quotes, as compare 'a/*' 'b/*'."
+        )
     seeds = sorted(path.parent.parent for path in folder.glob(f"seed*/{_ANSWERS}"))
     alone = (folder / _ANSWERS).is_file() or not seeds or any("-fold" in one.name for one in seeds)
     return [folder] if alone else seeds

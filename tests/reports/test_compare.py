@@ -166,8 +166,10 @@ def test_groups_that_overlap_or_are_empty_are_refused(seeds):
         compare(["a/*", "a/seed1"], seeds)
     with pytest.raises(FERError, match=r"No predictions at 'c/\*'.*0 files or folders"):
         compare(["a/*", "c/*"], seeds)
-    with pytest.raises(FERError, match=r"No predictions at 'a/u\*'.*1 files or folders"):
+    with pytest.raises(FERError, match=r"No predictions at 'a/u\*'.*1 file or folder"):
         compare(["a/u*", "b"], seeds)
+    with pytest.raises(FERError, match=r"options.json' is a file.*in quotes, as compare 'a/\*' 'b/\*'"):
+        compare(["a/options.json", "a/seed0"], seeds)
 
 
 def test_classes_in_another_order_or_only_of_one_run_are_put_beside_each_other(predictions, runs, tmp_path):
