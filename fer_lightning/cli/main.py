@@ -119,10 +119,10 @@ def _run(verb: str, words: Sequence[str], stop: Stopping) -> None:
         stop.begin()
         functions.run(VERBS[verb], words)
     else:
-        from fer_lightning.cli import trainer
+        from fer_lightning.cli import any_model, trainer
 
         stop.begin()
-        trainer.run(verb, words)
+        (any_model if any_model.is_meant(verb, words) else trainer).run(verb, words)
 
 
 def _keep_quiet() -> None:

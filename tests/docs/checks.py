@@ -88,9 +88,20 @@ def check_audit(place, given, said):
 
 
 def check_crossval(place, given, said):
-    assert re.search(rf"Fold +{given['folds']} of {given['folds']}, seed 0: accuracy ", said)
+    each = (
+        "Seed 1: accuracy "
+        if given["folds"] == "1"
+        else f"Fold +{given['folds']} of {given['folds']}, seed 0: accuracy "
+    )
+    assert re.search(each, said)
     on = "-validation" if given.get("subset") == "validation" else ""
     assert json.loads((place / "runs" / given["name"] / f"crossval{on}.json").read_text())
+
+
+def check_compare(place, given, said):
+    groups = "other people and other seeds" in said
+    assert groups or "McNemar's exact test p =" in said
+    assert groups == ("Seeds are not accounted for" not in said) == ("*" in given["input"])
 
 
 CHECKS = {
@@ -100,15 +111,15 @@ CHECKS = {
     "export": check_export,
     "estimate_prior": lambda place, given, said: said.index("Use --class_prior '["),
     "audit": check_audit,
-    "compare": lambda place, given, said: said.index("McNemar's exact test p ="),
+    "compare": check_compare,
     "crossval": check_crossval,
 }
 """What must be there after each verb."""
 
 
 def run_and_check(command: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Run `python train.py ...` in a folder, a training briefly and two folds of five."""
-    verb, *words = shlex.split(command.replace("--folds 5", "--folds 2"))[2:]
+    """Run `python train.py ...` in a folder, a training briefly, two folds of five and two seeds of three."""
+    verb, *words = shlex.split(command.replace("--folds 5", "--folds 2").replace("--seeds 3", "--seeds 2"))[2:]
     briefly = BRIEFLY if verb in ("fit", "crossval") and words[:1] != ["--help"] else []
     run_here(verb, *words, *briefly, cwd=place)
     said = capsys.readouterr().out

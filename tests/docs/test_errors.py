@@ -79,6 +79,9 @@ another-model | FIT --model.distillation.teacher pretrained | --data.image_size 
 going-on | FIT --ckpt_path last --name mine --data.split_seed 3 | not divided as they were
 diverged | FIT --name wild --model.optimizer.lr 1e30 | The training diverged
 untested-runs | compare mine nobody | Expected a predictions.csv that test
+answers-of-other-models | test --predictions headings.csv --data.root faces | no answers that are understood
+answers-of-other-models | test --predictions two.csv --data.root faces | Found: 'good'
+options | test --predictions two.csv --ckpt_path best --data.root faces | Leave one of them away
 exports | export --ckpt_path pretrained --output x.tflite | Expected a file ending in .safetensors
 data-set | fit --data.root nowhere | found nothing at 'nowhere'
 data-set | fit --data.root photo.jpg | 'photo.jpg' is one image
