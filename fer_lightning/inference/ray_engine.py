@@ -5,7 +5,9 @@ import logging
 import os
 import pickle
 import signal
+import socket
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -21,6 +23,9 @@ _RETRIES = 5
 
 _TRIES = 3
 """How often what is left is begun again after the cluster has given up, as where GPUs are gone for good."""
+
+_GREETING = 15.0
+"""Seconds in which somebody has to take a call at RAY_ADDRESS."""
 
 _ANSWER = 120.0
 """Seconds in which every machine has to say whether it sees what it needs."""
@@ -42,21 +47,45 @@ def cluster(workers: int | None) -> Iterator[Any]:
         return
     before = signal.getsignal(signal.SIGTERM)
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-    address = os.environ.get("RAY_ADDRESS")
+    given = os.environ.get("RAY_ADDRESS")
+    address = given or _running_here()
+    why = _no_answer(address)
+    if given and why:
+        raise FERError(f"No cluster of Ray is at RAY_ADDRESS={printable(given)}: {why}.")
     try:
-        try:
-            ray.init(address or "auto", **quiet)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            if address or not isinstance(error, ConnectionError):
-                where = f" at RAY_ADDRESS={printable(address)}" if address else ""
-                raise FERError(f"No cluster of Ray can be used{where}: {_line(error)}") from None
+        if address and not why:
+            ray.init(address, **quiet)
+        else:
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
             ray.init("local", num_cpus=workers or cores, include_dashboard=False, **quiet)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        where = f" at {printable(address)}" if address and not why else ""
+        raise FERError(f"No cluster of Ray can be used{where}: {_line(error)}") from None
+    try:
         signal.signal(signal.SIGTERM, before)  # Ray's would end this program without a word
         yield ray
     finally:
         ray.shutdown()
         signal.signal(signal.SIGTERM, before)
+
+
+def _running_here() -> str:
+    """Where the cluster is that `ray start` has started on this machine, as Ray notes it; empty if there is none."""
+    place = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    with contextlib.suppress(OSError), open(os.path.join(place, "ray", "ray_current_cluster")) as stream:
+        return stream.read(1000).strip()
+    return ""
+
+
+def _no_answer(address: str) -> str:
+    """Why nobody is at HOST:PORT or ray://HOST:PORT; empty if somebody may be. Ray itself tries for minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdecimal():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=_GREETING).close()
+        except (OSError, OverflowError) as error:
+            return printable(str(error))
+    return ""
 
 
 def _imported() -> Any:
