@@ -164,6 +164,27 @@ def test_parts_go_to_a_bucket_and_a_second_time_to_none(machines, storage, drawn
     assert nobody.returncode == 2
 
 
+def test_images_of_a_bucket_and_one_that_is_gone(machines, storage, drawn, tmp_path, monkeypatch):
+    pytest.importorskip("fer_lightning.storage")
+    s3 = pytest.importorskip("s3fs").S3FileSystem(
+        key="key", secret="secret", endpoint_url=storage, skip_instance_cache=True
+    )
+    s3.mkdir("photos")
+    for path in sorted((drawn / "images").iterdir())[:70]:
+        s3.put_file(str(path), f"photos/a/{path.name}")
+    s3.pipe_file("photos/a/zz.jpg", b"no image")
+    words = ["--input", "s3://photos/a/*", "--faces", "whole", "--output"]
+    going = machines.predict(tmp_path, *words, "rows")
+    said, _ = going.communicate(timeout=120)
+    assert going.returncode == 0, said
+    for name, value in (KEYS | {"AWS_ENDPOINT_URL": storage}).items():
+        monkeypatch.setenv(name, value)
+    run_here("predict", *words, "whole.parquet", "--workers", "0", "--device", "cpu", cwd=tmp_path)
+    found = rows(tmp_path / "rows")
+    assert found == pyarrow.parquet.read_table(tmp_path / "whole.parquet").to_pylist()
+    assert (len(found), found[-1]["source"], found[-1]["label"]) == (71, "s3://photos/a/zz.jpg", "error")
+
+
 def test_nobody_at_the_address_of_the_cluster(machines, drawn, tmp_path, monkeypatch):
     monkeypatch.setattr(machines, "address", "127.0.0.1:1")
     going = machines.predict(tmp_path, str(drawn / "images"), "--output", "rows")
