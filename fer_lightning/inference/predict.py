@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Union
+from typing import TYPE_CHECKING, Any, Literal, Union
 
 from tqdm import tqdm
 
@@ -17,11 +17,15 @@ from fer_lightning.errors import FERError, check_range
 from fer_lightning.inference.addresses import without_secret
 from fer_lightning.inference.annotate import Annotations
 from fer_lightning.inference.bundle import BundleModel
+from fer_lightning.inference.cluster_work import Work
 from fer_lightning.inference.films import film_rate
 from fer_lightning.inference.frames import Frame, Look, expected, look
+from fer_lightning.inference.on_engine import check_engine, predict_on_ray
 from fer_lightning.inference.outputs import check_places, folders_of, for_the_terminal, mark_folder, own_folder
+from fer_lightning.inference.parts_folder import PartsFolder
 from fer_lightning.inference.recognizer import ExpressionRecognizer
 from fer_lightning.inference.rows import RowWriter
+from fer_lightning.inference.shard import Shard, check_shard
 from fer_lightning.inference.sources import list_sources
 from fer_lightning.inference.terminal import Answers, Counts
 from fer_lightning.inference.timeline import Timeline
@@ -57,6 +61,8 @@ def predict(
     runs_dir: str = "runs",
     network: list[str] | None = None,
     overwrite: bool = False,
+    shard: str | None = None,
+    engine: Literal["ray"] | None = None,
 ) -> None:
     """Name the expressions in images and video.
 
@@ -95,6 +101,10 @@ def predict(
             and you trust them.
         overwrite: Replace what is there already, and begin rows anew instead of going on with them. Without it, no file
             is replaced that predict has not written, and nothing that is read ever is.
+        shard: Look at one part of the input alone, for array jobs: 3/10 is the third of ten runs of neighbors in the
+            order of the input, and writes rows.csv as rows-00003-of-00010.csv. A film is in one part.
+        engine: ray spreads the work over a cluster (RAY_ADDRESS, one that runs here, or one that is started for this),
+            and --output is a folder that all machines share, or an address, for parts in Parquet.
 
     Raises:
         FERError: If something does not exist, fit, or work here.
@@ -109,6 +119,7 @@ def predict(
         check_range("--fps", fps, 0.001)
     if workers is not None:
         check_range("--workers", workers, 0, 256)
+    part = Shard.parse(shard) if shard is not None else None
     print_any_name()
     sources = list_sources(input)
     videos = [source for source in sources if source.kind != "image"]
@@ -116,21 +127,28 @@ def predict(
         raise FERError("--timeline is about one video: give one at a time.")
     if annotate and annotate.lower().endswith(".mp4") and (len(sources) > 1 or not videos):
         raise FERError("--annotate with an .mp4 file takes one video. Choose a folder for several or for images.")
+    if part:
+        check_shard(output, annotate, timeline, sources)
+        output = part.path(str(output))
+    if engine:
+        options = {"--annotate": annotate, "--timeline": timeline, "--explain": explain, "--shard": shard}
+        check_engine(output, workers, options, sources)
+        PartsFolder(str(output))
     path = find_checkpoint(ckpt_path, Path(runs_dir) / check_name(name, "--name"))
     read: list[str | os.PathLike[str]] = [path, *([detector] if detector else []), *(source.name for source in sources)]
-    check_places(output, annotate, timeline, explain, read, overwrite)
+    check_places(None if engine else output, annotate, timeline, explain, read, overwrite)
     if few := output is None and for_the_terminal(sources):
         batch_size = min(batch_size, 16)  # less memory for a picture of a crowd
+    here = "cpu" if engine else device
     recognizer = ExpressionRecognizer(
-        path, faces, class_prior, target_risk, detector, batch_size, workers, device, network or (), detection_size
+        path, faces, class_prior, target_risk, detector, batch_size, workers, here, network or (), detection_size
     )
     spec, names = recognizer.input_spec, recognizer.model.class_names
     video_spec = recognizer.video_spec if videos else spec
     video_spec.need_detector()
     how = Look(spec, video_spec, annotate is not None, frame_stride, fps, detection_size, recognizer.processes)
-    lengths = {video: expected(video, how) for video in videos}
     rate = film_rate(videos[0], frame_stride, fps) if annotate and annotate.lower().endswith(".mp4") else 25.0
-    settings = {
+    settings: dict[str, Any] = {
         "fer_lightning": __version__,
         "model": os.fspath(path),
         "sha256": digest_of(path),
@@ -143,6 +161,23 @@ def predict(
         "target_risk": target_risk,
         "videos": {"frame_stride": frame_stride, "fps": fps, "smooth": smooth},
     }
+    if engine:
+        known: dict[str, Any] = {
+            "faces": faces,
+            "class_prior": class_prior,
+            "target_risk": target_risk,
+            "detector": detector,
+        }
+        known |= {"batch_size": batch_size, "trusted": tuple(network or ()), "detection_size": detection_size}
+        films = (frame_stride, fps, smooth)
+        work = Work(os.getcwd(), os.fspath(path), settings["sha256"], known, films, PartsFolder(str(output)), settings)
+        counts = predict_on_ray(work, sources, workers, device, overwrite)
+        say("\n".join([counts.close(), *_uncertain(recognizer, counts, target_risk)]))
+        return
+    if part:
+        settings |= part.settings(sources)
+        sources = part.taken(sources)
+    lengths = {source: expected(source, how) for source in sources if source.kind != "image"}
     told = sys.stderr if output == "-" else sys.stdout
     if workers is None:  # finding faces is the work; without it, the network is
         workers = max(available_cpus(keep=0 if "detect" in (spec.faces, video_spec.faces) else 1), 1)
@@ -178,16 +213,22 @@ def predict(
         )
         stopped = _work(recognizer, frames, writer, extras)
         said = [text for extra in extras if (text := extra.close())]
-    if target_risk is not None:
-        threshold = recognizer.threshold
-        reach = f"below a confidence of {threshold:.3f}" if threshold <= 1 else "as no confidence reaches it"
-        uncertain = f"{counts.labels['uncertain']} are uncertain, {reach}"
-        said.append(f"{uncertain} (target risk {target_risk}, on validation images)")
+    said += _uncertain(recognizer, counts, target_risk)
     if len(said) > 1 or len(sources) > 1 or not few:
         say("\n".join(said), told)
     if stopped:
         say(f"Interrupted. {onward[:1].upper() + onward[1:] or 'These are the answers so far.'}", sys.stderr)
         raise SystemExit(130)  # after another signal than Ctrl-C, the front door makes it that one's
+
+
+def _uncertain(recognizer: ExpressionRecognizer, counts: Counts, target_risk: float | None) -> list[str]:
+    """What is said of answers that were not given, if a risk was."""
+    if target_risk is None:
+        return []
+    threshold = recognizer.threshold
+    reach = f"below a confidence of {threshold:.3f}" if threshold <= 1 else "as no confidence reaches it"
+    uncertain = f"{counts.labels['uncertain']} are uncertain, {reach}"
+    return [f"{uncertain} (target risk {target_risk}, on validation images)"]
 
 
 def _folder(opened: contextlib.ExitStack, runs_dir: str) -> Path:

@@ -10,10 +10,11 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Self, TextIO, cast
 
-from fer_lightning.errors import FERError, MissingPackageError
+from fer_lightning.errors import FERError
 from fer_lightning.files import check_output, replace_text, replacing_path
 from fer_lightning.inference.begun_rows import differences, escaped, rows_done, together
-from fer_lightning.inference.columns import TEXT, columns
+from fer_lightning.inference.columns import columns
+from fer_lightning.inference.parquet_rows import GROUP, parquet_schema, parquet_settings, parquet_table, pyarrow
 from fer_lightning.locks import alone
 from fer_lightning.names import cell
 
@@ -61,7 +62,7 @@ class RowWriter:
         if self.suffix not in SUFFIXES:
             raise FERError(f"Invalid value for --output. Expected {', '.join(SUFFIXES)} or -. Received: {output}.")
         if self.suffix == ".parquet":
-            _pyarrow()
+            pyarrow()
 
     def has(self, source: str) -> bool:
         """Whether all rows of a source were in the file already."""
@@ -83,7 +84,7 @@ class RowWriter:
             self.done, self._end = rows_done(self.path, headings, self._sources, ended, self._whole)
             self._whole = self._end if ended else self._whole
         else:
-            self._check_settings(_parquet_settings(self.path))
+            self._check_settings(parquet_settings(self.path))
 
     def _check_settings(self, text: str) -> bool:
         """Whether the run with these settings came to its end; an FERError if they differ from those of now."""
@@ -117,13 +118,9 @@ class RowWriter:
 
     def _open(self, opened: contextlib.ExitStack) -> None:
         if self.suffix == ".parquet":
-            arrow = _pyarrow()
-            whole = {"frame", "face"}
-            kinds = {name: arrow.string() if name in TEXT else arrow.float64() for name in self.columns}
-            kinds |= dict.fromkeys(whole, arrow.int64())
-            schema = arrow.schema(list(kinds.items()), metadata={"fer_lightning": json.dumps(self._settings)})
+            schema = parquet_schema(self.columns, self._settings)
             aside = opened.enter_context(replacing_path(self.path))
-            self._parquet = opened.enter_context(arrow.parquet.ParquetWriter(aside, schema))
+            self._parquet = opened.enter_context(pyarrow().parquet.ParquetWriter(aside, schema))
             opened.push(self._write_last)
             self._waiting: list[dict[str, Any]] = []  # rows go in groups
             return
@@ -144,8 +141,8 @@ class RowWriter:
     def write(self, rows: list[dict[str, Any]]) -> None:
         """Write the rows of one frame; they are in the file when this returns (Parquet: at the end)."""
         if self.suffix == ".parquet":
-            self._waiting += [row | {name: escaped(row[name] or "") or None for name in TEXT} for row in rows]
-            if len(self._waiting) >= 10_000:
+            self._waiting += rows
+            if len(self._waiting) >= GROUP:
                 self._write_group()
             return
         if self.suffix == ".csv":
@@ -164,7 +161,7 @@ class RowWriter:
         replace_text(self.beside, json.dumps(settings, indent=2) + "\n")
 
     def _write_group(self) -> None:
-        self._parquet.write_table(_pyarrow().Table.from_pylist(self._waiting, self._parquet.schema))
+        self._parquet.write_table(parquet_table(self._waiting, self._parquet.schema))
         self._waiting = []
 
     def _write_last(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -173,20 +170,3 @@ class RowWriter:
 
     def __exit__(self, *error: Any) -> None:
         self._opened.__exit__(*error)
-
-
-def _pyarrow() -> Any:
-    try:
-        import pyarrow.parquet
-    except ImportError:
-        raise MissingPackageError("Parquet files need pyarrow: pip install pyarrow.") from None
-    return pyarrow
-
-
-def _parquet_settings(path: Path) -> str:
-    """What a Parquet file says that it was made with; empty if it is not ours."""
-    try:
-        said = _pyarrow().parquet.read_schema(path).metadata or {}
-    except Exception:  # damaged, or something else
-        return ""
-    return str(said.get(b"fer_lightning", b"").decode(errors="replace"))

@@ -90,6 +90,12 @@ class Counts:
         self.faceless += not frame.error and not expressions
         self.labels.update(said.label for said in expressions)
 
+    def include(self, other: "Counts") -> None:
+        """Count what another one has counted."""
+        for name in ("frames", "failed", "faceless", "several"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.labels.update(other.labels)
+
     def close(self) -> str:
         """What there was, and what was found, the most frequent first."""
         said = f"{many(self.labels.total(), 'face')} in {many(self.frames, 'image')}"

@@ -36,8 +36,8 @@ ELSEWHERE = {
 """How commands begin that have tests of their own."""
 
 COMMANDS = [line for line in LINES if line.startswith("python train.py") and not line.startswith(tuple(ELSEWHERE))]
-SLOW = ("lr_find", "crossval", "runs/folds", "rgb_folds", "'rgb/*'", "label_issues", "facial_expressions.yaml")
-"""In commands that train five networks, use what these said, or fine-tune (which test_configs does as well)."""
+SLOW = ("lr_find", "crossval", "runs/folds", "rgb_folds", "'rgb/*'", "label_issues", "facial_expressions.yaml", "--engine")
+"""In commands that train five networks, use what these said, fine-tune (test_configs does as well), or start Ray."""
 
 
 @pytest.mark.parametrize(

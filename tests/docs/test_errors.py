@@ -100,6 +100,9 @@ splits | FIT --data.folds 100 --data.fold 0 | Expected fewer, at most 12
 splits | FIT --data.val_fraction 90 | below 1. Received: 90
 what-to-look-at | predict nowhere.jpg | Found nothing at 'nowhere.jpg'
 what-to-look-at | predict empty | No image or video in empty
+what-to-look-at | predict photo.jpg --output rows.csv --shard 0/3 | counted from 1
+clusters | predict photo.jpg --engine ray | --engine needs an --output
+places-to-write | predict photo.jpg --engine ray --output rows.csv | it is a folder
 detector | predict photo.jpg --detector x.onnx | found nothing at 'x.onnx'
 class-frequencies | predict photo.jpg --class_prior '[0.5, 0.6]' | 8 frequencies that add up to 1
 class-frequencies | estimate_prior --rows none.csv | Expected a .csv or .jsonl file of rows

@@ -1,0 +1,270 @@
+"""`predict --engine ray`: Ray Data takes the parts of the input to the processors and GPUs of a cluster."""
+
+import contextlib
+import logging
+import os
+import pickle
+import signal
+import socket
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from fer_lightning.errors import FERError, MissingPackageError
+from fer_lightning.inference.cluster_work import Part, Work, Worker, worker
+from fer_lightning.inference.terminal import Counts
+from fer_lightning.names import many, printable
+from fer_lightning.screen import say
+
+_RETRIES = 5
+"""How often a part is begun again whose process or machine was lost; more than that, and its files are suspected."""
+
+_TRIES = 3
+"""How often what is left is begun again after the cluster has given up, as where GPUs are gone for good."""
+
+_GREETING = 15.0
+"""Seconds in which somebody has to take a call at RAY_ADDRESS."""
+
+_ANSWER = 120.0
+"""Seconds in which every machine has to say whether it sees what it needs."""
+
+
+@contextlib.contextmanager
+def cluster(workers: int | None) -> Iterator[Any]:
+    """The module `ray`, connected: to RAY_ADDRESS, else to a cluster that runs here, else to one that ends with this.
+
+    Args:
+        workers: Processes of one that is started here; None for one a core.
+
+    Raises:
+        FERError: If Ray is not installed, or there is nobody at RAY_ADDRESS.
+    """
+    ray = _imported()
+    if ray.is_initialized():  # by the program that calls this
+        yield ray
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    given = os.environ.get("RAY_ADDRESS")
+    address = given or _running_here()
+    why = _no_answer(address)
+    if given and why:
+        raise FERError(f"No cluster of Ray is at RAY_ADDRESS={printable(given)}: {why}.")
+    try:
+        if address and not why:
+            ray.init(address, **quiet)
+        else:
+            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+            ray.init("local", num_cpus=workers or cores, include_dashboard=False, **quiet)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        where = f" at {printable(address)}" if address and not why else ""
+        raise FERError(f"No cluster of Ray can be used{where}: {_line(error)}") from None
+    try:
+        signal.signal(signal.SIGTERM, before)  # Ray's would end this program without a word
+        yield ray
+    finally:
+        ray.shutdown()
+        signal.signal(signal.SIGTERM, before)
+
+
+def _running_here() -> str:
+    """Where the cluster is that `ray start` has started on this machine, as Ray notes it; empty if there is none."""
+    place = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    with contextlib.suppress(OSError), open(os.path.join(place, "ray", "ray_current_cluster")) as stream:
+        return stream.read(1000).strip()
+    return ""
+
+
+def _no_answer(address: str) -> str:
+    """Why nobody is at HOST:PORT or ray://HOST:PORT; empty if somebody may be. Ray itself tries for minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdecimal():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=_GREETING).close()
+        except (OSError, OverflowError) as error:
+            return printable(str(error))
+    return ""
+
+
+def _imported() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to anybody
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else it warns of what it will do one day
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its own, of what it calls itself
+            import ray.data
+    except ImportError:
+        raise MissingPackageError("--engine ray needs Ray: pip install 'ray[data]'.") from None
+    return ray
+
+
+def check_machines(ray: Any, work: Work) -> None:
+    """Make sure that all machines see what they need, before any work.
+
+    Raises:
+        FERError: Of one that does not.
+    """
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    packed, asked = pickle.dumps(work), ray.remote(num_cpus=0, max_retries=0)(_checked)
+    for node in ray.nodes():
+        if not node["Alive"] or not node["Resources"].get("CPU"):
+            continue
+        here = f"The machine {node['NodeManagerAddress']}"
+        there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        with _explained(f"{here} cannot be used, or lacks what this one has (fer_lightning {work.version})"):
+            ray.get(asked.options(scheduling_strategy=there).remote(packed, here), timeout=_ANSWER)
+
+
+def _checked(work: bytes, here: str) -> None:
+    pickle.loads(work).check(here)  # noqa: S301 (what this program has sent)
+
+
+def device_of(ray: Any, given: str) -> str:
+    """Where the networks run: `auto` takes the GPUs of the cluster if it has some; an FERError if it has none."""
+    gpus = ray.cluster_resources().get("GPU", 0)
+    if given not in ("auto", "cpu") and not gpus:
+        raise FERError(f"Invalid value for --device. The cluster has no GPU. Received: {given}.")
+    return ("cuda" if gpus else "cpu") if given == "auto" else given
+
+
+def about(ray: Any) -> str:
+    """What there is to compute on, as `2 machines, 64 cores, 4 GPUs`."""
+    resources = ray.cluster_resources()
+    machines = many(sum(node["Alive"] for node in ray.nodes()), "machine")
+    gpus = int(resources.get("GPU", 0))
+    return f"{machines}, {many(int(resources.get('CPU', 0)), 'core')}" + (f", {many(gpus, 'GPU')}" if gpus else "")
+
+
+class LostError(FERError):
+    """Processes or machines were lost, more than is made good in passing."""
+
+
+def all_named(
+    ray: Any, work: Work, parts: Sequence[Part], workers: int | None, device: str
+) -> Iterator[tuple[Part, Counts]]:
+    """Have all parts made, in any order, each once; see `named`."""
+    left = {part.number: part for part in parts}
+    for last in (False,) * (_TRIES - 1) + (True,):
+        before = len(left)
+        try:
+            for part, counts in named(ray, work, list(left.values()), workers, device, _gpus(ray, device)):
+                del left[part.number]
+                yield part, counts
+            return
+        except LostError as error:
+            if last or len(left) == before:
+                raise FERError(
+                    f"{error} The parts so far are kept: the same command goes on. If it happens again, the machines "
+                    "are out of memory, or a file makes its decoder crash: try without --engine, and --workers 0."
+                ) from None
+            say(f"Note   {error} The {many(len(left), 'part')} that are left are begun again.", sys.stderr)
+
+
+def _gpus(ray: Any, device: str) -> int:
+    return 0 if device == "cpu" else int(ray.cluster_resources().get("GPU", 0))
+
+
+def named(
+    ray: Any, work: Work, parts: Sequence[Part], workers: int | None, device: str, gpus: int = 0
+) -> Iterator[tuple[Part, Counts]]:
+    """Have parts made, in any order; whose process or machine is lost is made again.
+
+    On processors, a task looks at a part and names what is in it, and keeps its network for the next one: there is
+    nothing to wait for where a machine is gone for good. With GPUs, tasks look, and a process on each GPU names.
+
+    Args:
+        ray: From `cluster`.
+        work: What the processes need to know.
+        parts: What is to be made.
+        workers: Processes that look at images, at most; None for one a core.
+        device: Where the networks run.
+        gpus: How many of them; 0 for none.
+
+    Raises:
+        FERError: If a part cannot be made; a LostError if the cluster gave up.
+    """
+    _be_quiet(ray)
+    packed = pickle.dumps(work)
+    rows = [{"part": pickle.dumps(part)} for part in parts]
+    one = {"batch_size": 1, "batch_format": "numpy", "num_cpus": 1}
+    tasks = one | {"max_retries": _RETRIES, "concurrency": workers}
+    waiting = ray.data.from_items(rows, override_num_blocks=len(rows))
+    if gpus:
+        looked = waiting.map_batches(_looked, fn_args=[packed], **tasks)
+        actors = one | {"num_cpus": 0, "num_gpus": 1, "concurrency": (1, gpus), "max_task_retries": _RETRIES}
+        made = looked.map_batches(_Named, fn_constructor_args=[packed, device], **actors)
+    else:
+        made = waiting.map_batches(_made, fn_args=[packed, device], **tasks)
+    numbered = {part.number: part for part in parts}
+    with _explained("The cluster has lost what it was at"):
+        for row in made.iter_rows():
+            yield numbered[row["number"]], pickle.loads(row["counts"])  # noqa: S301 (what our processes have sent)
+
+
+_Batch = Mapping[str, Any]
+
+
+def _unpacked(batch: _Batch) -> Part:
+    part: Part = pickle.loads(batch["part"][0])  # noqa: S301 (what this program has sent)
+    return part
+
+
+def _told(part: Part, counts: Counts) -> dict[str, list[Any]]:
+    return {"number": [part.number], "counts": [pickle.dumps(counts)]}
+
+
+def _made(batch: _Batch, work: bytes, device: str) -> dict[str, list[Any]]:
+    part, ours = _unpacked(batch), worker(work, device)
+    return _told(part, ours.name(part, ours.look(part)))
+
+
+def _looked(batch: _Batch, work: bytes) -> dict[str, list[Any]]:
+    """Films are looked at where they are named: their frames are too many to be sent."""
+    part = _unpacked(batch)
+    frames = list(worker(work, "cpu").look(part)) if part.sources[0].kind == "image" else None
+    return {"part": [batch["part"][0]], "frames": [pickle.dumps(frames)]}
+
+
+class _Named:
+    """On a GPU: the network, opened once, and what looks at films."""
+
+    def __init__(self, work: bytes, device: str) -> None:
+        self.worker = Worker(pickle.loads(work), device)  # noqa: S301 (what this program has sent)
+
+    def __call__(self, batch: _Batch) -> dict[str, list[Any]]:
+        part = _unpacked(batch)
+        frames = pickle.loads(batch["frames"][0])  # noqa: S301 (what our processes have sent)
+        return _told(part, self.worker.name(part, self.worker.look(part) if frames is None else frames))
+
+
+def _be_quiet(ray: Any) -> None:
+    """Progress and errors are told by us."""
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = context.print_on_execution_start = False
+    for name in ("ray.data", "ray"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+@contextlib.contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """Turn what Ray raises about a process of ours into one message: that of the process, if it has one."""
+    from ray.exceptions import RayError
+
+    try:
+        yield
+    except (RayError, TimeoutError, ImportError) as error:
+        cause: BaseException | None = error
+        while cause and not isinstance(cause, FERError):
+            cause = getattr(cause, "cause", None) or cause.__cause__
+        if cause:
+            raise FERError(str(cause)) from None
+        raise LostError(f"{what}: {_line(error)}") from error
+
+
+def _line(error: BaseException) -> str:
+    """The last line of what is said, where the reason is."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{printable(lines[-1] if lines else type(error).__name__)[:160].rstrip('.')}."
