@@ -1,0 +1,240 @@
+"""Files at addresses (s3://, gs://, http://, ...), through fsspec: with time-outs, retries, and names in errors."""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+from fer_lightning.errors import FERError, MissingPackageError
+from fer_lightning.files import replacing_path
+from fer_lightning.names import printable
+
+CONNECT, SILENT = 10.0, 15.0
+"""Seconds after which a server that cannot be reached, or says nothing, is tried again."""
+
+PAUSES = (0.5, 1.0, 2.0)
+"""Seconds before another try."""
+
+_GONE = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, NotImplementedError)
+"""What another try would not change."""
+
+_Answer = TypeVar("_Answer")
+
+
+class ObjectNotFoundError(FERError):
+    """There is nothing at an address."""
+
+
+def is_address(text: str | os.PathLike[str]) -> bool:
+    """Whether a text is an address of storage and not a path: a scheme, `://` and a rest."""
+    return isinstance(text, str) and re.match(r"[A-Za-z][\w+.-]+(::[\w+.-]+)*://", text) is not None
+
+
+def without_secret(address: str) -> str:
+    """An address without user name, password and signature, to be shown and written; any other text as it is."""
+    if not is_address(address) or not {"@", "?"} & set(address):
+        return address
+    try:
+        parts = urlsplit(address)
+        query = "..." if re.search("(?i)sig|token|secret|key|credential", parts.query) else parts.query
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query))
+    except ValueError:
+        return address.partition("://")[0] + "://..."
+
+
+def joined(address: str, *names: str) -> str:
+    """The address, or path, of something within a folder."""
+    return "/".join([address.rstrip("/"), *names])
+
+
+def read(address: str) -> bytes:
+    """What is at an address or path, whole; errors as of `tried`."""
+    return tried(address, lambda system, path: bytes(system.cat_file(path)))
+
+
+def write(address: str, content: bytes) -> None:
+    """Put bytes there, all or nothing where storage works like S3; errors as of `tried`."""
+    tried(address, lambda system, path: _piped(system, path, content))
+
+
+def fetch(address: str, target: str | os.PathLike[str], size: int | None = None) -> None:
+    """Copy what is there to a file, which is there whole or not at all.
+
+    Args:
+        address: The address or path.
+        target: The file; its folder is made.
+        size: Bytes that it has to have, where that is known: a connection may end early.
+
+    Raises:
+        FERError: As of `tried`.
+    """
+
+    def work(system: Any, path: str) -> None:
+        with replacing_path(target) as aside:
+            system.get_file(path, os.fspath(aside))
+            found = os.path.getsize(aside)
+            if size is not None and found != size:
+                raise EOFError(f"{found:,} bytes came, of {size:,}")
+
+    tried(address, work)
+
+
+def put(source: str | os.PathLike[str], address: str) -> None:
+    """Copy a file there; errors as of `tried`."""
+
+    def work(system: Any, path: str) -> None:
+        system.makedirs(path.rpartition("/")[0], exist_ok=True)
+        system.put_file(os.fspath(source), path)
+
+    tried(address, work)
+
+
+def exists(address: str) -> bool:
+    """Whether there is something at an address or path; errors as of `tried`."""
+
+    def work(system: Any, path: str) -> bool:
+        try:
+            system.info(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
+
+    return tried(address, work)
+
+
+def listing(address: str) -> dict[str, tuple[int, str]]:
+    """The files below an address: their names from there on, each with its size in bytes and a mark of its version.
+
+    Raises:
+        FERError: As of `tried`.
+    """
+
+    def work(system: Any, path: str) -> dict[str, tuple[int, str]]:
+        start = path.rstrip("/") + "/"
+        system.invalidate_cache()
+        found = system.find(path, detail=True)
+        marks = ("ETag", "etag", "md5Hash", "LastModified", "updated", "mtime", "created")
+        return {
+            name.removeprefix(start): (
+                int(about.get("size") or 0),
+                next((str(about[mark]) for mark in marks if about.get(mark)), ""),
+            )
+            for name, about in found.items()
+            if name.startswith(start) and about.get("type") != "directory"
+        }
+
+    return tried(address, work)
+
+
+def matching(pattern: str) -> list[str]:
+    """The addresses that a pattern with `*`, `?` or `[...]` stands for, sorted; errors as of `tried`."""
+
+    def work(system: Any, path: str) -> list[str]:
+        system.invalidate_cache()
+        found = system.glob(path)
+        return sorted(system.unstrip_protocol(name) for name in found)
+
+    return tried(pattern, work)
+
+
+def remove(address: str) -> None:
+    """Remove a file if it is there; errors as of `tried`."""
+
+    def work(system: Any, path: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            system.rm_file(path)
+
+    tried(address, work)
+
+
+def tried(address: str, action: Callable[[Any, str], _Answer]) -> _Answer:
+    """Do something with the file system of an address: again, after pauses, where the connection is to blame.
+
+    Args:
+        address: The address or path.
+        action: Takes the fsspec file system, and the path in it.
+
+    Raises:
+        ObjectNotFoundError: If nothing is there.
+        FERError: If it may not be had, the package for its kind is missing, or the last try fails as well.
+    """
+    shown = printable(without_secret(os.fspath(address)))
+    for pause in (*PAUSES, None):
+        try:
+            return action(*_opened(address))
+        except FERError:
+            raise
+        except ImportError as error:
+            raise _missing(address, error) from None
+        except FileNotFoundError:
+            raise ObjectNotFoundError(f"There is nothing at '{shown}'.") from None
+        except PermissionError as error:
+            raise FERError(f"'{shown}' may not be used: {_said(error)}. Look at the credentials.") from None
+        except Exception as error:  # whatever fsspec's many implementations, and the libraries below them, raise
+            if isinstance(error, _GONE) or (isinstance(error, OSError) and not is_address(address)):
+                raise FERError(f"'{shown}' cannot be used: {_said(error)}.") from None
+            if type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"):
+                raise FERError(
+                    f"'{shown}' needs credentials, and there are none: set AWS_ACCESS_KEY_ID and "
+                    "AWS_SECRET_ACCESS_KEY, or what your storage takes."
+                ) from None
+            if pause is None:
+                tries = len(PAUSES) + 1
+                raise FERError(f"'{shown}' cannot be had after {tries} tries: {_said(error)}.") from None
+            time.sleep(pause)
+    raise AssertionError
+
+
+def _opened(address: str) -> tuple[Any, str]:
+    """The file system of an address and the path in it, as this process may use it: fsspec keeps one a process."""
+    import fsspec
+
+    options: dict[str, Any] = {}
+    scheme = address.partition("://")[0].lower() if is_address(address) else ""
+    if scheme in ("http", "https"):
+        import aiohttp
+
+        options["client_kwargs"] = {"timeout": aiohttp.ClientTimeout(sock_connect=CONNECT, sock_read=SILENT)}
+    elif scheme in ("s3", "s3a") and "config_kwargs" not in fsspec.config.conf.get("s3", {}):
+        options["config_kwargs"] = {
+            "connect_timeout": CONNECT,
+            "read_timeout": SILENT,
+            "retries": {"max_attempts": 1},  # as tries are counted here
+        }
+    system, path = fsspec.core.url_to_fs(address, **options)
+    if scheme in ("s3", "s3a"):
+        system.retries = 1
+    return system, path
+
+
+def _piped(system: Any, path: str, content: bytes) -> None:
+    system.makedirs(path.rpartition("/")[0], exist_ok=True)
+    system.pipe_file(path, content)
+
+
+def _missing(address: str, error: ImportError) -> MissingPackageError:
+    scheme = address.partition("://")[0]
+    packages = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
+    package = packages.get(scheme, error.name or "a package of fsspec's")
+    return MissingPackageError(f"Addresses as {scheme}:// need {package}: pip install {package}.")
+
+
+def _said(error: BaseException) -> str:
+    """What an exception says, in a line without secrets."""
+    if isinstance(error, TimeoutError | asyncio.TimeoutError) or "timeout" in type(error).__name__.lower():
+        return f"the server said nothing for {SILENT:.0f} seconds"
+    said = str(error) or str(error.__cause__ or "") or type(error).__name__
+    said = re.sub(r"\w[\w+.-]*://\S+", lambda found: without_secret(found[0]), " ".join(said.split()))
+    return printable(said)[:200].rstrip(".")
+
+
+def local_copies(address: str, folder: Path) -> Path:
+    """The folder, in another, in which copies of what is at an address are kept."""
+    name = re.sub(r"[^\w-]+", "_", without_secret(address).partition("?")[0].rstrip("/").rpartition("/")[2]) or "data"
+    return folder / f"{name[:60]}-{hashlib.sha256(address.rstrip('/').encode()).hexdigest()[:8]}"
