@@ -160,31 +160,19 @@ class FERDataModule(LightningDataModule):
         self.settled = split_options | {"split": split, "split_seed": split_seed, "fold": fold, "folds": folds}
         self.settled |= {"legend": legend, "images": images, "columns": columns, "conflicts": conflicts}
         self.settled |= {"on_error": on_error, "exclude": exclude, "relabel": relabel}
+        split_options |= {"rule": split, "seed": split_seed, "fold": None if fold is None else (fold, folds)}
         names = normalised_classes(classes) if classes is not None else None
-        stream = (
-            None
-            if source is not None
-            else stream_subsets(root, self.settled, names, self.input_spec, soft_labels, prepared_dir, cache)
-        )
+        kept: tuple[Any, ...] = (self.input_spec, prepared_dir, cache)
+        stream = stream_subsets(None if source else root, self.settled, names, soft_labels, *kept)
         usual = 2 * stream.remote if stream else 0 if cache else available_cpus()
         self.num_workers = fitting_workers(num_workers, usual, batch_bytes)
         reading: dict[str, Any] = {"images": images, "columns": columns, "classes": names, "label_names": label_names}
         reading |= {"conflicts": conflicts, "follow_links": follow_links, "prepared_dir": prepared_dir}
         # What `exclude` names may be missing: what else is wrong shows once the legend is read.
         reading |= {"on_error": "drop" if exclude else on_error}
-        split_options |= {"rule": split, "seed": split_seed, "fold": None if fold is None else (fold, folds)}
-        self.subsets: Subsets | StreamSubsets = stream or Subsets(
-            chosen_sources(source, root, legend, reading),
-            names,
-            split_options,
-            exclude,
-            relabel,
-            soft_labels,
-            on_error,
-            self.input_spec,
-            prepared_dir,
-            cache,
-        )
+        sources = [] if stream else chosen_sources(source, root, legend, reading)
+        options: tuple[Any, ...] = (split_options, exclude, relabel, soft_labels, on_error, *kept)
+        self.subsets: Subsets | StreamSubsets = stream or Subsets(sources, names, *options)
         self._progress = EpochProgress()
         self.class_names = self.subsets.class_names
         self.num_classes = len(self.class_names)

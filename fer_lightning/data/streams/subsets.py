@@ -44,8 +44,8 @@ def stream_subsets(
     root: str | list[str] | None,
     settled: Mapping[str, Any],
     classes: tuple[str, ...] | None,
-    input_spec: InputSpec,
     soft_labels: bool,
+    input_spec: InputSpec,
     folder: str,
     cache: bool,
 ) -> StreamSubsets | None:
@@ -55,8 +55,8 @@ def stream_subsets(
         root: As of `FERDataModule`.
         settled: Its options that are settled once a stream is written, and what was given for them.
         classes: The class list, if one was given.
-        input_spec: As of `StreamSubsets`, as are the rest.
         soft_labels: Whether to train towards the annotators' votes.
+        input_spec: What a network is to get.
         folder: Where what is fetched is kept.
         cache: Whether to keep it.
 
