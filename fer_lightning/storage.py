@@ -21,13 +21,24 @@ CONNECT, SILENT = 10.0, 15.0
 PAUSES = (0.5, 1.0, 2.0)
 """Seconds before another try."""
 
-_GONE = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, NotImplementedError)
+_FINAL = (IsADirectoryError, NotADirectoryError, NotImplementedError, ValueError, TypeError)
 """What another try would not change."""
+
+_HIDDEN = r"\b(?:[\w-]*-)?(?:sig|signature|token|secret|key|credential|password|auth)"
+"""Names of what a query says that only its user is to know, and how they begin."""
 
 _Answer = TypeVar("_Answer")
 
 
-class ObjectNotFoundError(FERError):
+class StorageError(FERError):
+    """What is at an address cannot be had, or not be put there; `reason` says why, without the address."""
+
+    def __init__(self, reason: str, shown: str) -> None:
+        super().__init__(f"'{shown}': {reason}.")
+        self.reason = reason
+
+
+class ObjectNotFoundError(StorageError):
     """There is nothing at an address."""
 
 
@@ -36,16 +47,19 @@ def is_address(text: str | os.PathLike[str]) -> bool:
     return isinstance(text, str) and re.match(r"[A-Za-z][\w+.-]+(::[\w+.-]+)*://", text) is not None
 
 
-def without_secret(address: str) -> str:
+def without_secret(text: str) -> str:
     """An address without user name, password and signature, to be shown and written; any other text as it is."""
-    if not is_address(address) or not {"@", "?"} & set(address):
-        return address
+    if not is_address(text):
+        return text
+    start, found, query = text.partition("?")
+    text = start + found + re.sub(rf"(?i)({_HIDDEN}[\w-]*=)[^&#]+", r"\1...", query)
     try:
-        parts = urlsplit(address)
-        query = "..." if re.search("(?i)sig|token|secret|key|credential", parts.query) else parts.query
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query))
+        parts = urlsplit(text)
+        if "@" not in parts.netloc:
+            return text
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
     except ValueError:
-        return address.partition("://")[0] + "://..."
+        return text.partition("://")[0] + "://..."
 
 
 def joined(address: str, *names: str) -> str:
@@ -119,17 +133,23 @@ def listing(address: str) -> dict[str, tuple[int, str]]:
         start = path.rstrip("/") + "/"
         system.invalidate_cache()
         found = system.find(path, detail=True)
-        marks = ("ETag", "etag", "md5Hash", "LastModified", "updated", "mtime", "created")
         return {
-            name.removeprefix(start): (
-                int(about.get("size") or 0),
-                next((str(about[mark]) for mark in marks if about.get(mark)), ""),
-            )
+            name.removeprefix(start): _mark(about)
             for name, about in found.items()
             if name.startswith(start) and about.get("type") != "directory"
         }
 
     return tried(address, work)
+
+
+def mark(address: str) -> tuple[int, str]:
+    """The size of a file in bytes, and a mark of its version; errors as of `tried`."""
+    return tried(address, lambda system, path: _mark(system.info(path)))
+
+
+def _mark(about: dict[str, Any]) -> tuple[int, str]:
+    known = ("ETag", "etag", "md5Hash", "LastModified", "updated", "mtime", "created")
+    return int(about.get("size") or 0), next((str(about[name]) for name in known if about.get(name)), "")
 
 
 def matching(pattern: str) -> list[str]:
@@ -162,7 +182,8 @@ def tried(address: str, action: Callable[[Any, str], _Answer]) -> _Answer:
 
     Raises:
         ObjectNotFoundError: If nothing is there.
-        FERError: If it may not be had, the package for its kind is missing, or the last try fails as well.
+        StorageError: If it may not be had, or the last try fails as well.
+        MissingPackageError: If the package for its kind is missing.
     """
     shown = printable(without_secret(os.fspath(address)))
     for pause in (*PAUSES, None):
@@ -173,20 +194,16 @@ def tried(address: str, action: Callable[[Any, str], _Answer]) -> _Answer:
         except ImportError as error:
             raise _missing(address, error) from None
         except FileNotFoundError:
-            raise ObjectNotFoundError(f"There is nothing at '{shown}'.") from None
+            raise ObjectNotFoundError("there is nothing", shown) from None
         except PermissionError as error:
-            raise FERError(f"'{shown}' may not be used: {_said(error)}. Look at the credentials.") from None
+            raise StorageError(f"it may not be used ({_said(error)}): look at the credentials", shown) from None
         except Exception as error:  # whatever fsspec's many implementations, and the libraries below them, raise
-            if isinstance(error, _GONE) or (isinstance(error, OSError) and not is_address(address)):
-                raise FERError(f"'{shown}' cannot be used: {_said(error)}.") from None
             if type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"):
-                raise FERError(
-                    f"'{shown}' needs credentials, and there are none: set AWS_ACCESS_KEY_ID and "
-                    "AWS_SECRET_ACCESS_KEY, or what your storage takes."
-                ) from None
+                raise StorageError("it needs credentials, and there are none", shown) from None
+            if isinstance(error, _FINAL) or not is_address(address):
+                raise StorageError(f"it cannot be used ({_said(error)})", shown) from None
             if pause is None:
-                tries = len(PAUSES) + 1
-                raise FERError(f"'{shown}' cannot be had after {tries} tries: {_said(error)}.") from None
+                raise StorageError(f"it cannot be had, in {len(PAUSES) + 1} tries: {_said(error)}", shown) from None
             time.sleep(pause)
     raise AssertionError
 

@@ -16,6 +16,7 @@ from fer_lightning.data.sources import DataSource
 from fer_lightning.data.sources.affectnet import AffectNet
 from fer_lightning.data.sources.expw import ExpW
 from fer_lightning.data.sources.fer2013 import Fer2013
+from fer_lightning.data.sources.fetched import fetched
 from fer_lightning.data.sources.file_names import FileNames
 from fer_lightning.data.sources.image_folder import ImageFolder
 from fer_lightning.data.sources.legend_csv import LegendCsv
@@ -74,6 +75,11 @@ def chosen_sources(
                 "folder for each class is a --data.root."
             )
         return [SyntheticFaces()]
+    kept, columns = str(given.get("prepared_dir") or "prepared_data"), given.get("columns")
+    roots = [fetched(one, "--data.root", kept, columns) for one in roots]
+    legend = legend and fetched(legend, "--data.legend", kept)
+    if "images" in given:
+        given["images"] = fetched(given["images"], "--data.images", kept)
     if len(roots) > 1:
         if legend or "images" in given:
             raise FERError("--data.legend and --data.images go with one --data.root, not with a list.")
