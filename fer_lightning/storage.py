@@ -103,7 +103,7 @@ def put(source: str | os.PathLike[str], address: str) -> None:
     """Copy a file there; errors as of `tried`."""
 
     def work(system: Any, path: str) -> None:
-        system.makedirs(path.rpartition("/")[0], exist_ok=True)
+        _make_folder(system, path)
         system.put_file(os.fspath(source), path)
 
     tried(address, work)
@@ -230,8 +230,15 @@ def _opened(address: str) -> tuple[Any, str]:
     return system, path
 
 
+def _make_folder(system: Any, path: str) -> None:
+    """Make the folder of a file, where there are folders: with S3 and its like, that would make a bucket."""
+    kinds = {system.protocol} if isinstance(system.protocol, str) else set(system.protocol)
+    if not kinds & {"s3", "gs", "gcs", "abfs", "az", "hf"}:
+        system.makedirs(path.rpartition("/")[0], exist_ok=True)
+
+
 def _piped(system: Any, path: str, content: bytes) -> None:
-    system.makedirs(path.rpartition("/")[0], exist_ok=True)
+    _make_folder(system, path)
     system.pipe_file(path, content)
 
 
