@@ -278,7 +278,7 @@ class FERDataModule(LightningDataModule):
 
     def here(self, devices: int) -> EpochPosition:
         """The start of an epoch on so many devices."""
-        return EpochPosition(0, self.batch_size, devices, self.seed, self.info.training.split_fingerprint)
+        return EpochPosition(0, self.batch_size, devices, self.seed, self.subsets.order)
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint of a training: the place in the epoch."""

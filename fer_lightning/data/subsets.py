@@ -129,6 +129,11 @@ class Subsets:
         return self.split.counts
 
     @property
+    def order(self) -> str:
+        """What the order of an epoch depends on, besides seed and devices."""
+        return self.split.fingerprint
+
+    @property
     def training(self) -> TrainingData:
         """What is to be known of the training images, without what a training chooses itself."""
         split = self.split

@@ -1,5 +1,6 @@
 """In what order an epoch takes the images of a stream; as with local data, a function of (seed, epoch) alone."""
 
+import math
 from collections.abc import Iterator
 from itertools import islice
 
@@ -9,6 +10,7 @@ from torch import Tensor
 from fer_lightning.data.batches import FaceSamples
 from fer_lightning.data.sampling import TrainingSampler
 from fer_lightning.data.streams.chunks import CHUNK_BYTES, LANES, Chunks
+from fer_lightning.data.streams.manifest import Shard
 from fer_lightning.errors import FERError
 
 SHUFFLED_WHOLE = LANES * CHUNK_BYTES
@@ -85,6 +87,11 @@ class _Lane:
         return taken
 
 
+def in_lanes(shard: Shard, shape: tuple[int, int, int]) -> bool:
+    """Whether training images of such a shape are too many to be shuffled whole."""
+    return shard.images * math.prod(shape) > SHUFFLED_WHOLE
+
+
 def training_sampler(
     samples: FaceSamples, devices: int, rank: int, seed: int, draws: Tensor | None = None
 ) -> TrainingSampler:
@@ -94,7 +101,7 @@ def training_sampler(
         FERError: If classes are to be drawn unequally often from such a stream.
     """
     chunks = samples.gather
-    if not isinstance(chunks, Chunks) or chunks.shard.images * int(np.prod(chunks.shape)) <= SHUFFLED_WHOLE:
+    if not isinstance(chunks, Chunks) or not in_lanes(chunks.shard, chunks.shape):
         return TrainingSampler(samples, devices, rank, seed=seed, draws=draws)
     if draws is not None:
         raise FERError(

@@ -18,8 +18,9 @@ from fer_lightning.data.identities import IDENTITY_PATTERN
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.legend import SUBSETS, Legend
 from fer_lightning.data.splits import TESTING, TRAINING, VALIDATION, Split
-from fer_lightning.data.streams.chunks import Chunks, litdata
+from fer_lightning.data.streams.chunks import LANES, Chunks, litdata
 from fer_lightning.data.streams.manifest import Manifest, is_stream
+from fer_lightning.data.streams.order import in_lanes
 from fer_lightning.data.streams.rows import read_rows
 from fer_lightning.errors import FERError
 
@@ -124,6 +125,12 @@ class StreamSubsets:
         return self.manifest.table
 
     @property
+    def order(self) -> str:
+        """What the order of an epoch depends on, besides seed and devices; in lanes, also how the chunks were cut."""
+        shard, known = self.manifest.shards[SUBSETS[TRAINING]], self.manifest.training.split_fingerprint
+        return f"{known}, {LANES} lanes of {shard.per_chunk}" if in_lanes(shard, self._shape) else known
+
+    @property
     def training(self) -> TrainingData:
         """What is to be known of the training images."""
         known = self.manifest.training
@@ -158,9 +165,7 @@ class StreamSubsets:
         if subset not in self._samples:
             name = SUBSETS[subset]
             place, folder = storage.joined(self.place, name), self.copies / name if self.remote else None
-            spec = self.input_spec
-            shape = (spec.channels, spec.image_size, spec.image_size)
-            chunks = Chunks(place, folder, self.manifest.shards[name], shape, keep=self.cache)
+            chunks = Chunks(place, folder, self.manifest.shards[name], self._shape, keep=self.cache)
             if subset == TRAINING:
                 chunks.positions = self._positions(chunks)
             labels = np.asarray(chunks.array("labels.npy"), np.int64)
@@ -170,6 +175,10 @@ class StreamSubsets:
             targets = torch.from_numpy(np.array(chunks.array("votes.npy"), np.float32)) if soft else None
             self._samples[subset] = FaceSamples(labels, chunks, targets)
         return self._samples[subset]
+
+    @property
+    def _shape(self) -> tuple[int, int, int]:
+        return self.input_spec.channels, self.input_spec.image_size, self.input_spec.image_size
 
     def _positions(self, chunks: Chunks) -> np.ndarray:
         """Where each training image stands: they were mixed when they were written."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -86,12 +87,12 @@ def write_stream(subsets: Subsets, output: str, asked: Mapping[str, Any], licens
             written |= {f"{name}/{file}" for file in shelf.written}
     storage.write(storage.joined(output, ROWS), rows_of(split))
     training = subsets.training
-    votes = legend.votes is not None
+    votes = legend.vote_distribution(split.rows(TRAINING)) if legend.votes is not None else None
     manifest = Manifest(
         class_names=subsets.class_names,
         input_spec=subsets.input_spec,
         training=replace(training, license=license or training.license),
-        votes_prior=tuple(legend.vote_distribution(split.rows(TRAINING)).mean(0).tolist()) if votes else (),
+        votes_prior=tuple(torch.from_numpy(votes).mean(0).tolist()) if votes is not None else (),
         counts=tuple(tuple(row) for row in subsets.counts.tolist()),
         options=dict(split.options),
         asked=dict(asked),
