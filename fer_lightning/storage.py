@@ -6,6 +6,8 @@ import hashlib
 import os
 import re
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -143,8 +145,24 @@ def listing(address: str) -> dict[str, tuple[int, str]]:
 
 
 def mark(address: str) -> tuple[int, str]:
-    """The size of a file in bytes, and a mark of its version; errors as of `tried`."""
+    """The size of a file in bytes, and a mark of its version, empty if it has none; errors as of `tried`."""
+    if address.lower().startswith(("http://", "https://")):  # of what such a server says, fsspec keeps too little
+        return tried(address, lambda _, path: _head(path))
     return tried(address, lambda system, path: _mark(system.info(path)))
+
+
+def _head(address: str) -> tuple[int, str]:
+    request = urllib.request.Request(address, method="HEAD")  # noqa: S310 (http or https)
+    try:
+        with urllib.request.urlopen(request, timeout=SILENT) as answer:  # noqa: S310
+            said = answer.headers
+    except urllib.error.HTTPError as error:
+        if error.code in (404, 410):
+            raise FileNotFoundError(address) from None
+        if error.code in (401, 403):
+            raise PermissionError(f"the server answers {error.code}") from None
+        raise
+    return int(said.get("Content-Length") or 0), said.get("ETag") or said.get("Last-Modified") or ""
 
 
 def _mark(about: dict[str, Any]) -> tuple[int, str]:

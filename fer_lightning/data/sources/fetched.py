@@ -98,7 +98,10 @@ def _copy(place: str, listed: Mapping[str, tuple[int, str]], copies: Path, keep:
     missing = [
         name
         for name, (size, mark) in listed.items()
-        if known.get(name) != [size, mark] or not (copies / name).is_file() or (copies / name).stat().st_size != size
+        if not mark
+        or known.get(name) != [size, mark]
+        or not (copies / name).is_file()
+        or (copies / name).stat().st_size != size
     ]
     for name in set(known) - set(listed) - set(keep):
         (copies / name).unlink(missing_ok=True)
@@ -106,14 +109,20 @@ def _copy(place: str, listed: Mapping[str, tuple[int, str]], copies: Path, keep:
     replace_text(copies / _KNOWN, json.dumps(left))
     work = partial(_fetch, place, listed, copies)
     try:
-        left |= {name: list(listed[name]) for name in _side_by_side(missing, "Fetching", work)}
+        for name in _side_by_side(missing, "Fetching", work):
+            left[name] = list(listed[name])
     finally:
         replace_text(copies / _KNOWN, json.dumps(left))
 
 
 def _fetch(place: str, listed: Mapping[str, tuple[int, str]], copies: Path, name: str) -> str:
-    storage.fetch(storage.joined(place, name), copies / name, listed[name][0])
+    storage.fetch(storage.joined(place, name), copies / name, listed[name][0] or None)
     return name
+
+
+def _is_here(path: Path, size: int) -> bool:
+    """Whether a file is there and has so many bytes; 0 is a number that the server did not say."""
+    return path.is_file() and path.stat().st_size == (size or path.stat().st_size)
 
 
 def _known(copies: Path) -> dict[str, Any]:
