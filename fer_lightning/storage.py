@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -202,6 +203,7 @@ def tried(address: str, action: Callable[[Any, str], _Answer]) -> _Answer:
         ObjectNotFoundError: If nothing is there.
         StorageError: If it may not be had, or the last try fails as well.
         MissingPackageError: If the package for its kind is missing.
+        OSError: If this machine's own disk is full, or a path on it cannot be used.
     """
     shown = printable(without_secret(os.fspath(address)))
     for pause in (*PAUSES, None):
@@ -209,21 +211,29 @@ def tried(address: str, action: Callable[[Any, str], _Answer]) -> _Answer:
             return action(*_opened(address))
         except FERError:
             raise
-        except ImportError as error:
-            raise _missing(address, error) from None
-        except FileNotFoundError:
-            raise ObjectNotFoundError("there is nothing", shown) from None
-        except PermissionError as error:
-            raise StorageError(f"it may not be used ({_said(error)}): look at the credentials", shown) from None
         except Exception as error:  # whatever fsspec's many implementations, and the libraries below them, raise
-            if type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"):
-                raise StorageError("it needs credentials, and there are none", shown) from None
-            if isinstance(error, _FINAL) or not is_address(address):
-                raise StorageError(f"it cannot be used ({_said(error)})", shown) from None
+            here = not is_address(address) and not isinstance(error, FileNotFoundError)
+            if isinstance(error, OSError) and (here or error.errno in (errno.ENOSPC, errno.EDQUOT)):
+                raise  # of this machine's own disk
+            if refusal := _refusal(error, address, shown):
+                raise refusal from None
             if pause is None:
                 raise StorageError(f"it cannot be had, in {len(PAUSES) + 1} tries: {_said(error)}", shown) from None
             time.sleep(pause)
     raise AssertionError
+
+
+def _refusal(error: Exception, address: str, shown: str) -> FERError | None:
+    """What to say of what another try would not change; None where the connection may be to blame."""
+    if isinstance(error, ImportError):
+        return _missing(address, error)
+    if isinstance(error, FileNotFoundError):
+        return ObjectNotFoundError("there is nothing", shown)
+    if isinstance(error, PermissionError):
+        return StorageError(f"it may not be used ({_said(error)}): look at the credentials", shown)
+    if type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"):
+        return StorageError("it needs credentials, and there are none", shown)
+    return StorageError(f"it cannot be used ({_said(error)})", shown) if isinstance(error, _FINAL) else None
 
 
 def _opened(address: str) -> tuple[Any, str]:

@@ -28,7 +28,7 @@ from fer_lightning.data.streams.order import StreamSampler, training_sampler
 from fer_lightning.errors import FERError
 from fer_lightning.training.classifier import ExpressionClassifier
 from tests.conftest import PROJECT, TINY, flat, heed_signals, run, run_here
-from tests.servers import s3_server, upload
+from tests.servers import s3_server, upload, web_server
 
 pytest.importorskip("litdata")
 
@@ -278,7 +278,11 @@ def test_a_damaged_image_is_said_before_anything_is_written(make_data, tmp_path,
         (lambda place: (place / "training/chunk-0-3.bin").unlink(), r"training/chunk-0-3.bin', it is missing"),
         (lambda place: cut(place / "training/chunk-0-3.bin"), r"chunk-0-3.bin', its pixels are not those"),
         (lambda place: flip(place / "training/chunk-0-3.bin"), r"chunk-0-3.bin', its pixels are not those"),
-        (lambda place: (place / "training/index.json").write_text("[]"), r"index.json', there are not as many"),
+        (
+            lambda place: (place / "training/index.json").write_text("[]"),
+            r"index.json', its chunks are no plain arrays",
+        ),
+        (lambda place: reformat(place / "training/index.json"), r"index.json', its chunks are no plain arrays"),
         (lambda place: flip(place / "training/labels.npy"), "labels of 'training' are not those"),
         (lambda place: flip(place / "training/positions.npy"), "does not name every place once"),
     ],
@@ -288,6 +292,18 @@ def test_a_damaged_stream_is_refused(stream, tmp_path, spoil, match):
     spoil(tmp_path / "faces")
     with pytest.raises(FERError, match=match):
         list(FERDataModule(str(tmp_path / "faces"), image_size=SIZE, num_workers=0).train_dataloader())
+
+
+def test_from_the_web(drawn, stream, tmp_path):
+    with web_server(stream) as (address, faults):
+        faults.planned = {"chunk-0-3.bin": ("reset", 1)}
+        check_same_batches(*both(drawn, address, tmp_path, num_workers=0))
+
+
+def test_a_stream_is_not_audited(stream, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        run_here("audit", "--data.root", stream, cwd=tmp_path)
+    assert "is a stream, which fit, validate and test read. Name the data set" in flat(capsys.readouterr().err)
 
 
 def test_rows_of_another_stream_are_refused(stream, tmp_path):
@@ -300,6 +316,13 @@ def test_rows_of_another_stream_are_refused(stream, tmp_path):
 
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-10])
+
+
+def reformat(path: Path) -> None:
+    """What would have LitData unpickle the chunks."""
+    index = json.loads(path.read_text())
+    index["config"]["data_format"] = ["pickle"]
+    path.write_text(json.dumps(index))
 
 
 def flip(path: Path) -> None:

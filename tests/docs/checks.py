@@ -15,7 +15,9 @@ import pytest
 import torch
 from pyarrow import parquet
 
+from fer_lightning.data.streams.manifest import Manifest
 from fer_lightning.inference.model import open_model
+from fer_lightning.storage import is_address
 from tests.conftest import run_here
 from tests.docs.pages import BRIEFLY
 
@@ -52,6 +54,9 @@ def images_in(path: Path) -> int:
 
 
 def check_predict(place, given, said):
+    if is_address(given["input"]):  # people as in DATA, one image each
+        assert {Path(row["source"]).name for row in rows_of(place / given["output"])} >= {"person_000_00.png"}
+        return
     source = place / given["input"]
     if source.is_file() and source.suffix != ".mp4" and "output" not in given:
         assert said.startswith(f"{given['input']}   ")
@@ -93,6 +98,12 @@ def check_crossval(place, given, said):
     assert json.loads((place / "runs" / given["name"] / f"crossval{on}.json").read_text())
 
 
+def check_prepare(place, given, said):
+    output = given["output"] if is_address(given["output"]) else str(place / given["output"])
+    assert Manifest.read(output).input_spec.image_size == int(given["data.image_size"])
+    assert f"--data.image_size {given['data.image_size']}" in " ".join(said.split())
+
+
 CHECKS = {
     "fit": check_fit,
     "test": check_test,
@@ -102,6 +113,7 @@ CHECKS = {
     "audit": check_audit,
     "compare": lambda place, given, said: said.index("McNemar's exact test p ="),
     "crossval": check_crossval,
+    "prepare": check_prepare,
 }
 """What must be there after each verb."""
 

@@ -98,10 +98,7 @@ def _copy(place: str, listed: Mapping[str, tuple[int, str]], copies: Path, keep:
     missing = [
         name
         for name, (size, mark) in listed.items()
-        if not mark
-        or known.get(name) != [size, mark]
-        or not (copies / name).is_file()
-        or (copies / name).stat().st_size != size
+        if not mark or known.get(name) != [size, mark] or not _is_here(copies / name, size)
     ]
     for name in set(known) - set(listed) - set(keep):
         (copies / name).unlink(missing_ok=True)

@@ -32,6 +32,9 @@ _KEPT = 4 * LANES
 _FREE = 0.1
 """Fraction of the disk that is left free."""
 
+_PLAIN = {"data_format": ["numpy"], "compression": None, "encryption": None, "item_loader": "PyTreeLoader"}
+"""What LitData's index says of chunks that are arrays and nothing else."""
+
 
 def litdata() -> Any:
     """The package, without its look at whether there is a newer one.
@@ -109,7 +112,10 @@ class Chunks:
         path = self._here("index.json", anew=True)
         try:
             index = read_json(path.read_bytes())
-            chunks = list_of(index if isinstance(index, dict) else {}, "chunks", 2**22)
+            index = index if isinstance(index, dict) else {}
+            chunks, config = list_of(index, "chunks", 2**22), index.get("config")
+            if not isinstance(config, dict) or any(config.get(name) != value for name, value in _PLAIN.items()):
+                raise ValuesError("its chunks are no plain arrays")  # LitData would unpickle others
             files = [(text_of(plain_dict(one, "a chunk"), "filename"), one.get("chunk_bytes")) for one in chunks]
             found = [(name, whole_number(size, "chunk_bytes", 1, 2**40)) for name, size in files]
         except ValuesError as error:
@@ -167,7 +173,7 @@ class Chunks:
             return path
         if anew or not path.is_file() or (size is not None and path.stat().st_size != size):
             self.folder.mkdir(parents=True, exist_ok=True)
-            with alone(self.folder / f".{name}.lock", removed=False):
+            with alone(self.folder / f".{zlib.crc32(name.encode()) % LANES}.lock"):
                 if anew or not path.is_file() or (size is not None and path.stat().st_size != size):
                     storage.fetch(storage.joined(self.place, name), path, size)
         else:
