@@ -1,14 +1,11 @@
 """Files at addresses (s3://, gs://, http://, ...), through fsspec: with time-outs, retries, and names in errors."""
 
-import asyncio
 import contextlib
 import errno
 import hashlib
 import os
 import re
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,8 +33,8 @@ _Answer = TypeVar("_Answer")
 class StorageError(FERError):
     """What is at an address cannot be had, or not be put there; `reason` says why, without the address."""
 
-    def __init__(self, reason: str, shown: str) -> None:
-        super().__init__(f"'{shown}': {reason}.")
+    def __init__(self, reason: str, shown: str = "") -> None:
+        super().__init__(f"'{shown}': {reason}." if shown else reason)
         self.reason = reason
 
 
@@ -153,6 +150,9 @@ def mark(address: str) -> tuple[int, str]:
 
 
 def _head(address: str) -> tuple[int, str]:
+    import urllib.error
+    import urllib.request
+
     request = urllib.request.Request(address, method="HEAD")  # noqa: S310 (http or https)
     try:
         with urllib.request.urlopen(request, timeout=SILENT) as answer:  # noqa: S310
@@ -279,7 +279,7 @@ def _missing(address: str, error: ImportError) -> MissingPackageError:
 
 def _said(error: BaseException) -> str:
     """What an exception says, in a line without secrets."""
-    if isinstance(error, TimeoutError | asyncio.TimeoutError) or "timeout" in type(error).__name__.lower():
+    if isinstance(error, TimeoutError) or "timeout" in type(error).__name__.lower():
         return f"the server said nothing for {SILENT:.0f} seconds"
     said = str(error) or str(error.__cause__ or "") or type(error).__name__
     said = re.sub(r"\w[\w+.-]*://\S+", lambda found: without_secret(found[0]), " ".join(said.split()))

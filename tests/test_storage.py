@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from torch.utils.data import DataLoader, Dataset
 
 from fer_lightning import storage
 from fer_lightning.errors import FERError, MissingPackageError
@@ -57,6 +58,23 @@ def test_what_is_not_there_is_named_at_once(web):
         storage.read(f"{address}/none")
     assert faults.asked["/none"] == 1
     assert not storage.exists(f"{address}/none")
+
+
+class Broken(Dataset):
+    """Fails in the process that loads."""
+
+    def __getitem__(self, number):
+        raise storage.StorageError("it cannot be had,\n  twice", "s3://bucket/a") if number else FERError("broken: a")
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "said"),
+    [(0, FERError, "broken: a"), (1, storage.StorageError, "'s3://bucket/a': it cannot be had,\n  twice.")],
+)
+def test_what_a_process_that_loads_has_to_say_is_one_message(number, kind, said):
+    with pytest.raises(kind) as failed:
+        list(DataLoader(Broken(), sampler=[number], num_workers=1))
+    assert str(failed.value) == said
 
 
 def test_nobody_answers():

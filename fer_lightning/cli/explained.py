@@ -5,6 +5,7 @@ import traceback
 
 from fer_lightning.cli.commands import UsageError
 from fer_lightning.errors import FERError, MissingPackageError
+from fer_lightning.storage import StorageError
 
 PAGE = "docs/errors.md"
 """The page, in the project's folder."""
@@ -110,6 +111,8 @@ def section_of(error: BaseException) -> str:
         return "packages"
     if isinstance(error, UsageError):
         return "options"
+    if isinstance(error, StorageError):  # perhaps of a process that loads batches
+        return "addresses"
     if isinstance(error, OSError):
         return "disk-full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "places-to-write"
     if not isinstance(error, FERError):

@@ -46,8 +46,8 @@ class FERDataModule(LightningDataModule):
     Args:
         root: The data set: a folder for each class, a table, a folder with `legend.csv` and `images/`, or as it is
             published (docs/data.md), here or at an address (s3://...); or what `prepare` wrote. A list trains on all
-            of them; each is split by itself (with `predefined`, those without parts as `grouped`). Without it, synthetic
-            faces are used.
+            of them; each is split by itself (with `predefined`, those without parts as `grouped`). Without it,
+            synthetic faces are used.
         legend: The table, if it is elsewhere.
         images: The image folder, if it is elsewhere.
         columns: Headings by role, where a table has unusual ones, such as `{image: pth, label: class}`; the roles are

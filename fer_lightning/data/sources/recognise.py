@@ -80,8 +80,8 @@ def chosen_sources(
     if stream := next(filter(is_stream, roots), None):
         shown = storage.without_secret(stream)
         raise FERError(
-            f"Invalid value for --data.root. '{shown}' is a stream, which fit, validate and test read. Name the data set "
-            "that it was made of."
+            f"Invalid value for --data.root. '{shown}' is a stream, which fit, validate and test read. Name the data "
+            "set that it was made of."
         )
     kept, columns = str(given.get("prepared_dir") or "prepared_data"), given.get("columns")
     roots = [fetched(one, "--data.root", kept, columns) for one in roots]
