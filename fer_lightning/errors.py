@@ -1,6 +1,7 @@
 """The one exception for mistakes that a user can make and mend."""
 
 import os
+import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +10,21 @@ from math import inf
 _PACKAGE = os.path.dirname(__file__) + os.sep
 
 
+_OF_WORKER = re.compile(r"Caught \w+ in DataLoader worker .*?\nfer_lightning[\w.]*: (.*)", re.DOTALL)
+"""How torch raises what a process that loads batches has raised: with its traceback in front of what it says."""
+
+
 class FERError(Exception):
     """Something the user can put right: the message says where, what was expected, what was found, what to do.
 
     The command line prints the message alone, without a traceback, and ends with exit status 2. A cell of a notebook
     shows the message alone too; `%debug` has the rest.
     """
+
+    def __init__(self, *args: object) -> None:
+        if args and isinstance(args[0], str) and (said := _OF_WORKER.match(args[0])):
+            args = (said[1].rstrip(), *args[1:])
+        super().__init__(*args)
 
     def _render_traceback_(self) -> list[str]:
         """The lines that IPython and Jupyter show instead of a traceback: a protocol of theirs."""

@@ -5,6 +5,7 @@ import traceback
 
 from fer_lightning.cli.commands import UsageError
 from fer_lightning.errors import FERError, MissingPackageError
+from fer_lightning.storage import StorageError
 
 PAGE = "docs/errors.md"
 """The page, in the project's folder."""
@@ -52,7 +53,9 @@ SECTIONS = {
     "data.progress": "going-on",
     "data.shared_memory": "memory",
     "data.sources.table": "tables",
+    "data.sources.fetched": "addresses",
     "data.splits": "splits",
+    "data.streams": "streams",
     "data.subsets": "splits",
     "data.usable": "rows",
     "errors": "values",
@@ -93,6 +96,7 @@ SECTIONS = {
     "program": "run-folders",
     "reports.compare": "untested-runs",
     "serving": "service",
+    "storage": "addresses",
     "training": "your-own-classes",
     "training.classifier": "checkpoints",
     "training.distillation": "another-model",
@@ -114,6 +118,8 @@ def section_of(error: BaseException) -> str:
         return "packages"
     if isinstance(error, UsageError):
         return "options"
+    if isinstance(error, StorageError):  # perhaps of a process that loads batches
+        return "addresses"
     if isinstance(error, OSError):
         return "disk-full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "places-to-write"
     if not isinstance(error, FERError):

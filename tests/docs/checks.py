@@ -15,8 +15,10 @@ import pytest
 import torch
 from pyarrow import parquet
 
+from fer_lightning.data.streams.manifest import Manifest
 from fer_lightning.inference.model import open_model
 from fer_lightning.inference.shard import Shard
+from fer_lightning.storage import is_address
 from tests.conftest import run_here
 from tests.docs.pages import BRIEFLY
 
@@ -53,6 +55,9 @@ def images_in(path: Path) -> int:
 
 
 def check_predict(place, given, said):
+    if is_address(given["input"]):  # people as in DATA, one image each
+        assert {Path(row["source"]).name for row in rows_of(place / given["output"])} >= {"person_000_00.png"}
+        return
     source = place / given["input"]
     if source.is_file() and source.suffix != ".mp4" and "output" not in given:
         assert said.startswith(f"{given['input']}   ")
@@ -107,6 +112,12 @@ def check_compare(place, given, said):
     assert groups == ("Seeds are not accounted for" not in said) == ("*" in given["input"])
 
 
+def check_prepare(place, given, said):
+    output = given["output"] if is_address(given["output"]) else str(place / given["output"])
+    assert Manifest.read(output).input_spec.image_size == int(given["data.image_size"])
+    assert f"--data.image_size {given['data.image_size']}" in " ".join(said.split())
+
+
 CHECKS = {
     "fit": check_fit,
     "test": check_test,
@@ -116,6 +127,7 @@ CHECKS = {
     "audit": check_audit,
     "compare": check_compare,
     "crossval": check_crossval,
+    "prepare": check_prepare,
 }
 """What must be there after each verb."""
 

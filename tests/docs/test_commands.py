@@ -36,7 +36,10 @@ ELSEWHERE = {
 """How commands begin that have tests of their own."""
 
 COMMANDS = [line for line in LINES if line.startswith("python train.py") and not line.startswith(tuple(ELSEWHERE))]
-SLOW = ("lr_find", "crossval", "runs/folds", "rgb_folds", "'rgb/*'", "label_issues", "facial_expressions.yaml", "--engine")
+SLOW = (
+    *("lr_find", "crossval", "runs/folds", "rgb_folds", "'rgb/*'", "label_issues", "facial_expressions.yaml"),
+    *("--engine",),
+)
 """In commands that train five networks, use what these said, fine-tune (test_configs does as well), or start Ray."""
 
 
