@@ -23,6 +23,7 @@ SLOW = (
     "docs/tutorials/fine_tune_and_compare.md",
     "docs/tutorials/ship_to_the_browser.md",
     "docs/how_to/stream.md",
+    "docs/tutorials/many_machines.md",
 )
 
 
