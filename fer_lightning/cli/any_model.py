@@ -140,8 +140,9 @@ def _function(path: str) -> Callable[[list[str]], Any]:
     module, _, name = path.rpartition(".")
     try:
         found = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise FERError(f"Invalid value for --callable. Cannot import '{path}': {error}.") from None
+    except Exception as error:  # whatever a user's module raises
+        why = f"{type(error).__name__}: {error}"
+        raise FERError(f"Invalid value for --callable. Cannot import '{path}': {why}.") from error
     if not callable(found):
         raise FERError(f"Invalid value for --callable. Expected a function. '{path}' is of {type(found).__name__}.")
     wanted: Callable[[list[str]], Any] = found

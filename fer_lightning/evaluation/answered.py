@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -96,8 +97,9 @@ def _of_images(answers: Answers, images: Sequence[str], image_dir: Path) -> tupl
         below = name.removeprefix(prefix) if prefix and name.startswith(prefix) else name
         meant = next((one for one in (name, below) if one in known), None)
         if meant is None:
-            path = os.path.relpath(os.path.realpath(answers.images[number]), folder).replace(os.sep, "/")
-            meant = path if path in known else None
+            with suppress(ValueError):  # of names that no file can have
+                path = os.path.relpath(os.path.realpath(answers.images[number]), folder).replace(os.sep, "/")
+                meant = path if path in known else None
         if meant is None:
             strangers.append(answers.images[number])
         else:

@@ -116,7 +116,7 @@ def _members(run: str, runs_dir: str) -> list[Path]:
                 "and no report of a test in it."
             )
         return tested
-    if folder.is_file():
+    if not folder.is_dir() and (inside.is_file() or itself.is_file()):
         raise FERError(
             f"'{run}' is a file. Expected runs that were tested: names or folders; a pattern for a group of them "
             "stands in quotes, as compare 'a/*' 'b/*'."

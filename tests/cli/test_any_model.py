@@ -47,6 +47,7 @@ def place(drawn, tmp_path_factory):
     known = {row["image"]: {name: float(row[name]) for name in classes} for row in rows}
     (folder / "known.json").write_text(json.dumps(known))
     (folder / "own_model.py").write_text(MODEL)
+    (folder / "unfinished.py").write_text("def predict(paths:\n")
     return folder
 
 
@@ -102,6 +103,7 @@ def test_labels_alone_have_the_measures_that_need_no_probabilities(words, place,
         (["--callable", "own_model.numbers"], "Expected a dict with the probability of each class"),
         (["--callable", "own_model.nothing"], "Cannot import 'own_model.nothing'"),
         (["--callable", "own_model.known"], "Expected a function"),
+        (["--callable", "unfinished.predict"], "Cannot import 'unfinished.predict': SyntaxError"),
         (["--callable", "nowhere.predict"], "Cannot import 'nowhere.predict'"),
         (["--predictions", "none.csv"], "There is no file 'none.csv'"),
         (["--predictions", "rows.csv", "--callable", "own_model.predict"], "Expected one of --predictions and"),

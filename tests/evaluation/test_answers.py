@@ -177,9 +177,15 @@ def test_unknown_images_and_classes_are_said(place):
     with pytest.raises(FERError, match=rf"Expected names such as '{images[0]}'. Found names such as 'x.png'"):
         found("image,predicted", "x.png,sad")
     lines = [f"{image},0.5,0.4,0.1" for image in images]
-    _, probabilities, notes = found("image,surprise,sad,happy", *lines, "x.png,1,0,0")
+    odd = [
+        "x.png,1,0,0",
+        f"{'y' * 5000}.png,1,0,0",
+        "../../z.png,1,0,0",
+        "\ud800,1,0,0".encode("utf-8", "replace").decode(),
+    ]
+    _, probabilities, notes = found("image,surprise,sad,happy", *lines, *odd)
     assert probabilities.shape == (len(images), 4)
-    assert any("1 row is about images that the data set does not have, such as 'x.png'" in note for note in notes)
+    assert any("4 rows are about images that the data set does not have, such as 'x.png'" in note for note in notes)
     assert any("The answers know no anger (" in note for note in notes)
     assert any(f"No image shows surprise ({len(images)} times)" in note for note in notes)
 

@@ -161,6 +161,14 @@ def test_single_runs_say_that_seeds_are_not_accounted_for(seeds, capsys):
     assert "B is one training and is taken as it is" in flat(capsys.readouterr().out)
 
 
+def test_a_cross_validation_is_compared_as_one_run(predictions, seeds, tmp_path):
+    for name in ("", "seed0-fold0", "seed0-fold1"):
+        predictions.write_csv(tmp_path / "runs" / "folds" / name / "test" / "predictions.csv")
+    content = compare(["alone", "folds"], seeds)
+    assert "seeds" not in content["runs"]["folds"]
+    assert content["runs"]["folds"]["mcnemar_p"] == 1
+
+
 def test_groups_that_overlap_or_are_empty_are_refused(seeds):
     with pytest.raises(FERError, match=r"needs different runs. Received: 'a/\*' and 'a/seed1'"):
         compare(["a/*", "a/seed1"], seeds)
