@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-EXTRAS = ("video", "onnx", "parquet", "heif", "timm", "serve", "hub", "test")
+EXTRAS = ("video", "onnx", "parquet", "heif", "timm", "serve", "hub", "stream", "s3", "test")
 
 wanted = [*PROJECT["dependencies"], *(name for extra in EXTRAS for name in PROJECT["optional-dependencies"][extra])]
 pins = {re.split(r"[;\s]", name)[0].replace(">=", "==") for name in wanted if ">=" in name}

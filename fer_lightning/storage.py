@@ -262,7 +262,11 @@ def _make_folder(system: Any, path: str) -> None:
     """Make the folder of a file, where there are folders: with S3 and its like, that would make a bucket."""
     kinds = {system.protocol} if isinstance(system.protocol, str) else set(system.protocol)
     if not kinds & {"s3", "gs", "gcs", "abfs", "az", "hf"}:
-        system.makedirs(path.rpartition("/")[0], exist_ok=True)
+        folder = path.rpartition("/")[0]
+        try:
+            system.makedirs(folder, exist_ok=True)
+        except OSError as error:
+            raise FERError(f"The folder '{printable(folder)}' cannot be made: {_said(error)}.") from None
 
 
 def _piped(system: Any, path: str, content: bytes) -> None:

@@ -49,6 +49,15 @@ def test_serve(drawn):
     assert row[0].count(",") == 5  # after each quarter
 
 
+@pytest.mark.slow
+def test_stream(drawn):
+    rows = rows_of(run_benchmark("stream.py", drawn, "--size", "24", "--million", "3000"))
+    names = ["mapped cache", "stream", "stream, in lanes", "litdata", "ImageFolder"]
+    assert sorted({row[0] for row in rows if len(row) == 3 and row[1] in ("0", "2")}) == sorted(names)
+    (memory,) = [row for row in rows if row[0] == "3,000"]
+    assert 100 < float(memory[6].removesuffix(" MB")) < 2000
+
+
 def test_gpu_says_so_where_there_is_none(tmp_path):
     if torch.cuda.is_available():
         pytest.skip("there is one")

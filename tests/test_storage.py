@@ -13,7 +13,7 @@ from tests.servers import s3_server, web_server
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     monkeypatch.setattr(storage, "PAUSES", (0.01, 0.02))
-    monkeypatch.setattr(storage, "SILENT", 0.5)
+    monkeypatch.setattr(storage, "SILENT", 0.3)
 
 
 @pytest.fixture(scope="module")

@@ -62,10 +62,7 @@ def layers(words: Sequence[str], tell: Callable[[str], object]) -> tuple[list[La
 
 
 def named_classes(given: Sequence[Layer], words: Sequence[str]) -> set[str]:
-    """The class paths, downloads and addresses that configurations or options name: what a checkpoint may name again.
-
-    The options are among them, with their dashes: what a checkpoint says of these does not count.
-    """
+    """Class paths, downloads and addresses that configurations or options name: what a checkpoint may name again."""
     named: set[str] = set()
     for layer in given:
         _add_named(named, layer.settings)
@@ -75,12 +72,17 @@ def named_classes(given: Sequence[Layer], words: Sequence[str]) -> set[str]:
         of = option if option.startswith("--") else before
         if not of.startswith(("--model", "--data", "--trainer")):
             continue
-        named.add(of)
         _add_named(named, value)
         if value[:1] in ("{", "["):
             with suppress(ValuesError):
                 _add_named(named, read_yaml(value))
     return named
+
+
+def said_of_data(given: Sequence[Layer], words: Sequence[str]) -> set[str]:
+    """The options, `--data.` and their names, that are given: what a checkpoint says of these does not count."""
+    known = {f"--data.{name}" for layer in given for name in layer.settings.get("data") or {}}
+    return known | {word.partition("=")[0] for word in words if word.startswith("--data.")}
 
 
 def _add_named(named: set[str], value: Any) -> None:

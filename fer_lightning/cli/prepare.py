@@ -29,6 +29,8 @@ def prepare(options: Sequence[str], output: str, overwrite: bool = False) -> Non
         FERError: If the data set cannot be read, or the place is taken or cannot be written.
     """
     check_path("--output", output)
+    if output.lower().startswith("memory:"):
+        raise FERError("Invalid value for --output. What is in the memory of this process ends with it.")
     litdata()
     data = data_module(options)
     if isinstance(data.subsets, StreamSubsets):

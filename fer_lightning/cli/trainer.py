@@ -25,7 +25,7 @@ from fer_lightning.checkpoints.weights import SUFFIX
 from fer_lightning.cli import lr_find
 from fer_lightning.cli.callbacks import SLICES, callbacks_of_fit, callbacks_of_measuring, progress_bar
 from fer_lightning.cli.commands import VERBS, take
-from fer_lightning.cli.configs import DEFAULT, layers, named_classes
+from fer_lightning.cli.configs import DEFAULT, layers, named_classes, said_of_data
 from fer_lightning.cli.data_module import own_data_module
 from fer_lightning.cli.fit_options import check_options
 from fer_lightning.cli.fit_start import check_epoch, check_origin, check_start
@@ -99,7 +99,7 @@ class FERCommandLine(LightningCLI):
         trusted: set[str] = set()
         if verb != "fit":
             taken, options = take(options, "--network")
-            trusted.update(map(full_path, taken.get("network", ())))
+            trusted.update(x if "://" in x else full_path(x) for x in taken.get("network", ()))
         known.check_options(options, VERBS[verb].options)
         for layer in given:
             known.check_settings(layer.settings, layer.name)
@@ -108,8 +108,9 @@ class FERCommandLine(LightningCLI):
         path, finetune = place.checkpoint, False
         if path is not None:
             finetune = verb == "fit" and path.suffix == SUFFIX
+            trusted |= named_classes(given, options) | said_of_data(given, options)
             folder = place.folder if place.named else None
-            saved = self._settings(verb, path, finetune, trusted | named_classes(given, options), folder)
+            saved = self._settings(verb, path, finetune, trusted, folder)
             texts.insert(0, yaml.safe_dump(saved))
         elif verb != "fit" and not any(word.partition("=")[0] == "--print_config" for word in options):
             raise FERError(

@@ -23,7 +23,7 @@ from tests.servers import web_server
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     monkeypatch.setattr(storage, "PAUSES", (0.01, 0.02))
-    monkeypatch.setattr(addresses, "_SILENT", 1.0)
+    monkeypatch.setattr(addresses, "_SILENT", 0.4)
 
 
 @pytest.fixture(scope="module")

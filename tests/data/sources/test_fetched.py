@@ -38,6 +38,7 @@ def check_same(data: FERDataModule, local: FERDataModule) -> None:
     assert (mine.images == theirs.images).all()
 
 
+@pytest.mark.slow
 def test_a_legend_and_its_images_on_the_web(small, tmp_path):
     options = {"image_size": 8, "split": "stratified", "prepared_dir": str(tmp_path / "kept")}
     local = FERDataModule(str(small), **options)
