@@ -11,6 +11,7 @@ set -eu
 : "${MAIN:=localhost}" # address of one of the machines, at which the others find it
 : "${PORT:=29400}"
 : "${RESTARTS:=3}"
+export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 # else processes that are started anew look for those that are gone
 
 exec python -m torch.distributed.run --nnodes "$NODES" --nproc_per_node "$PROCESSES" --max_restarts "$RESTARTS" \
     --rdzv_backend c10d --rdzv_endpoint "$MAIN:$PORT" --rdzv_id "${ID:-fer_lightning}" \

@@ -14,6 +14,9 @@ from fer_lightning.errors import FERError, check_range
 from fer_lightning.names import complaint
 from fer_lightning.training.metrics import LOGGED
 
+_DIVIDING = ("fsdp", "deepspeed", "modelparallel", "model_parallel", "xla_fsdp", "xlafsdp")
+"""How strategies begin after which no device has all the weights."""
+
 
 def check_options(config: Any, fit: bool) -> None:
     """Check Lightning's options of a verb, which it takes as they are or answers with an error of its own.
@@ -100,6 +103,14 @@ def _check_machines(trainer: Any) -> None:
             f"Invalid value for --trainer.devices. Expected 1 to {most} ({kind}), or auto. Received: {devices}."
         )
     launched = SLURMEnvironment.detect() or TorchElasticEnvironment.detect() or "MASTER_ADDR" in os.environ
+    strategy = trainer.strategy
+    named = strategy if isinstance(strategy, str) else strategy.class_path.rpartition(".")[2]
+    if named.lower().startswith(_DIVIDING):
+        raise FERError(
+            f"--trainer.strategy {named} divides the weights among the devices. Checkpoints, averaged weights and the "
+            "checks of a training need all of them in one place here. Expected ddp, which keeps them on each device. "
+            "If memory is short: a smaller --data.batch_size with --trainer.accumulate_grad_batches."
+        )
     if nodes > 1 and not launched:
         raise FERError(
             f"--trainer.num_nodes {nodes} waits for {nodes - 1} other machine{'s' if nodes > 2 else ''}, and nothing "

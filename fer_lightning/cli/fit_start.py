@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
@@ -13,8 +14,10 @@ from fer_lightning.checkpoints.compatibility import upgraded_state
 from fer_lightning.checkpoints.info import KEY, CheckpointInfo
 from fer_lightning.checkpoints.reading import check_same_model, check_same_weights
 from fer_lightning.cli.run_folder import is_within
-from fer_lightning.data.progress import batches_of
+from fer_lightning.data.datamodule import FERDataModule
+from fer_lightning.data.progress import EpochPosition, batches_of
 from fer_lightning.errors import FERError
+from fer_lightning.screen import say
 from fer_lightning.training.classifier import ExpressionClassifier
 from fer_lightning.training.divergence import first_not_finite
 from fer_lightning.training.resumed_optimizer import changed_options, rehearse
@@ -87,6 +90,19 @@ def check_origin(named: str | None, before: str | None, path: Path) -> None:
         )
 
 
+@rank_zero_only
+def _say_devices(before: EpochPosition, now: EpochPosition) -> None:
+    """Say that another number of devices makes other steps."""
+    then, size = before.devices * before.batch_size, now.devices * now.batch_size
+    if before.devices != now.devices and then != size:
+        were = f"{before.devices} device{'' if before.devices == 1 else 's'}"
+        same = f" The same again: --data.batch_size {then // now.devices}." if then % now.devices == 0 else ""
+        say(
+            f"Note   The training was on {were}, and goes on with {now.devices}: a step takes {size} images now "
+            f"instead of {then}.{same}"
+        )
+
+
 def check_start(
     path: str | None,
     trainer: Trainer,
@@ -134,8 +150,10 @@ def check_start(
                     own_files(callback, checkpoint["callbacks"].get(callback.state_key))
         if (place := place_in_data(checkpoint, datamodule)) is not None:
             here = datamodule.here(trainer.world_size)
-            images = sum(classifier.data_info.training.class_counts) // trainer.world_size
+            images = sum(classifier.data_info.training.class_counts)
             place.go_on(here, images, trainer.accumulate_grad_batches, trainer.limit_train_batches)
+        if isinstance(datamodule, FERDataModule):
+            _say_devices(EpochPosition.from_dict(checkpoint["FERDataModule"]), datamodule.here(trainer.world_size))
         changed_options(checkpoint, classifier.run_config)
         network = classifier.trained_network
         rehearse(checkpoint, lambda: classifier.make_optimizers(copy.deepcopy(network)))

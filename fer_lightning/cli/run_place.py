@@ -9,6 +9,8 @@ from fer_lightning.checkpoints.compatibility import put
 from fer_lightning.checkpoints.finding import find_checkpoint
 from fer_lightning.cli.commands import take
 from fer_lightning.cli.configs import Layer
+from fer_lightning.cli.node_runs import bring_last
+from fer_lightning.cli.nodes import nodes
 from fer_lightning.errors import FERError
 from fer_lightning.files import check_path
 from fer_lightning.names import check_name
@@ -53,6 +55,8 @@ def place_of(verb: str, given: Sequence[Layer], options: Sequence[str]) -> RunPl
     name, runs_dir, wanted = check_name(str(place["name"]), "--name"), str(place["runs_dir"]), place["ckpt_path"]
     check_path("--runs_dir", runs_dir)
     folder = Path(runs_dir) / name
+    if verb == "fit" and wanted in ("auto", "last"):
+        bring_last(nodes(), folder)
     if auto := wanted == "auto":
         if verb != "fit":
             raise FERError(f"--ckpt_path auto is for fit, which can start anew. Expected best, last or a file: {verb}.")

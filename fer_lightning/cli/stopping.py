@@ -91,14 +91,24 @@ def stopping() -> Iterator[Stopping]:
             signal.signal(number, handler)
 
 
-_PEER_IS_GONE = ("Connection reset by peer", "Connection closed by peer", "Broken pipe", "remote process exited")
-"""What gloo and NCCL say when a process they talk to is gone."""
 LOST_PEER = (
-    "Another process of this training has ended unexpectedly, so this one ends too. Look above for its message; "
-    "without one it was probably killed, for instance for want of memory. Go on with --ckpt_path last."
+    "Another process of this training has ended unexpectedly, or is out of reach, so this one ends too. Look for its "
+    "message, above or on its machine; without one it was probably killed, for instance for want of memory. Go on with "
+    "--ckpt_path last."
 )
+_UNREACHABLE = (
+    "The processes of this training do not reach each other: one of them has just ended, or they take network "
+    "interfaces that lead nowhere. Name the one that leads to the other machines, on each: GLOO_SOCKET_IFNAME=NAME on "
+    "the processor, NCCL_SOCKET_IFNAME=NAME with GPUs (`ip address` lists them)."
+)
+_SIGNS = {
+    "connectFullMesh failed": _UNREACHABLE,
+    **dict.fromkeys(("Connection reset by peer", "Connection closed by peer", "Broken pipe"), LOST_PEER),
+    **dict.fromkeys(("remote process exited", "Timed out waiting"), LOST_PEER),
+}
+"""What gloo and NCCL say when a process they talk to is gone or cannot be reached, and what that means."""
 
 
-def is_lost_peer(error: RuntimeError) -> bool:
-    """Whether an exception means that another process of the training is gone."""
-    return any(sign in str(error) for sign in _PEER_IS_GONE)
+def lost_peer(error: RuntimeError) -> str:
+    """What to say of an exception if it means that another process of the training is gone; empty if it does not."""
+    return next((said for sign, said in _SIGNS.items() if sign in str(error)), "")

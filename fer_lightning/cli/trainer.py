@@ -29,10 +29,13 @@ from fer_lightning.cli.configs import DEFAULT, layers, named_classes, said_of_da
 from fer_lightning.cli.data_module import own_data_module
 from fer_lightning.cli.fit_options import check_options
 from fer_lightning.cli.fit_start import check_epoch, check_origin, check_start
+from fer_lightning.cli.node_runs import take_run
+from fer_lightning.cli.nodes import nodes, refusing_together
 from fer_lightning.cli.parser import OneMessage
-from fer_lightning.cli.run_folder import check_report, is_within, run_of, take_folder
+from fer_lightning.cli.run_folder import check_report, is_within, run_of
 from fer_lightning.cli.run_place import place_of
-from fer_lightning.cli.stopping import LOST_PEER, is_lost_peer
+from fer_lightning.cli.same_settings import check_same
+from fer_lightning.cli.stopping import lost_peer
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.errors import FERError, constructing
 from fer_lightning.names import check_name, file_name
@@ -204,13 +207,13 @@ class FERCommandLine(LightningCLI):
         finder = lr_find.take_finder(self.trainer, self.model, self.config["fit"], path is not None)
         self.model.run_config = config_text(self._parser("fit"), self.config["fit"])
         check_start(path, self.trainer, self.model, self.datamodule, self.run_dir)
+        check_same(nodes(), self.model.run_config, path, self.datamodule)
         self._prepare()
         curve = finder and lr_find.search(finder, self.trainer, self.model, self.datamodule, self.config["fit"])
         if curve:
             self.model.run_config = config_text(self._parser("fit"), self.config["fit"])
-        if self.trainer.is_global_zero and not self._get(self.config, "trainer").fast_dev_run:
-            within = path is not None and is_within(path, self.run_dir)
-            self._held = take_folder(self.run_dir, resume=within)
+        if not self._get(self.config, "trainer").fast_dev_run:
+            self._held = take_run(nodes(), self.trainer, self.run_dir, bool(path and is_within(path, self.run_dir)))
         if curve:
             lr_find.draw(curve, self.run_dir)
 
@@ -241,15 +244,18 @@ class FERCommandLine(LightningCLI):
 
     def before_validate(self) -> None:
         """Prepare the data."""
+        config = config_text(self._parser(self.subcommand), self.config[self.subcommand])
+        check_same(nodes(), config, self._get(self.config, "ckpt_path"), self.datamodule)
         self._prepare()
 
     before_test = before_validate
 
-    @rank_zero_only
     def _prepare(self) -> None:
-        """Say what is used and decode it: a broken image must not move an earlier run aside."""
-        if isinstance(self.datamodule, FERDataModule):
-            print(describe(self.datamodule), end="", flush=True)
+        """Say what is used, and decode it on each machine: a broken image must not move an earlier run aside."""
+        first, there = self.trainer.is_global_zero, nodes()
+        if isinstance(self.datamodule, FERDataModule) and (first or (there and there.first)):
+            if first:
+                print(describe(self.datamodule), end="", flush=True)
             self.datamodule.prepare(self.subcommand)
 
 
@@ -267,22 +273,23 @@ def run(verb: str, words: Sequence[str]) -> None:
     """Run one of Lightning's verbs (`fit`, `validate` or `test`) with the words behind it; status 143 after SIGTERM."""
     named, words = take(words, "--data_module")
     try:
-        FERCommandLine(
-            ExpressionClassifier,
-            own_data_module(named["data_module"][-1]) if named else FERDataModule,
-            save_config_callback=SaveRunConfig,
-            save_config_kwargs={"save_to_log_dir": False},
-            seed_everything_default=0,
-            auto_configure_optimizers=False,
-            parser_kwargs={"prog": program()},
-            parser_class=_Parser,
-            args=[verb, *words],
-        )
+        with refusing_together():
+            FERCommandLine(
+                ExpressionClassifier,
+                own_data_module(named["data_module"][-1]) if named else FERDataModule,
+                save_config_callback=SaveRunConfig,
+                save_config_kwargs={"save_to_log_dir": False},
+                seed_everything_default=0,
+                auto_configure_optimizers=False,
+                parser_kwargs={"prog": program()},
+                parser_class=_Parser,
+                args=[verb, *words],
+            )
     except MisconfigurationException as error:
         raise FERError(str(error)) from error
     except SIGTERMException:
         raise SystemExit(128 + signal.SIGTERM) from None  # Lightning's own status says that all went well
     except RuntimeError as error:
-        if not is_lost_peer(error):
+        if not (why := lost_peer(error)):
             raise
-        raise FERError(LOST_PEER) from error
+        raise FERError(why) from error

@@ -17,7 +17,8 @@ class TrainingSampler(DistributedSampler[int]):
     """Shuffles anew every epoch; each device gets the same number of samples and no sample goes to two.
 
     With `d` devices the last `n % d` samples of the epoch's order are left out, others each epoch. The order depends
-    on the seed and the epoch set with `set_epoch`, not on the number of workers.
+    on the seed and the epoch set with `set_epoch`, not on the number of workers or devices: device `r` takes every
+    `d`-th of its samples from `r` on, so that all devices together are always done with the first ones.
 
     With `draws`, float `(n,)`, which add up to `n`, an epoch has as many samples, but each as often as that says: a
     sample expected 2.4 times comes 2 or 3 times, one expected 0.4 times comes once or not at all. The `k`-th repetition
@@ -30,26 +31,28 @@ class TrainingSampler(DistributedSampler[int]):
         self._draws = draws
 
     def resume(self, epoch: int, done: int) -> None:
-        """Let the iterator over `epoch` leave out the first `done` samples of this device; `len` stays as it is."""
+        """Let the devices divide what is left of `epoch` after the first `done` of its order; `len` stays as it is."""
         self.set_epoch(epoch)
         self._resumed = (epoch, done)
 
     def __iter__(self) -> Iterator[int]:
         epoch, done = self._resumed
-        order = super().__iter__() if self._draws is None else iter(self._drawn(self._draws))
-        return iter(list(order)[done:]) if self.epoch == epoch and done else order
+        order = self._order()[done if self.epoch == epoch else 0 :]
+        each = len(order) // self.num_replicas
+        return iter(order[self.rank : each * self.num_replicas : self.num_replicas].tolist())
 
-    def _drawn(self, draws: Tensor) -> list[int]:
-        """This device's numbers of an epoch, by systematic sampling of the samples in a random order."""
-        size = len(draws)
+    def _order(self) -> Tensor:
+        """The numbers of an epoch on all devices, int64 `(n,)`; `draws` by systematic sampling of a random order."""
+        draws, size = self._draws, len(self.dataset)  # type: ignore[arg-type]
         generator = torch.Generator().manual_seed(self.seed + self.epoch)
         order = torch.randperm(size, generator=generator)
+        if draws is None:
+            return order
         ends = draws[order].double().cumsum(0)
         marks = torch.arange(size) + torch.rand((), generator=generator, dtype=torch.float64)
         places = torch.searchsorted(ends * (size / ends[-1]), marks, right=True).clamp(max=size - 1)
         repetition = torch.arange(size) - torch.searchsorted(places, places)
-        numbers = (order[places] + repetition * size)[torch.randperm(size, generator=generator)]
-        return numbers[self.rank : self.total_size : self.num_replicas].tolist()
+        return (order[places] + repetition * size)[torch.randperm(size, generator=generator)]
 
 
 class EvaluationSampler(DistributedSampler[int]):

@@ -153,7 +153,8 @@ class ExpressionClassifier(LightningModule):
         if batch_idx % 10 == 0:
             self.log(RUNNING_LOSS, loss, prog_bar=True, logger=False)
         if self.trainer.is_last_batch:
-            self.log_dict(self._so_far.compute(), on_step=False, on_epoch=True, sync_dist=True, batch_size=1)
+            figures, weight = self._so_far.compute(), self._so_far.weight
+            self.log_dict(figures, on_step=False, on_epoch=True, sync_dist=True, batch_size=weight)
             self._so_far.reset()
         return loss
 
@@ -292,8 +293,7 @@ class ExpressionClassifier(LightningModule):
             place_in_data(checkpoint, getattr(trainer, "datamodule", None))
             own_checkpoints(checkpoint, trainer)
             self._resumed = checkpoint
-        if (rank := trainer.global_rank if trainer is not None else 0) < len(rows):
-            self._so_far.load(rows[rank])
+        self._so_far.load(rows, trainer.global_rank if trainer else 0, trainer.world_size if trainer else 1)
         checkpoint["state_dict"] = upgraded_state(checkpoint["state_dict"])
         if trainer is None or trainer.state.fn != "fit":  # what a loss remembers is of use to a training alone
             checkpoint["state_dict"] = with_loss(checkpoint["state_dict"], self.loss)

@@ -63,6 +63,7 @@ class EpochFigures:
     def reset(self) -> None:
         """Start anew."""
         self._loss, self._hits_and_seen = torch.zeros(()), torch.zeros(2, dtype=torch.int64)
+        self._uneven = False
 
     def update(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Add a batch: its mean loss, a float scalar; logits, float `(n, classes)`; and labels, int64 `(n,)`."""
@@ -84,6 +85,15 @@ class EpochFigures:
         """Sum of the losses, hits and images so far, double `(3,)` on the CPU."""
         return torch.stack([self._loss.cpu().double(), *self._hits_and_seen.cpu().double()])
 
-    def load(self, state: Sequence[float]) -> None:
-        """Go on from a `state`."""
-        self._loss, self._hits_and_seen = torch.tensor(state[0]), torch.tensor(state[1:], dtype=torch.int64)
+    @property
+    def weight(self) -> int:
+        """What this device's figures weigh among those of all: 1, but after a resume on another number of devices."""
+        return int(self._hits_and_seen[1]) if self._uneven else 1
+
+    def load(self, states: Sequence[Sequence[float]], rank: int, devices: int) -> None:
+        """Go on from each device's `state`; on another number of devices, the first one takes over all of them."""
+        others = len(states) not in (0, devices)
+        mine = [[sum(column) for column in zip(*states, strict=True)]] if others else states
+        self._uneven = others or len({seen for _, _, seen in states}) > 1
+        if rank < len(mine):
+            self._loss, self._hits_and_seen = torch.tensor(mine[rank][0]), torch.tensor(mine[rank][1:]).long()

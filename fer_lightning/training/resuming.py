@@ -66,10 +66,10 @@ def place_in_data(checkpoint: dict[str, Any], datamodule: Any) -> EpochPosition 
         size = (info.training.batch_size if info.training else 0) or datamodule.batch_size
         seed = info.settings.get("seed_everything")
         devices = max(1, len(checkpoint.get("training_figures", [])))
-        images = 0 if batches["is_last_batch"] else batches["current"]["ready"] * size
+        done = 0 if batches["is_last_batch"] else batches["current"]["ready"] * size * devices
         split = info.training.split_fingerprint if info.training else ""
         whole = isinstance(seed, int) and not isinstance(seed, bool)
-        checkpoint[known] = EpochPosition(images, size, devices, seed if whole else None, split).to_dict()
+        checkpoint[known] = EpochPosition(done, size, devices, seed if whole else None, split).to_dict()
     place = EpochPosition.from_dict(checkpoint[known])
     return None if batches["is_last_batch"] or not batches["current"]["ready"] else place
 

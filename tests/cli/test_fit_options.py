@@ -22,6 +22,8 @@ REFUSED = """
 --trainer.val_check_interval 1000               | at most the number of training batches, 9
 --trainer.val_check_interval 0                  | Invalid value for --trainer.val_check_interval
 --trainer.num_nodes 2                           | --trainer.num_nodes 2 waits for 1 other machine
+--trainer.strategy fsdp                         | --trainer.strategy fsdp divides the weights
+--trainer.strategy FSDPStrategy                 | --trainer.strategy FSDPStrategy divides the weights
 --trainer.devices 0                             | Invalid value for --trainer.devices
 --trainer.devices 9999                          | Invalid value for --trainer.devices
 --trainer.accelerator tpu                       | Invalid value for --trainer.accelerator

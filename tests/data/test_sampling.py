@@ -46,12 +46,35 @@ def test_evaluation_counts_every_sample_once_and_pads_with_marked_ones(size, dev
 def test_a_resumed_epoch_goes_on_where_it_was_left_and_the_next_one_is_whole(devices):
     for rank in range(devices):
         whole, resumed = (TrainingSampler(range(21), devices, rank, seed=3) for _ in range(2))
-        resumed.resume(4, 6)
+        resumed.resume(4, 6 * devices)
         for epoch, done in ((4, 6), (5, 0)):
             whole.set_epoch(epoch)
             resumed.set_epoch(epoch)  # as Lightning does at the start of an epoch
             assert list(resumed) == list(whole)[done:]
             assert len(resumed) == len(whole)
+
+
+@pytest.mark.parametrize("draws", [None, BalancedSampling(1).draws(torch.tensor([129.0, 16.0]))])
+@pytest.mark.parametrize(
+    "parts", [((2, 3), (1, None)), ((1, 7), (2, None)), ((3, 5), (2, None)), ((2, 4), (3, 2), (4, 1), (1, None))]
+)
+def test_what_is_left_of_an_epoch_is_divided_anew_among_another_number_of_devices(parts, draws):
+    """In batches of 8, on so many devices for so many batches each."""
+    draws = draws if draws is None else draws[torch.tensor([0] * 129 + [1] * 16)]
+    whole = TrainingSampler(range(145), 1, 0, seed=3, draws=draws)
+    whole.set_epoch(4)
+    taken: list[int] = []
+    for devices, batches in parts:
+        shards = []
+        for rank in range(devices):
+            sampler = TrainingSampler(range(145), devices, rank, 3, draws)
+            sampler.resume(4, len(taken))
+            shards.append(list(sampler)[: None if batches is None else 8 * batches])
+        assert len({len(shard) for shard in shards}) == 1
+        taken += [number for shard in shards for number in shard]
+    assert len(set(taken)) == len(taken), "none twice"
+    assert len(taken) > 145 - parts[-1][0], "all but fewer than there are devices"
+    assert set(taken) == set(list(whole)[: len(taken)])
 
 
 def test_balanced_draws_are_those_of_the_equation():
@@ -88,7 +111,7 @@ def test_a_balanced_epoch_repeats_rare_samples_as_evenly_as_it_can(devices):
     assert sorted(number for number in together if number % 20 == 16) == [16 + 20 * k for k in range(times[16])]
     assert epoch(0) == shards
     assert epoch(1) != shards
-    assert epoch(0, done=3) == [shard[3:] for shard in shards]
+    assert epoch(0, done=3 * devices) == [shard[3:] for shard in shards]
 
 
 def test_a_repetition_is_the_same_face_under_another_number():

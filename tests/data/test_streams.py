@@ -144,8 +144,19 @@ def test_an_epoch_takes_every_image_once_whatever_the_number_of_devices(images, 
 @pytest.mark.parametrize(("devices", "rank"), [(1, 0), (2, 1), (3, 0)])
 def test_a_resumed_epoch_of_a_stream_goes_on_where_it_was(devices, rank):
     whole, _ = epoch_of(2000, 30, devices, rank, epoch=4)
-    resumed, _ = epoch_of(2000, 30, devices, rank, epoch=4, done=123)
+    resumed, _ = epoch_of(2000, 30, devices, rank, epoch=4, done=123 * devices)
     assert resumed == whole[123:]
+
+
+@pytest.mark.parametrize("parts", [((2, 123), (1, None)), ((1, 301), (2, None)), ((3, 50), (2, 77), (4, None))])
+def test_what_is_left_of_a_stream_is_divided_anew_among_another_number_of_devices(parts):
+    whole, _ = epoch_of(2001, 30, 1, 0, epoch=4)
+    taken: list[int] = []
+    for devices, each in parts:
+        shards = [epoch_of(2001, 30, devices, rank, epoch=4, done=len(taken))[0][:each] for rank in range(devices)]
+        taken += [number for step in zip(*shards, strict=True) for number in step]
+    assert taken == whole[: len(taken)]
+    assert 2001 - len(taken) < parts[-1][0]
 
 
 def test_few_chunks_are_read_at_a_time_and_devices_share_few():

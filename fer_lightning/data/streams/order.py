@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from itertools import islice
 
 import numpy as np
 from torch import Tensor
@@ -38,15 +37,16 @@ class StreamSampler(TrainingSampler):
 
     def __iter__(self) -> Iterator[int]:
         epoch, done = self._resumed
-        order = self._order()
-        return islice(order, done, None) if self.epoch == epoch else order
+        return self._after(done if self.epoch == epoch else 0)
 
-    def _order(self) -> Iterator[int]:
-        """This device's sample numbers."""
-        start = 0
+    def _after(self, done: int) -> Iterator[int]:
+        """This device's sample numbers, of those that are left after the first ones of the epoch on all devices."""
+        devices, start = self.num_replicas, 0
+        end = done + (len(self._numbers) - done) // devices * devices  # fewer than there are devices are left out
         for line in self._line():
-            positions = line[: max(0, self.total_size - start)]  # `n % d` are left out
-            yield from self._numbers[positions[(self.rank - start) % self.num_replicas :: self.num_replicas]].tolist()
+            first = max(0, done - start)
+            positions = line[first : max(first, end - start)]
+            yield from self._numbers[positions[(self.rank + done - start - first) % devices :: devices]].tolist()
             start += len(line)
 
     def _line(self) -> Iterator[np.ndarray]:

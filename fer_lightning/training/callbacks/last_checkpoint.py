@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from fer_lightning.checkpoints.atomic_io import put_same
 from fer_lightning.errors import check_range
 from fer_lightning.screen import say
+from fer_lightning.training.callbacks.node_copies import NodeCopies
 
 STOPPING = (signal.SIGINT, *(getattr(signal, name) for name in ("SIGUSR1", "SIGHUP") if hasattr(signal, name)))
 """Signals after which a run is saved and stops; of one process, SIGTERM is Lightning's."""
@@ -44,6 +45,9 @@ class LastCheckpoint(Checkpoint):
 
     dirpath: str | None = None
     """Where `last.ckpt` is written; the command line sets it to the run's folder."""
+
+    copies: NodeCopies | None = None
+    """Brings it to machines that do not see that folder; the command line sets it."""
 
     def __init__(self, every_n_minutes: float = 5.0, every_n_steps: int = 0) -> None:
         check_range("--checkpoint_last.every_n_minutes", every_n_minutes, 0)
@@ -147,6 +151,8 @@ class LastCheckpoint(Checkpoint):
             trainer.save_checkpoint(path, weights_only=False)
         elif same is not None and trainer.is_global_zero:
             put_same(same, path)
+        if self.copies is not None:
+            self.copies.share(trainer.strategy)
         self._saved, self._due = time.monotonic(), False
         if self.asked_to_stop:
             raise KeyboardInterrupt
