@@ -14,6 +14,9 @@ estimated() { python train.py estimate_prior --rows "runs/$1/test/predictions.cs
 row "configs/ferplus_large.yaml, distilled (experiments/distilled.sh): the pretrained weights"
 tested ferplus_pretrained --ckpt_path pretrained --data.root "$ferplus" --data.split predefined
 
+row "configs/ferplus_large.yaml, seed 3: the weights pretrained-large"
+tested ferplus_pretrained_large --ckpt_path pretrained-large --data.root "$ferplus" --data.split predefined
+
 row "configs/ferplus.yaml"
 python train.py fit --config configs/ferplus.yaml --data.root "$ferplus" "$@"
 tested ferplus --ckpt_path best

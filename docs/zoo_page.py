@@ -8,7 +8,7 @@ from pathlib import Path
 from made_pages import MADE, table
 from safetensors import safe_open
 
-from fer_lightning.checkpoints.finding import PRETRAINED
+from fer_lightning.checkpoints.finding import NAMED, PRETRAINED
 from fer_lightning.checkpoints.reading import load_model, read_checkpoint
 
 WEIGHTS, DETECTOR = PRETRAINED.parent, "yunet.safetensors"
@@ -68,10 +68,11 @@ def zoo_entry(path: Path, card: str) -> tuple[list[str], str]:
 def zoo_page() -> str:
     """The page about the weights that come with the package."""
     card = (WEIGHTS / "README.md").read_text(encoding="utf-8")
-    entries = [zoo_entry(path, card) for path in sorted(WEIGHTS.glob("*.safetensors")) if path.name != DETECTOR]
+    entries = [zoo_entry(path, card) for path in NAMED.values()]
     text = f"# Model zoo\n\n{MADE}"
     text += (
-        "The weights that come with the package. `--ckpt_path pretrained` names the first one in `predict`, `serve`, "
+        "The weights that come with the package. `--ckpt_path pretrained` names the small ones, which are used "
+        "where nothing else is said, `--ckpt_path pretrained-large` the large ones, in `predict`, `serve`, "
         "`test` and `export`, as does `ExpressionRecognizer` in Python. `fit --ckpt_path pretrained` starts a new run "
         "from them, also with other classes. What they are not for, and how they fare elsewhere, is in their card, "
         "`fer_lightning/weights/README.md`: an expression is not an emotion felt. Results of other recipes: "

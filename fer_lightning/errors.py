@@ -1,6 +1,7 @@
 """The one exception for mistakes that a user can make and mend."""
 
 import os
+import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +10,21 @@ from math import inf
 _PACKAGE = os.path.dirname(__file__) + os.sep
 
 
+_OF_WORKER = re.compile(r"Caught \w+ in DataLoader worker .*?\nfer_lightning[\w.]*: (.*)", re.DOTALL)
+"""How torch raises what a process that loads batches has raised: with its traceback in front of what it says."""
+
+
 class FERError(Exception):
     """Something the user can put right: the message says where, what was expected, what was found, what to do.
 
     The command line prints the message alone, without a traceback, and ends with exit status 2. A cell of a notebook
     shows the message alone too; `%debug` has the rest.
     """
+
+    def __init__(self, *args: object) -> None:
+        if args and isinstance(args[0], str) and (said := _OF_WORKER.match(args[0])):
+            args = (said[1].rstrip(), *args[1:])
+        super().__init__(*args)
 
     def _render_traceback_(self) -> list[str]:
         """The lines that IPython and Jupyter show instead of a traceback: a protocol of theirs."""
@@ -48,7 +58,7 @@ def constructing(option: str = "") -> Iterator[None]:
         yield
     except (ValueError, TypeError, ArithmeticError, AssertionError, LookupError, RuntimeError, AttributeError) as error:
         cause: BaseException = error  # not the context: that may be what a caller of ours was at
-        while cause.__cause__ and not isinstance(cause, FERError):
+        while cause.__cause__ and not isinstance(cause, FERError) and not _is_of_parser(cause.__cause__):
             cause = cause.__cause__
         if isinstance(cause, FERError):
             raise cause from None
@@ -60,4 +70,11 @@ def constructing(option: str = "") -> Iterator[None]:
         name = type(made[0].f_locals["self"]).__name__ if made else "A class"
         place = f"{os.path.basename(last.co_filename)}, line {frames[-1].f_lineno}"
         whose = f"{option}: {name}" if option else name
-        raise FERError(f"{whose} does not take these values: {cause} ({type(cause).__name__} in {place}).") from error
+        said = str(cause).partition("\nGiven value type")[0]  # jsonargparse repeats all that it was given
+        raise FERError(f"{whose} does not take these values: {said} ({type(cause).__name__} in {place}).") from error
+
+
+def _is_of_parser(error: BaseException) -> bool:
+    """Whether jsonargparse raised an error: of what it tried in turn, it names the first failure as the cause."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return bool(frames) and "jsonargparse" in frames[-1].f_code.co_filename

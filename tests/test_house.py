@@ -17,6 +17,7 @@ FLOORS = (
     ("data",),
     ("networks",),
     ("values",),
+    ("storage",),
     ("files", "locks", "names", "cores", "processes", "seeding", "program"),
     ("errors", "screen", "version", "deprecations"),
 )

@@ -134,6 +134,8 @@ def audit(
     splits, rule = _splits(legends, classes, data)
     legend = splits[rule].legend
     answers = [read_predictions(file) for file in predictions or ()]
+    if not all(one.scored for one in answers):
+        raise FERError("Invalid value for --predictions. Expected probabilities. One of the files has labels alone.")
     if ckpt_path is not None:
         answers += _of_checkpoint(ckpt_path, data, network or ())
     known = _of_legend(answers, legend) if answers else None

@@ -9,7 +9,10 @@ from fer_lightning.errors import FERError
 from fer_lightning.files import no_file, sha256_of
 
 PRETRAINED = Path(__file__).parents[1] / "weights" / "pretrained.safetensors"
-"""The weights that come with the package."""
+"""The weights that come with the package, which are used where nothing else is said."""
+
+NAMED = {path.stem: path for path in (PRETRAINED, PRETRAINED.with_stem("pretrained-large"))}
+"""All weights that come with the package, by their names."""
 
 DEFAULT_RUN = Path("runs/default")
 """The run that `best` and `last` are of where nothing else is said."""
@@ -22,15 +25,15 @@ HUB_WEIGHTS, HUB_CONFIG = "model.safetensors", "config.json"
 
 
 def find_checkpoint(given: str | os.PathLike[str], run_dir: Path | None = None, option: str = "--ckpt_path") -> Path:
-    """The file that `pretrained`, a path, or `best` and `last` of the run in `run_dir` means.
+    """The file that a name such as `pretrained`, a path, or `best` and `last` of the run in `run_dir` means.
 
     A path may be that of a folder that `export` wrote, or `hf://owner/name[@revision]`, which is downloaded once.
 
     Raises:
         FERError: If there is no such file.
     """
-    if str(given) == "pretrained":
-        return PRETRAINED
+    if str(given) in NAMED:
+        return NAMED[str(given)]
     if isinstance(given, str) and given.startswith(SCHEME):
         return downloaded(given, option, (HUB_CONFIG, HUB_WEIGHTS))
     if run_dir is None or given not in ("best", "last"):
@@ -40,7 +43,7 @@ def find_checkpoint(given: str | os.PathLike[str], run_dir: Path | None = None, 
         for name in (BUNDLED, HUB_WEIGHTS):
             if (path / name).is_file():
                 return path / name
-        words = "best, last, pretrained" if run_dir else "pretrained"
+        words = ", ".join([*(("best", "last") if run_dir else ()), *NAMED])
         raise FERError(f"Invalid value for {option}. Expected {words} or a file, found nothing at '{path}'.")
     path = run_dir / "checkpoints" / f"{given}.ckpt"
     if path.is_file():

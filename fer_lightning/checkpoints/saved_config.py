@@ -10,6 +10,7 @@ from fer_lightning.checkpoints.reading import read_checkpoint
 from fer_lightning.errors import FERError
 from fer_lightning.names import printable
 from fer_lightning.networks.class_paths import RefusedClassError, check_arguments
+from fer_lightning.storage import is_address, without_secret
 from fer_lightning.values import is_no_file, shown
 
 _SECTIONS = ("model", "data", "trainer", "early_stopping", "checkpoint_best", "checkpoint_last")
@@ -40,7 +41,8 @@ def saved_settings(
         path: The checkpoint.
         everything: To resume a run as it was; else only data and network, as the rest belongs to the training or the
             machine.
-        trusted: Class paths outside of this package that the user named.
+        trusted: Class paths outside of this package, and addresses, that the user named; and the user's own options,
+            whose values in the checkpoint do not count.
         kinds: The classes whose arguments the sections are, `model` and so on; without them, only the network is
             checked.
         run_dir: Where callbacks and loggers of a resumed run write.
@@ -110,11 +112,14 @@ def _check_inputs(settings: Mapping[str, Any], path: Any, trusted: Collection[st
             raise FERError(f"'{path}' names {shown(text)} to be read, which is a device or a pipe.")
     model = settings["model"]
     read = {key: value for key, value in model.items() if key != "fine_tuning"}  # whose weights are not read again
-    for text in texts_within([read, settings["data"]]):
-        if text.startswith(SCHEME) and text not in trusted:
+    data = {key: value for key, value in settings["data"].items() if f"--data.{key}" not in trusted}
+    places = filter(is_address, texts_within([data.get(name) for name in ("root", "legend", "images")]))
+    downloads = (text for text in texts_within([read, data]) if text.startswith(SCHEME))
+    for text in (*places, *downloads):
+        if text not in trusted:
             raise FERError(
-                f"'{path}' names {shown(text)} to be downloaded. If you want that, name it yourself: repeat the option "
-                "of that training that says it, such as --model.distillation.teacher."
+                f"'{path}' names {shown(without_secret(text))} to be downloaded. If you want that, name it yourself: "
+                "repeat the option of that training that says it, such as --data.root or --model.distillation.teacher."
             )
     for section in ("trainer", "checkpoint_best", "checkpoint_last", "early_stopping"):
         for text in texts_within(settings.get(section, {}), ("filename", "name", "version", "prefix", "sub_dir")):

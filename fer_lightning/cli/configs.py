@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import yaml
 
 from fer_lightning.checkpoints.compatibility import put, upgraded_config
-from fer_lightning.checkpoints.hub import SCHEME
 from fer_lightning.checkpoints.saved_config import texts_within
 from fer_lightning.cli.commands import UsageError, nearest, take
 from fer_lightning.cli.own_parts import find_own_parts
 from fer_lightning.deprecations import SETTINGS, SETTINGS_GONE, SETTINGS_OF_CLASSES, VALUES
 from fer_lightning.networks.class_paths import class_paths
+from fer_lightning.storage import is_address
 from fer_lightning.values import ValuesError, is_no_file, read_settings, read_text, read_yaml
 
 _PACKAGE = Path(__file__).parents[1]
@@ -62,7 +62,10 @@ def layers(words: Sequence[str], tell: Callable[[str], object]) -> tuple[list[La
 
 
 def named_classes(given: Sequence[Layer], words: Sequence[str]) -> set[str]:
-    """The class paths and downloads that configurations or options name: what a checkpoint may name again."""
+    """The class paths, downloads and addresses that configurations or options name: what a checkpoint may name again.
+
+    The options are among them, with their dashes: what a checkpoint says of these does not count.
+    """
     named: set[str] = set()
     for layer in given:
         _add_named(named, layer.settings)
@@ -72,6 +75,7 @@ def named_classes(given: Sequence[Layer], words: Sequence[str]) -> set[str]:
         of = option if option.startswith("--") else before
         if not of.startswith(("--model", "--data", "--trainer")):
             continue
+        named.add(of)
         _add_named(named, value)
         if value[:1] in ("{", "["):
             with suppress(ValuesError):
@@ -80,8 +84,8 @@ def named_classes(given: Sequence[Layer], words: Sequence[str]) -> set[str]:
 
 
 def _add_named(named: set[str], value: Any) -> None:
-    """Add the class paths and downloads that a value names."""
-    named.update(class_paths(value), (text for text in texts_within(value) if text.startswith(SCHEME)))
+    """Add the class paths, downloads and addresses that a value names."""
+    named.update(class_paths(value), filter(is_address, texts_within(value)))
 
 
 def _layer(given: str, tell: Callable[[str], object]) -> Layer:

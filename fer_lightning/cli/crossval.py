@@ -1,4 +1,4 @@
-"""`crossval`: every image is tested once by a network that has not seen its person; mean and spread over folds."""
+"""`crossval`: trainings on every fold, or with several seeds on the data's own split; mean and spread."""
 
 import hashlib
 import json
@@ -49,15 +49,17 @@ def crossval(
     subset: Literal["testing", "validation"] = "testing",
     slices: list[str] | str | None = None,
 ) -> dict[str, Any]:
-    """Train and test on every fold, each in a process of its own, and write one report over all.
+    """Train and test on every fold, or with every seed, each in a process of its own, and say mean and spread.
 
-    Finished folds are not repeated and a begun one is resumed, so an interrupted cross-validation goes on where it was.
+    With folds, there is one report over all images as well. Finished folds are not repeated and a begun one is resumed,
+    so an interrupted cross-validation goes on where it was.
 
     Args:
         options: Further words for `fit`, as on the command line; they must not change while it is under way.
-        name: Name of the cross-validation; its folds are the runs `<name>/seed<s>-fold<f>`.
+        name: Name of the cross-validation; its folds are the runs `<name>/seed<s>-fold<f>`, or `<name>/seed<s>`.
         runs_dir: Folder that holds the runs.
-        folds: Number of folds, 2 or more. All images of a person are in one fold.
+        folds: Number of folds. All images of a person are in one fold. 1 takes the data's own split, or that of
+            --data.split, for every seed.
         seeds: Number of seeds, 1 or more: each trains and tests every fold anew.
         subset: What to measure on. `validation` is for choosing between settings: each fold's network is measured on
             the images that also chose its epoch and temperature, never on its testing subset; the same command without
@@ -73,8 +75,10 @@ def crossval(
         FERError: If a fold fails, the options differ from those of the folds that are done, or there is no such
             attribute to slice by.
     """
-    check_range("--folds", folds, 2)
+    check_range("--folds", folds, 1)
     check_range("--seeds", seeds, 1, _MOST_SEEDS)
+    if folds == seeds == 1:
+        raise FERError("--folds 1 is one training a seed. Expected --folds 2 or more, or --seeds 2 or more with it.")
     check_path("--runs_dir", runs_dir)
     folder = check_output_folder("--name", Path(runs_dir) / check_name(name, "--name"), "options.json")
     if slices:
@@ -92,19 +96,19 @@ def crossval(
                 raise FERError("--subset validation needs a validation subset: --data.val_fraction above 0.")
             shown = {name: "-" if found[name] is None else f"{found[name]:.4f}" for name in WORDS}
             said = ", ".join(f"{word} {shown[name]}" for name, word in WORDS.items())
-            say(f"Fold {fold + 1} of {folds}, seed {seed}: {said}")
+            say(f"Seed {seed}: {said}" if folds == 1 else f"Fold {fold + 1} of {folds}, seed {seed}: {said}")
     content = {
         "folds": folds,
         "seeds": seeds,
         "metrics": {measure: _spread([fold["metrics"][measure]["value"] for fold in done]) for measure in MEASURES},
         "baseline": {m: _spread([fold["metrics"][m]["baseline"] for fold in done])["mean"] for m in MEASURES},
         "each": [
-            {"run": f"seed{n // folds}-fold{n % folds}", "seed": n // folds, "fold": n % folds}
+            {"run": _run(n // folds, n % folds, folds), "seed": n // folds, "fold": n % folds}
             | {"images": fold["images"], "metrics": fold["metrics"]}
             for n, fold in enumerate(done)
         ],
     }
-    if subset == "testing":
+    if subset == "testing" and folds > 1:
         _combined_report(folder, folds, content, slices)
     path = folder / ("crossval.json" if subset == "testing" else "crossval-validation.json")
     replace_text(path, json_text(content))
@@ -112,9 +116,13 @@ def crossval(
     return content
 
 
+def _run(seed: int, fold: int, folds: int) -> str:
+    return f"seed{seed}" if folds == 1 else f"seed{seed}-fold{fold}"
+
+
 def _same_options(folder: Path, options: list[str], files: str) -> None:
     """Keep the options of a new cross-validation, or compare a begun one's; `files` is what their files say."""
-    path, begun = folder / "options.json", any(folder.glob("seed*-fold*/checkpoints/*.ckpt"))
+    path, begun = folder / "options.json", any(folder.glob("seed*/checkpoints/*.ckpt"))
     if path.exists():
         try:
             before = list(texts_of({"it": read_json(read_text(path))}, "it"))
@@ -135,14 +143,14 @@ def _same_options(folder: Path, options: list[str], files: str) -> None:
 def _one_fold(
     folder: Path, options: list[str], seed: int, fold: int, folds: int, verb: str, slices: list[str] | str | None
 ) -> dict[str, Any]:
-    run = folder / f"seed{seed}-fold{fold}"
+    run = folder / _run(seed, fold, folds)
     report = run / verb / "metrics.json"
     if not report.is_file():
         place = ["--name", run.name, "--runs_dir", str(folder)]
         if not (run / "summary.json").is_file():
             resume = ["--ckpt_path", "last"] if (run / "checkpoints" / "last.ckpt").is_file() else []
-            chosen = ["--data.fold", str(fold), "--data.folds", str(folds), "--seed_everything", str(seed)]
-            run_in_process(["fit", *options, *chosen, *place, *resume])
+            chosen = ["--data.fold", str(fold), "--data.folds", str(folds)] if folds > 1 else []
+            run_in_process(["fit", *options, *chosen, "--seed_everything", str(seed), *place, *resume])
         chosen = [] if slices is None else ["--slices", json.dumps(slices)]
         run_in_process([verb, *place, "--ckpt_path", "best", *chosen, *_named_classes(options)])
     return _figures_of(report)

@@ -5,6 +5,7 @@ import traceback
 
 from fer_lightning.cli.commands import UsageError
 from fer_lightning.errors import FERError, MissingPackageError
+from fer_lightning.storage import StorageError
 
 PAGE = "docs/errors.md"
 """The page, in the project's folder."""
@@ -21,6 +22,7 @@ SECTIONS = {
     "checkpoints.reading:check_same_weights": "another-model",
     "checkpoints.transfer": "another-model",
     "cli": "options",
+    "cli.any_model:_called": "answers-of-other-models",
     "cli.crossval": "run-folders",
     "cli.data_module": "your-own-classes",
     "cli.fit_options": "values",
@@ -51,11 +53,15 @@ SECTIONS = {
     "data.progress": "going-on",
     "data.shared_memory": "memory",
     "data.sources.table": "tables",
+    "data.sources.fetched": "addresses",
     "data.splits": "splits",
+    "data.streams": "streams",
     "data.subsets": "splits",
     "data.usable": "rows",
     "errors": "values",
     "evaluation": "untested-runs",
+    "evaluation.answered": "answers-of-other-models",
+    "evaluation.answers": "answers-of-other-models",
     "evaluation.divisions": "values",
     "export": "exports",
     "files": "places-to-write",
@@ -90,6 +96,7 @@ SECTIONS = {
     "program": "run-folders",
     "reports.compare": "untested-runs",
     "serving": "service",
+    "storage": "addresses",
     "training": "your-own-classes",
     "training.classifier": "checkpoints",
     "training.distillation": "another-model",
@@ -111,6 +118,8 @@ def section_of(error: BaseException) -> str:
         return "packages"
     if isinstance(error, UsageError):
         return "options"
+    if isinstance(error, StorageError):  # perhaps of a process that loads batches
+        return "addresses"
     if isinstance(error, OSError):
         return "disk-full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "places-to-write"
     if not isinstance(error, FERError):

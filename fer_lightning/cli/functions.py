@@ -30,13 +30,13 @@ def run(command: Command, words: Sequence[str]) -> None:
         say(renamed(f"--{old}", f"--{new}") if new else gone(f"--{old}", command.gone[old]), sys.stderr)
         words += [f"--{new}={value}" for value in values if new]
     words = with_option(words, command) if command.loose else words
+    words = [f"{word}=true" if _stands_alone(words, place) else word for place, word in enumerate(words)]
     given: dict[str, Any] = {}
     if command.rest:
         own = [name.partition("=")[0] for name in parser._option_string_actions if name not in ("-h", "--help")]
         taken, given[command.rest] = take(words, *own)
         words = [f"--{name}={values[-1]}" for name, values in taken.items()]
     parser.check_options(words)
-    words = [f"{word}=true" if _stands_alone(words, place) else word for place, word in enumerate(words)]
     found = function(**given, **vars(parser.instantiate(parser.parse_args(words))))
     if getattr(found, "failed", False):
         raise SystemExit(1)

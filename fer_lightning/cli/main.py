@@ -65,6 +65,8 @@ def main(args: Sequence[str] | None = None) -> None:
         KeyboardInterrupt: There, after a signal.
     """
     print_any_name()
+    if args is None and not (sys.stderr and sys.stderr.isatty()):  # a log keeps every state of a bar
+        os.environ |= {"TQDM_MININTERVAL": "30", "TQDM_MAXINTERVAL": "60"} | os.environ
     words = list(sys.argv[1:] if args is None else args)
     if words in ([], ["--help"], ["-h"], ["help"]):
         print(_overview(), end="")
@@ -117,10 +119,10 @@ def _run(verb: str, words: Sequence[str], stop: Stopping) -> None:
         stop.begin()
         functions.run(VERBS[verb], words)
     else:
-        from fer_lightning.cli import trainer
+        from fer_lightning.cli import any_model, trainer
 
         stop.begin()
-        trainer.run(verb, words)
+        (any_model if any_model.is_meant(verb, words) else trainer).run(verb, words)
 
 
 def _keep_quiet() -> None:

@@ -13,7 +13,7 @@ _SIGNS = {
     "checkpoints/*.ckpt": b"fer_lightning",
     "test/predictions.csv": b"image,label,predicted,confidence",
     "validate/predictions.csv": b"image,label,predicted,confidence",
-    "seed*-fold*/config.yaml": b"runs_dir:",
+    "seed*/config.yaml": b"runs_dir:",
 }
 """Files that show that a folder holds a run, or several of a cross-validation, and what stands near their beginning."""
 

@@ -19,8 +19,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fer_lightning.checkpoints.atomic_io import AtomicCheckpointIO
-from fer_lightning.checkpoints.compatibility import put
-from fer_lightning.checkpoints.finding import DEFAULT_RUN, find_checkpoint, name_of, origin_of
+from fer_lightning.checkpoints.finding import DEFAULT_RUN, name_of, origin_of
 from fer_lightning.checkpoints.saved_config import saved_settings
 from fer_lightning.checkpoints.weights import SUFFIX
 from fer_lightning.cli import lr_find
@@ -32,10 +31,10 @@ from fer_lightning.cli.fit_options import check_options
 from fer_lightning.cli.fit_start import check_epoch, check_origin, check_start
 from fer_lightning.cli.parser import OneMessage
 from fer_lightning.cli.run_folder import check_report, is_within, run_of, take_folder
+from fer_lightning.cli.run_place import place_of
 from fer_lightning.cli.stopping import LOST_PEER, is_lost_peer
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.errors import FERError, constructing
-from fer_lightning.files import check_path
 from fer_lightning.names import check_name, file_name
 from fer_lightning.networks.class_paths import full_path
 from fer_lightning.networks.rebuilding import LINKED
@@ -104,23 +103,12 @@ class FERCommandLine(LightningCLI):
         known.check_options(options, VERBS[verb].options)
         for layer in given:
             known.check_settings(layer.settings, layer.name)
-        said: dict[str, Any] = {}
-        for name, values in take(options, "--name", "--runs_dir", "--ckpt_path")[0].items():
-            put(said, name, values[-1])
-        named: set[str] = set()
-        place: dict[str, Any] = {"name": "default", "runs_dir": "runs", "ckpt_path": None}
-        for settings in [*(layer.settings for layer in given), said]:
-            place |= {name: settings[name] for name in place if name in settings}
-            named |= settings.keys()
-        check_name(str(place["name"]), "--name")
-        check_path("--runs_dir", str(place["runs_dir"]))
+        place = place_of(verb, given, options)
         texts = [layer.text for layer in given]
-        path: Path | None = None
-        finetune = False
-        if place["ckpt_path"] not in (None, "null"):
-            path = find_checkpoint(str(place["ckpt_path"]), Path(place["runs_dir"]) / str(place["name"]))
+        path, finetune = place.checkpoint, False
+        if path is not None:
             finetune = verb == "fit" and path.suffix == SUFFIX
-            folder = Path(place["runs_dir"]) / str(place["name"]) if {"name", "runs_dir"} & named else None
+            folder = place.folder if place.named else None
             saved = self._settings(verb, path, finetune, trusted | named_classes(given, options), folder)
             texts.insert(0, yaml.safe_dump(saved))
         elif verb != "fit" and not any(word.partition("=")[0] == "--print_config" for word in options):

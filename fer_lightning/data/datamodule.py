@@ -1,6 +1,7 @@
 """FERDataModule: from a data set's folder to batches for every subset."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -12,19 +13,20 @@ from torch.utils.data import DataLoader, Sampler
 from fer_lightning.cores import available_cpus
 from fer_lightning.data.augmentation import Augmentation, Moment, augment
 from fer_lightning.data.batches import Batch, FaceSamples, collate
-from fer_lightning.data.data_info import DataInfo, TrainingData, check_license
+from fer_lightning.data.data_info import DataInfo, check_license
 from fer_lightning.data.face_detectors import YUNET
 from fer_lightning.data.identities import IDENTITY_PATTERN
 from fer_lightning.data.input_spec import Color, Faces, InputSpec, Interpolation
-from fer_lightning.data.leakage import leakage_fingerprint
 from fer_lightning.data.legend import Conflicts, Legend, OnError
 from fer_lightning.data.legend_rows import normalised_classes
 from fer_lightning.data.progress import EpochPosition, EpochProgress, fraction_done
-from fer_lightning.data.sampling import BalancedSampling, ClassSampling, EvaluationSampler, TrainingSampler
+from fer_lightning.data.sampling import BalancedSampling, ClassSampling, EvaluationSampler
 from fer_lightning.data.shared_memory import fitting_workers
 from fer_lightning.data.sources import DataSource
 from fer_lightning.data.sources.recognise import chosen_sources
 from fer_lightning.data.splits import TESTING, TRAINING, Split, SplitRule
+from fer_lightning.data.streams.order import training_sampler
+from fer_lightning.data.streams.subsets import StreamSubsets, stream_subsets
 from fer_lightning.data.subsets import Subsets
 from fer_lightning.errors import check_range
 from fer_lightning.files import check_path
@@ -43,8 +45,9 @@ class FERDataModule(LightningDataModule):
 
     Args:
         root: The data set: a folder for each class, a table, a folder with `legend.csv` and `images/`, or as it is
-            published (docs/data.md). A list trains on all of them; each is split by itself (with `predefined`, those
-            without parts as `grouped`). Without it, the embedded data set of synthetic faces is used.
+            published (docs/data.md), here or at an address (s3://...); or what `prepare` wrote. A list trains on all
+            of them; each is split by itself (with `predefined`, those without parts as `grouped`). Without it,
+            synthetic faces are used.
         legend: The table, if it is elsewhere.
         images: The image folder, if it is elsewhere.
         columns: Headings by role, where a table has unusual ones, such as `{image: pth, label: class}`; the roles are
@@ -153,17 +156,24 @@ class FERDataModule(LightningDataModule):
         self.input_spec = InputSpec(image_size, color, interpolation, tuple(mean), tuple(std), faces, margin, detector)
         self.in_channels, self.image_size = self.input_spec.channels, image_size
         batch_bytes = (batch_size + eval_batch_size) * self.in_channels * image_size**2
-        self.num_workers = fitting_workers(num_workers, 0 if cache else available_cpus(), batch_bytes)
+        split_options: dict[str, Any] = {"train_fraction": train_fraction, "val_fraction": val_fraction}
+        split_options |= {"identity": identity}
+        self.settled = split_options | {"split": split, "split_seed": split_seed, "fold": fold, "folds": folds}
+        self.settled |= {"legend": legend, "images": images, "columns": columns, "conflicts": conflicts}
+        self.settled |= {"on_error": on_error, "exclude": exclude, "relabel": relabel}
+        split_options |= {"rule": split, "seed": split_seed, "fold": None if fold is None else (fold, folds)}
         names = normalised_classes(classes) if classes is not None else None
+        kept: tuple[Any, ...] = (self.input_spec, prepared_dir, cache)
+        stream = stream_subsets(None if source else root, self.settled, names, soft_labels, *kept)
+        usual = 2 * stream.remote if stream else 0 if cache else available_cpus()
+        self.num_workers = fitting_workers(num_workers, usual, batch_bytes)
         reading: dict[str, Any] = {"images": images, "columns": columns, "classes": names, "label_names": label_names}
         reading |= {"conflicts": conflicts, "follow_links": follow_links, "prepared_dir": prepared_dir}
         # What `exclude` names may be missing: what else is wrong shows once the legend is read.
-        sources = chosen_sources(source, root, legend, reading | {"on_error": "drop" if exclude else on_error})
-        split_options: dict[str, Any] = {"rule": split, "train_fraction": train_fraction, "val_fraction": val_fraction}
-        split_options |= {"seed": split_seed, "identity": identity, "fold": None if fold is None else (fold, folds)}
-        self.subsets = Subsets(
-            sources, names, split_options, exclude, relabel, soft_labels, on_error, self.input_spec, prepared_dir, cache
-        )
+        reading |= {"on_error": "drop" if exclude else on_error}
+        sources = [] if stream else chosen_sources(source, root, legend, reading)
+        options: tuple[Any, ...] = (split_options, exclude, relabel, soft_labels, on_error, *kept)
+        self.subsets: Subsets | StreamSubsets = stream or Subsets(sources, names, *options)
         self._progress = EpochProgress()
         self.class_names = self.subsets.class_names
         self.num_classes = len(self.class_names)
@@ -186,23 +196,13 @@ class FERDataModule(LightningDataModule):
     @cached_property
     def info(self) -> DataInfo:
         """What a network has to know of its data; reads the legend, but no image."""
-        split, subsets = self.split, self.subsets
-        counts = torch.from_numpy(split.counts[TRAINING])
-        prior = counts.float() / counts.sum()
-        if subsets.soft_labels:
-            prior = torch.from_numpy(split.legend.vote_distribution(split.rows(TRAINING))).mean(0)
-        draws = self.sampling.draws(counts.float())
-        training = TrainingData(
-            names=tuple(subsets.names),
-            license=self.license or ", ".join(dict.fromkeys(one.license for one in subsets.sources if one.license)),
-            class_counts=tuple(counts.tolist()),
-            target_prior=tuple(prior.tolist()),
+        known = self.subsets.training
+        draws = self.sampling.draws(torch.tensor(known.class_counts).float())
+        training = replace(
+            known,
+            license=self.license or known.license,
             draws=() if draws is None else tuple(draws.tolist()),
             batch_size=self.batch_size,
-            split=str(split.options["rule"]),
-            split_fingerprint=split.fingerprint,
-            leakage_fingerprint=tuple(leakage_fingerprint(split)),
-            validates_on_test=self.validates_on_testing,
         )
         return DataInfo(self.class_names, self.input_spec, training)
 
@@ -238,7 +238,7 @@ class FERDataModule(LightningDataModule):
         """Shuffled batches of the training subset."""
         samples = self.samples(TRAINING)
         draws = torch.tensor(self.info.training.draws)[samples.labels] if self.info.training.draws else None
-        sampler = TrainingSampler(samples, *self._devices(), seed=self.seed, draws=draws)
+        sampler = training_sampler(samples, *self._devices(), seed=self.seed, draws=draws)
         if self.trainer is not None:
             sampler.resume(*self._progress.start(self.trainer, self.here(self._devices()[0]), len(samples)))
         return self._loader(samples, sampler, self.batch_size)
@@ -279,7 +279,7 @@ class FERDataModule(LightningDataModule):
 
     def here(self, devices: int) -> EpochPosition:
         """The start of an epoch on so many devices."""
-        return EpochPosition(0, self.batch_size, devices, self.seed, self.split.fingerprint)
+        return EpochPosition(0, self.batch_size, devices, self.seed, self.subsets.order)
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint of a training: the place in the epoch."""
@@ -296,5 +296,5 @@ class FERDataModule(LightningDataModule):
 
     def majority(self, subset: int) -> tuple[str, float]:
         """The most frequent class of a subset, and the accuracy of always answering it."""
-        counts = self.split.counts[subset]
+        counts = self.subsets.counts[subset]
         return self.class_names[int(counts.argmax())], float(counts.max() / max(counts.sum(), 1))

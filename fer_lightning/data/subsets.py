@@ -16,10 +16,12 @@ from torch import Tensor
 
 from fer_lightning.data.batches import FaceSamples, ReadDecoded, decode_files
 from fer_lightning.data.combine import split_and_combine
+from fer_lightning.data.data_info import TrainingData
 from fer_lightning.data.decoded_cache import decoded
 from fer_lightning.data.image_checks import check_images
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.label_overrides import override_labels
+from fer_lightning.data.leakage import leakage_fingerprint
 from fer_lightning.data.legend import Legend, OnError
 from fer_lightning.data.legend_check import check_class_names, check_legend
 from fer_lightning.data.sources import DataSource
@@ -122,9 +124,38 @@ class Subsets:
                 raise FERError(f"Fold {other} of {folds}, 0 being the first: {error} Or choose fewer folds.") from None
 
     @property
+    def counts(self) -> np.ndarray:
+        """int64 `(3, c)`: images of each class in each subset."""
+        return self.split.counts
+
+    @property
+    def order(self) -> str:
+        """What the order of an epoch depends on, besides seed and devices."""
+        return self.split.fingerprint
+
+    @property
+    def training(self) -> TrainingData:
+        """What is to be known of the training images, without what a training chooses itself."""
+        split = self.split
+        counts = torch.from_numpy(split.counts[TRAINING])
+        prior = counts.float() / counts.sum()
+        if self.soft_labels:
+            prior = torch.from_numpy(split.legend.vote_distribution(split.rows(TRAINING))).mean(0)
+        return TrainingData(
+            names=tuple(self.names),
+            license=", ".join(dict.fromkeys(one.license for one in self.sources if one.license)),
+            class_counts=tuple(counts.tolist()),
+            target_prior=tuple(prior.tolist()),
+            split=str(split.options["rule"]),
+            split_fingerprint=split.fingerprint,
+            leakage_fingerprint=tuple(leakage_fingerprint(split)),
+            validates_on_test=self.validation == TESTING,
+        )
+
+    @property
     def validation(self) -> int:
         """Which subset serves for validation: the testing one if there is no other."""
-        return VALIDATION if self.split.counts[VALIDATION].any() else TESTING
+        return VALIDATION if self.counts[VALIDATION].any() else TESTING
 
     @property
     def tree_path(self) -> Path:

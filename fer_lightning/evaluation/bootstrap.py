@@ -51,7 +51,7 @@ def intervals(
         apart.append(draw.apart)
     whole = measures.drawn()
     overall = {name: interval([each[name] for each in values]) for name in whole.values()}
-    if apart:
+    if apart and measures.scored:
         most, least = errors_of_ece(whole.apart, np.array(apart), len(set(groups)))
         found = float(np.abs(whole.apart).sum())
         overall[ECE] = max(0.0, found - interval(most)[1]), min(1.0, found - interval(least)[0])

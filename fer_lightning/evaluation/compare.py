@@ -9,7 +9,7 @@ import numpy as np
 from fer_lightning.evaluation.bootstrap import DRAWS, errors_of_ece, interval, weights_of
 from fer_lightning.evaluation.gaps import Gap
 from fer_lightning.evaluation.groups import MEASURED, Groups
-from fer_lightning.evaluation.measures import ECE
+from fer_lightning.evaluation.measures import ECE, MEASURES, NO_PROBABILITIES
 from fer_lightning.evaluation.predictions import Predictions
 from fer_lightning.evaluation.slices import Slice
 
@@ -26,11 +26,13 @@ def compared(first: Predictions, other: Predictions) -> dict[str, Any]:
     drawn = [(one.drawn(weights), two.drawn(weights)) for weights in weights_of(first.identities, DRAWS)]
     draws = [(ours.values(), theirs.values()) for ours, theirs in drawn]
     before, after = one.values(), two.values()
-    differences = {}
+    differences: dict[str, dict[str, Any]] = {}
     for name in after:
         low, high = interval([theirs[name] - ours[name] for ours, theirs in draws])
         differences[name] = {"value": after[name] - before[name], "low": low, "high": high}
-    if drawn:
+        if not (one.scored and two.scored) and MEASURES[name].scored:
+            differences[name]["why"] = NO_PROBABILITIES
+    if drawn and one.scored and two.scored:
         people, moved = len(set(first.identities)), np.array([[each.apart for each in pair] for pair in drawn])
         ours, theirs = (errors_of_ece(own.drawn().apart, moved[:, k], people) for k, own in enumerate((one, two)))
         least, most = interval(theirs[1] - ours[0])[0], interval(theirs[0] - ours[1])[1]

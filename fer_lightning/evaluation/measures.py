@@ -14,6 +14,9 @@ ECE, ECE_BINS = "ece", 15
 ONE_CLASS = "all images are of one class"
 """Why there is no ranking."""
 
+NO_PROBABILITIES = "there are no probabilities"
+"""Why measures of confidence are undefined for answers that are labels alone."""
+
 
 class Measures:
     """What is known of `n` samples and `c` classes; what does not depend on weights is worked out once.
@@ -29,13 +32,15 @@ class Measures:
         squared_error: float `(n,)`, 0..2, squared differences from the one-hot label, added up over the classes.
         bins: int `(n,)`, in which of `ECE_BINS` equal bins of confidence a sample is.
         enough: bool `(c,)`, whether a class has `MEASURABLE` samples.
+        scored: Whether there are probabilities; else they are 1 for the answered class, and measures that need them
+            are undefined.
     """
 
-    def __init__(self, probabilities: np.ndarray, labels: np.ndarray) -> None:
+    def __init__(self, probabilities: np.ndarray, labels: np.ndarray, scored: bool = True) -> None:
         classes = np.arange(probabilities.shape[1])
         own = np.take_along_axis(probabilities, labels[:, None], 1)
         ahead = (probabilities > own) | ((probabilities == own) & (classes < labels[:, None]))
-        self.probabilities, self.labels = probabilities, labels
+        self.probabilities, self.labels, self.scored = probabilities, labels, scored
         self.predicted, self.confidence = probabilities.argmax(1), probabilities.max(1)
         self.right = self.predicted == labels
         self.within_two = ahead.sum(1) < 2
@@ -97,7 +102,9 @@ class Draw:
             precision = np.where(claimed > 0, hit / claimed, np.where(true > 0, 0.0, np.nan))
             recall = np.where(true > 0, hit / true, np.nan)
             f1 = np.where(true + claimed > 0, 2 * hit / (true + claimed), np.nan)
-        ranked = np.array([self._ranking(label) for label in range(len(true))])
+        ranked = np.full((len(true), 2), np.nan)
+        if self.samples.scored:
+            ranked = np.array([self._ranking(label) for label in range(len(true))])
         return {
             "precision": precision,
             "recall": recall,
@@ -127,7 +134,13 @@ class Draw:
 
     @cached_property
     def _values(self) -> dict[str, float]:
-        return {name: measure.compute(self) for name, measure in MEASURES.items()}
+        known = self.samples.scored
+        return {name: one.compute(self) if known or not one.scored else np.nan for name, one in MEASURES.items()}
+
+    def why_undefined(self, name: str) -> str:
+        """Why a measure may be, in a few words."""
+        measure = MEASURES[name]
+        return NO_PROBABILITIES if measure.scored and not self.samples.scored else measure.undefined
 
 
 @dataclass(frozen=True)
@@ -138,6 +151,7 @@ class Measure:
     compute: Callable[[Draw], float]
     lower_is_better: bool = False
     undefined: str = ""  # why it may be, in a few words
+    scored: bool = False  # whether it needs probabilities
 
     @property
     def meaning(self) -> str:
@@ -176,21 +190,38 @@ MEASURES: dict[str, Measure] = {
     ),
     "weighted_f1": Measure("mean F1, weighted by the classes' images", _weighted_f1),
     "top2_accuracy": Measure(
-        "the label is one of the two most probable", lambda draw: draw.mean(draw.samples.within_two)
+        "the label is one of the two most probable", lambda draw: draw.mean(draw.samples.within_two), scored=True
     ),
     "macro_auroc": Measure(
-        "mean area under the ROC curve, one class against the rest", _mean_of("auroc"), undefined=ONE_CLASS
+        "mean area under the ROC curve, one class against the rest",
+        _mean_of("auroc"),
+        undefined=ONE_CLASS,
+        scored=True,
     ),
     "macro_average_precision": Measure(
-        "mean average precision, one class against the rest", _mean_of("average_precision"), undefined=ONE_CLASS
+        "mean average precision, one class against the rest",
+        _mean_of("average_precision"),
+        undefined=ONE_CLASS,
+        scored=True,
     ),
     "cohen_kappa": Measure("agreement beyond chance", _kappa),
-    "nll": Measure("negative log-likelihood, natural logarithm", lambda draw: draw.mean(draw.samples.log_loss), True),
-    "brier": Measure("Brier score (0 to 2; Brier 1950)", lambda draw: draw.mean(draw.samples.squared_error), True),
+    "nll": Measure(
+        "negative log-likelihood, natural logarithm",
+        lambda draw: draw.mean(draw.samples.log_loss),
+        lower_is_better=True,
+        scored=True,
+    ),
+    "brier": Measure(
+        "Brier score (0 to 2; Brier 1950)",
+        lambda draw: draw.mean(draw.samples.squared_error),
+        lower_is_better=True,
+        scored=True,
+    ),
     ECE: Measure(
         f"expected calibration error ({ECE_BINS} equal bins; Guo et al. 2017)",
         lambda draw: float(np.abs(draw.apart).sum()),
         lower_is_better=True,
+        scored=True,
     ),
 }
 """All measures by name, in the order they are shown: a new one is an entry here and nothing else."""

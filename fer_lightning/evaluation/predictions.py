@@ -38,11 +38,12 @@ class Predictions:
     users: list[str]  # who labelled each image
     seen: np.ndarray  # bool `(n,)`, whether the identity is also in training (or validation, for a testing image)
     attributes: Mapping[str, list[str]] = field(default_factory=dict)  # further columns of the legend, `n` texts each
+    scored: bool = True  # whether there are probabilities; else the answered class has 1 and the others 0
 
     @cached_property
     def measures(self) -> Measures:
         """The measures of these predictions."""
-        return Measures(self.probabilities, self.labels)
+        return Measures(self.probabilities, self.labels, self.scored)
 
     def take(self, rows: Sequence[int]) -> Predictions:
         """Some rows only, in the order of their numbers."""
@@ -59,7 +60,7 @@ class Predictions:
 
         Attributes stand before the seventh, `attribute:` and their name. The column of a class that is called as
         another one is `class:` and its name; what a spreadsheet would take for a formula has an apostrophe in front
-        (`names.column`, `names.cell`).
+        (`names.column`, `names.cell`). Where there are no probabilities, their columns are empty.
         """
         guesses, names, further = self.measures.predicted, self.class_names, self.attributes
         with replacing(path, newline="", errors="backslashreplace") as stream:
@@ -68,6 +69,7 @@ class Predictions:
             rows.writerow([*head, *(cell(column(name, head)) for name in names)])
             for row, image in enumerate(self.images):
                 values, guess = [f"{value:.9g}" for value in self.probabilities[row]], int(guesses[row])
+                values = values if self.scored else [""] * len(names)
                 who = [cell(self.identities[row]), cell(self.users[row])]
                 who += [*(cell(known[row]) for known in further.values()), "yes" if self.seen[row] else "no"]
                 answer = [cell(names[self.labels[row]]), cell(names[guess]), values[guess]]
@@ -101,7 +103,11 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
                 head[place].removeprefix(_ATTRIBUTE): [of_cell(row[place]) for row in table] for place in further
             }
             labels = np.array([names[of_cell(row[1])] for row in rows], np.int64)
-            probabilities = np.array([[float(value) for value in row[7:]] for row in rows])
+            scored = any(value for row in rows for value in row[7:])
+            if scored:
+                probabilities = np.array([[float(value) for value in row[7:]] for row in rows])
+            else:
+                probabilities = np.eye(len(names))[[names[of_cell(row[2])] for row in rows]]
         except (UnicodeDecodeError, csv.Error, ValueError, LookupError) as error:
             said = f"{type(error).__name__}, {str(error)[:200]}, up to line {reader.line_num}"
             raise FERError(f"'{path}' is damaged: {said}. Make it again.") from None
@@ -118,7 +124,7 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
     fixed = list(zip(*(row[:7] for row in rows), strict=True))
     images, identities, users = ([of_cell(text) for text in fixed[place]] for place in (0, 4, 5))
     seen = np.array(fixed[6]) == "yes"
-    return Predictions(images, labels, probabilities, tuple(names), identities, users, seen, attributes)
+    return Predictions(images, labels, probabilities, tuple(names), identities, users, seen, attributes, scored)
 
 
 def _places(head: Sequence[str]) -> tuple[range, range]:
@@ -132,20 +138,34 @@ def _places(head: Sequence[str]) -> tuple[range, range]:
     return range(0), range(4, len(head) - 3)
 
 
-def of_split(split: Split, rows: np.ndarray, probabilities: np.ndarray) -> Predictions:
+def of_split(
+    split: Split, rows: np.ndarray, probabilities: np.ndarray, class_names: tuple[str, ...] = (), scored: bool = True
+) -> Predictions:
     """Put probabilities beside what the split knows about the images.
 
     Args:
         split: The split that the images belong to.
         rows: int64 `(n,)`, their rows in it; all of one subset.
         probabilities: float `(n, c)`.
+        class_names: The `c` names, where there are more than the split has, behind those.
+        scored: Whether they are probabilities; else answers without any.
     """
     legend = split.legend.take(rows)
     known = set(np.array(split.identities)[split.subsets < split.subsets[rows].max()].tolist())
     identities = [split.identities[row] for row in rows.tolist()]
     seen = np.array([name in known for name in identities])
-    facts = legend.class_names, identities, legend.users, seen, legend.attributes
-    return Predictions(legend.images, legend.labels, probabilities, *facts)
+    facts = class_names or legend.class_names, identities, legend.users, seen, legend.attributes
+    return Predictions(legend.images, legend.labels, probabilities, *facts, scored)
+
+
+def of_classes(predictions: Predictions, class_names: tuple[str, ...]) -> Predictions:
+    """The same predictions with all of their classes, in another order and among others, which are never answered."""
+    if class_names == predictions.class_names:
+        return predictions
+    places = np.array([class_names.index(name) for name in predictions.class_names])
+    probabilities = np.zeros((len(predictions.images), len(class_names)))
+    probabilities[:, places] = predictions.probabilities
+    return replace(predictions, class_names=class_names, labels=places[predictions.labels], probabilities=probabilities)
 
 
 def joined(several: Sequence[Predictions]) -> Predictions:

@@ -1,16 +1,16 @@
-"""Images at addresses on the web, fetched within bounds; only of what the user has typed."""
+"""Images at addresses, on the web or in storage, fetched within bounds; only of what the user has typed."""
 
 import http.client
 import ipaddress
-import re
 import socket
 import threading
 import time
 import urllib.error
 import urllib.request
 from typing import IO, Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
+from fer_lightning import storage
 from fer_lightning.data.image_files import UnreadableImageError
 from fer_lightning.names import printable
 from fer_lightning.version import __version__
@@ -22,53 +22,67 @@ LONGEST, _SILENT = 60.0, 15.0
 """Seconds that fetching an image may take, and that the server may say nothing."""
 
 
-def is_address(text: str) -> bool:
-    """Whether a text is the address of an image (http, https) or of a stream (rtsp, rtsps)."""
-    return re.match(r"(https?|rtsps?)://", text, re.IGNORECASE) is not None
-
-
 def is_stream(address: str) -> bool:
-    """Whether that is the address of a stream, which is watched like a camera."""
-    return address.lower().startswith("rtsp")
+    """Whether that is the address of a stream (rtsp, rtsps), which is watched like a camera."""
+    return address.lower().startswith(("rtsp://", "rtsps://"))
 
 
-def without_secret(text: str) -> str:
-    """An address without user name and password, to be shown and written; any other text as it is."""
-    if not is_address(text) or "@" not in text:
-        return text
-    try:
-        parts = urlsplit(text)
-        if "@" not in parts.netloc:
-            return text
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    except ValueError:
-        return text.partition("://")[0] + "://..."
+def is_on_web(address: str) -> bool:
+    """Whether that is an address on the web (http, https), where nothing can be listed."""
+    return address.lower().startswith(("http://", "https://"))
 
 
 def fetch(address: str) -> bytes:
-    """What is at an http or https address, at most `MOST_BYTES` in at most `LONGEST` seconds.
+    """What is at an address, of the web at most `MOST_BYTES` in at most `LONGEST` seconds.
 
     Raises:
         UnreadableImageError: If it cannot be had, is a web page, too large or too slow, or leads to another kind of
             address, or from the internet to this network.
     """
+    if not is_on_web(address):
+        return _of_storage(address)
     found: list[bytes | str] = []
 
     def work() -> None:
-        try:
-            found.append(_fetch(address, time.monotonic() + LONGEST))
-        except UnreadableImageError as error:
-            found.append(error.reason)
-        except Exception as error:  # urllib's, http.client's, ssl's and the socket's own
-            found.append(_reason(error))
+        end, why = time.monotonic() + LONGEST, ""
+        for pause in (*storage.PAUSES, None):
+            try:
+                found.append(_fetch(address, end))
+                return
+            except UnreadableImageError as error:
+                why = error.reason
+                break
+            except Exception as error:  # urllib's, http.client's, ssl's and the socket's own
+                why = _reason(error)
+                if not _may_pass(error):
+                    break
+                if pause is None:
+                    why = f"{why}, in {len(storage.PAUSES) + 1} tries"
+                    break
+            time.sleep(pause)
+        found.append(why)
 
     thread = threading.Thread(target=work, name="fetch", daemon=True)  # a server may dawdle in every step
     thread.start()
     thread.join(LONGEST)
     what = found[0] if found else f"it took more than {LONGEST:.0f} seconds"
     if isinstance(what, str):
-        raise UnreadableImageError(what, without_secret(address))
+        raise UnreadableImageError(what, storage.without_secret(address))
     return what
+
+
+def _of_storage(address: str) -> bytes:
+    """What is at the address of a bucket or such."""
+
+    def work(system: Any, path: str) -> bytes:
+        if (system.info(path).get("size") or 0) > MOST_BYTES:
+            raise UnreadableImageError(f"it has more than {MOST_BYTES // 10**6} MB", storage.without_secret(address))
+        return bytes(system.cat_file(path))
+
+    try:
+        return storage.tried(address, work)
+    except storage.StorageError as error:
+        raise UnreadableImageError(error.reason, storage.without_secret(address)) from None
 
 
 def _fetch(address: str, end: float) -> bytes:
@@ -91,8 +105,19 @@ def _fetch(address: str, end: float) -> bytes:
             if time.monotonic() > end:
                 raise UnreadableImageError(f"it took more than {LONGEST:.0f} seconds")
     if response.length:
-        raise UnreadableImageError("the connection ended before the image did")
+        raise http.client.IncompleteRead(bytes(content))
     return bytes(content)
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether another try may go better: the connection is to blame, or a server that has too much to do."""
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code == 429 or error.code >= 500
+    if isinstance(error, urllib.error.URLError):
+        error = error.reason if isinstance(error.reason, Exception) else error
+    if isinstance(error, socket.gaierror):
+        return error.errno == socket.EAI_AGAIN
+    return isinstance(error, ConnectionError | TimeoutError | http.client.IncompleteRead | http.client.BadStatusLine)
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -126,6 +151,8 @@ def _reason(error: Exception) -> str:
         error = error.reason if isinstance(error.reason, Exception) else error
     if isinstance(error, TimeoutError):
         return f"the server said nothing for {_SILENT:.0f} seconds"
+    if isinstance(error, http.client.IncompleteRead):
+        return "the connection ended before the image did"
     if isinstance(error, http.client.InvalidURL | UnicodeError):
         return "it is not an address on the web"
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -16,7 +16,7 @@ from PIL import Image
 from fer_lightning.data.face_detectors import Face
 from fer_lightning.data.image_files import MOST_PIXELS, UnreadableImageError, as_seen, decode_image, read_image
 from fer_lightning.errors import FERError
-from fer_lightning.inference.addresses import is_address
+from fer_lightning.storage import is_address
 
 if TYPE_CHECKING:
     from torch import Tensor

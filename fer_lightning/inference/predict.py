@@ -14,7 +14,6 @@ from tqdm import tqdm
 from fer_lightning.checkpoints.finding import digest_of, find_checkpoint
 from fer_lightning.cores import available_cpus
 from fer_lightning.errors import FERError, check_range
-from fer_lightning.inference.addresses import without_secret
 from fer_lightning.inference.annotate import Annotations
 from fer_lightning.inference.bundle import BundleModel
 from fer_lightning.inference.cluster_work import Work
@@ -33,6 +32,7 @@ from fer_lightning.inference.tracks import Tracks
 from fer_lightning.names import check_name, printable
 from fer_lightning.program import print_any_name
 from fer_lightning.screen import say
+from fer_lightning.storage import without_secret
 from fer_lightning.version import __version__
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def predict(
     Args:
         ckpt_path: best, last, pretrained, a checkpoint, or what `export` wrote (.safetensors, .onnx, .pt2, a folder),
             also hf://OWNER/NAME. Without it, best if there is a --name, else pretrained.
-        input: Images, videos, folders of them, patterns, addresses (http, https of an image; rtsp), the number of a
+        input: Images, videos, folders of them, patterns, addresses (http, s3, rtsp and such), the number of a
             camera, or - for paths on standard input. They may also stand without --input.
         output: File for the rows, ending in .csv, .jsonl or .parquet; - writes CSV to standard output.
         faces: Find and cut out all faces (detect), or take each image as one face (whole); auto does as in training,

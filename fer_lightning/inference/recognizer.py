@@ -18,7 +18,7 @@ from fer_lightning.data.face_crop import LONGEST
 from fer_lightning.data.face_detectors import Face
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.errors import FERError, check_range
-from fer_lightning.inference.addresses import is_address, is_stream, without_secret
+from fer_lightning.inference.addresses import is_stream
 from fer_lightning.inference.bundle import BundleModel, is_bundle, open_bundle
 from fer_lightning.inference.expression import SAID, Expression
 from fer_lightning.inference.films import Film
@@ -30,6 +30,7 @@ from fer_lightning.inference.tracks import Tracks
 from fer_lightning.model.calibration import threshold_for_risk
 from fer_lightning.model.class_prior import ClassPrior, prior_probabilities
 from fer_lightning.names import column
+from fer_lightning.storage import is_address, without_secret
 
 if TYPE_CHECKING:
     from fer_lightning.model.expression_model import ExpressionModel
@@ -194,7 +195,7 @@ class ExpressionRecognizer:
         if fps is not None:
             check_range("fps", fps, 0.001)
         name = str(path) if isinstance(path, int) else os.fspath(path)
-        stream = name if is_address(name) and is_stream(name) else ""
+        stream = name if is_stream(name) else ""
         kind: Literal["camera", "video"] = "camera" if stream or isinstance(path, int) else "video"
         source = Source(without_secret(name), kind, address=stream)
         Film(source, frame_stride, fps).close()

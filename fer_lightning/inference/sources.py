@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from fer_lightning import names
+from fer_lightning import names, storage
 from fer_lightning.data.image_files import IMAGE_SUFFIXES
 from fer_lightning.data.image_listing import by_ending, is_junk
 from fer_lightning.errors import FERError
-from fer_lightning.inference.addresses import is_address, is_stream, without_secret
+from fer_lightning.inference.addresses import is_on_web, is_stream
 from fer_lightning.screen import say
+from fer_lightning.storage import is_address, without_secret
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts"})
 """Endings of the files that are taken for videos, lower case."""
@@ -56,7 +57,8 @@ def list_sources(inputs: Sequence[str | os.PathLike[str]]) -> list[Source]:
     Folders are searched with all that is in them for known endings, and sorted by name, but for links to folders, for
     what `predict` has written and for what is no image or video, which is said on standard error, and for hidden files
     and what systems leave behind. `-` stands for paths on standard input, one a line.
-    An address on the web is one image, and only what is named here is fetched: nothing of a list or a folder is.
+    An address on the web is one image; in storage, as s3://..., there are folders and patterns, too. Only what is named
+    here is fetched: nothing of a list is.
     A file named by itself is an image unless its ending is a video's.
     """
     left_out: list[str] = []
@@ -80,8 +82,10 @@ def _find(given: str, left_out: list[str], others: Counter[str]) -> Iterator[Sou
     path = given if os.path.exists(given) else os.path.expanduser(given)
     if given == "-":
         yield from map(_of_line, _listed())
-    elif is_address(given):
+    elif is_on_web(given) or is_stream(given):
         yield _at_address(given)
+    elif is_address(given):
+        yield from _in_storage(given, others)
     elif os.path.isdir(path):
         yield from sorted(_in_folder(path, left_out, others), key=lambda source: source.name)
     elif os.path.exists(path):
@@ -93,7 +97,7 @@ def _find(given: str, left_out: list[str], others: Counter[str]) -> Iterator[Sou
     else:
         raise FERError(
             "Invalid value for --input. Expected image or video files, folders, a pattern, an address (http, https, "
-            "rtsp), the number of a camera or - for a list on standard input. Found nothing at "
+            "s3, rtsp), the number of a camera or - for a list on standard input. Found nothing at "
             f"'{names.printable(given)}'."
         )
 
@@ -166,6 +170,30 @@ def _at_address(given: str) -> Source:
             "download it, and name the file."
         )
     return Source(shown, "image", address=given)
+
+
+def _in_storage(given: str, others: Counter[str]) -> Iterator[Source]:
+    """The images at an address in storage: one, those of a pattern, or those in a folder."""
+    pattern = any(sign in given.partition("://")[2] for sign in "*?[")
+    if pattern:
+        addresses = storage.matching(given)
+    elif os.path.splitext(given)[1].lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
+        addresses = [given]
+    else:
+        addresses = [storage.joined(given, name) for name in sorted(storage.listing(given))]
+        if not addresses and storage.exists(given):
+            addresses = [given]
+    for address in addresses:
+        ending = os.path.splitext(address)[1].lower()
+        if ending in VIDEO_SUFFIXES and len(addresses) == 1:
+            raise FERError(
+                f"Invalid value for --input. Expected images. '{names.printable(without_secret(address))}' is a film: "
+                "download it, and name the file."
+            )
+        if ending in IMAGE_SUFFIXES or addresses == [given]:
+            yield Source(without_secret(address), "image", address=address)
+        else:
+            others[ending] += 1
 
 
 def _of_line(line: str) -> Source:

@@ -15,7 +15,7 @@ from fer_lightning.evaluation.bootstrap import described, intervals, no_interval
 from fer_lightning.evaluation.divisions import divisions_of
 from fer_lightning.evaluation.gaps import gaps_of
 from fer_lightning.evaluation.groups import Groups
-from fer_lightning.evaluation.measures import MEASURES, ONE_CLASS, Measures
+from fer_lightning.evaluation.measures import MEASURES, NO_PROBABILITIES, ONE_CLASS, Measures
 from fer_lightning.evaluation.predictions import Predictions
 from fer_lightning.evaluation.slices import FEWEST_PEOPLE, SMALLEST, slices_of, worst
 from fer_lightning.files import replace_text, replacing_all
@@ -64,11 +64,9 @@ def evaluate(
         known = before.values()
         content["uncalibrated"] = {name: known[name] for name in ("nll", "brier", "ece")}
     content = without_nan(content)
-    charts = {
-        "reliability": plots.reliability(measures, before),
-        "risk": plots.risk_by_coverage(measures),
-        "curves": _curves(history),
-    }
+    charts: dict[str, Any] = {"curves": _curves(history)}
+    if measures.scored:
+        charts |= {"reliability": plots.reliability(measures, before), "risk": plots.risk_by_coverage(measures)}
     groups = tables(content["slices"], content["gaps"])
     shown = {
         "content": content,
@@ -113,7 +111,7 @@ def _content(
     for label, name in enumerate(predictions.class_names):
         support = int(whole.per_class["support"][label])
         classes[name] = {"support": support, "measurable": support >= MEASURABLE} | {
-            key: row(column[label], by_class[key][:, label], ONE_CLASS)
+            key: row(column[label], by_class[key][:, label], ONE_CLASS if measures.scored else NO_PROBABILITIES)
             for key, column in whole.per_class.items()
             if key != "support"
         }
@@ -123,7 +121,7 @@ def _content(
         "intervals": described(groups),
         "majority": predictions.class_names[int(prior.argmax())],
         "metrics": {
-            name: row(value, overall[name], MEASURES[name].undefined) | {"baseline": baseline[name]}
+            name: row(value, overall[name], whole.why_undefined(name)) | {"baseline": baseline[name]}
             for name, value in whole.values().items()
         },
         "classes": classes,
@@ -173,7 +171,7 @@ def _curves(history: Path | None) -> list[str]:
 
 
 def _mistakes(predictions: Predictions, image_dir: Path) -> list[dict[str, str]]:
-    """The wrong answers given with the most confidence."""
+    """The wrong answers given with the most confidence; the first ones where nobody knows that."""
     measures, names = predictions.measures, predictions.class_names
     order = sorted((~measures.right).nonzero()[0].tolist(), key=lambda row: -measures.confidence[row])
     return [
@@ -182,7 +180,7 @@ def _mistakes(predictions: Predictions, image_dir: Path) -> list[dict[str, str]]
             "thumbnail": thumbnail(image_dir / predictions.images[row]),
             "label": names[predictions.labels[row]],
             "predicted": names[measures.predicted[row]],
-            "confidence": f"{measures.confidence[row]:.1%}",
+            "confidence": f"{measures.confidence[row]:.1%}" if measures.scored else "",
         }
         for row in order[:GALLERY]
     ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from PIL import Image
 
-from fer_lightning.checkpoints.finding import find_checkpoint, name_of
+from fer_lightning.checkpoints.finding import NAMED, find_checkpoint, name_of
 from fer_lightning.cores import available_cpus
 from fer_lightning.errors import FERError, MissingPackageError, check_range
 from fer_lightning.files import no_file
@@ -139,7 +139,7 @@ def serve(
         _try_out(batcher)
         metrics = Metrics(lambda: batcher.waiting)
         batcher.on_batch = metrics.batch
-        about = _about(recognizer, path, ckpt_path if ckpt_path == "pretrained" else _name_of(path), limits)
+        about = _about(recognizer, path, ckpt_path if ckpt_path in NAMED else _name_of(path), limits)
         browser = _browser(recognizer, path, about["name"]) if on_device else {}
         service = Service(about, batcher, limits, metrics, "Names the expressions of faces in images.", browser)
         with listening(host, port) as listener:

@@ -76,7 +76,9 @@ def test_torchvisions_first_layer_is_summed_for_gray_images(tmp_path):
 
 def test_files_that_do_not_fit_are_refused(tmp_path):
     network = ExpressionCNN(8, 1, 32, hidden=16)
-    expected = r"--model.fine_tuning.weights. Expected pretrained or a file, found nothing at 'gone.pth'"
+    expected = (
+        r"--model.fine_tuning.weights. Expected pretrained, pretrained-large or a file, found nothing at 'gone.pth'"
+    )
     with pytest.raises(FERError, match=expected):
         load_into(network, "gone.pth")
     torch.save({"other": torch.zeros(2)}, tmp_path / "other.pth")

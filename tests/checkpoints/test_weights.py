@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 
-from fer_lightning.checkpoints.finding import PRETRAINED
+from fer_lightning.checkpoints.finding import NAMED
 from fer_lightning.checkpoints.reading import read_checkpoint
 from fer_lightning.checkpoints.saved_config import saved_settings
 from fer_lightning.checkpoints.weights import read_weights
@@ -109,10 +109,11 @@ def test_export_refuses_another_ending(exported, capsys):
     assert expected in capsys.readouterr().err
 
 
-def test_the_weights_that_come_with_the_package(drawn, tmp_path):
-    assert PRETRAINED.stat().st_size < 3_000_000
-    assert read_weights(PRETRAINED)[0].class_names == EXPRESSIONS
-    words = ["--ckpt_path", "pretrained", "--input", drawn / "images", "--output", "rows.csv"]
+@pytest.mark.parametrize(("name", "size"), [("pretrained", 3_000_000), ("pretrained-large", 12_000_000)])
+def test_the_weights_that_come_with_the_package(drawn, tmp_path, name, size):
+    assert NAMED[name].stat().st_size < size
+    assert read_weights(NAMED[name])[0].class_names == EXPRESSIONS
+    words = ["--ckpt_path", name, "--input", drawn / "images", "--output", "rows.csv"]
     run_here("predict", *words, "--workers", "0", cwd=tmp_path)
     with open(tmp_path / "rows.csv", newline="") as stream:
         assert len({row["source"] for row in csv.DictReader(stream)}) == 192

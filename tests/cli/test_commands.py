@@ -10,7 +10,7 @@ import pytest
 import yaml
 from jsonargparse import Namespace
 
-from fer_lightning.cli import functions, trainer
+from fer_lightning.cli import any_model, functions, trainer
 from fer_lightning.cli.commands import OLD_VERBS, VERBS, Command, take
 from fer_lightning.cli.configs import DEFAULT, recipes
 
@@ -59,7 +59,9 @@ def real_default(settings: Any, name: str) -> Any:
 @pytest.mark.parametrize("command", TRAINING, ids=lambda command: command.name)
 def test_options_of_training_are_there_with_these_defaults(command: Command):
     for option, default in stated_defaults(command).items():
-        if option != "--config":
+        if option in ("--predictions", "--callable", "--missing"):
+            assert default in (None, any_model.parser_of(command.name).get_defaults()[option[2:]])
+        elif option != "--config":
             found = real_default(settings_of(command.name), option.removeprefix("--"))
             assert default in (None, shown(found)), option
 

@@ -51,6 +51,29 @@ def test_crossval_tests_every_image_once_and_goes_on_where_it_was(drawn, tmp_pat
 
 
 @pytest.mark.slow
+def test_seeds_on_one_split_have_a_mean_and_a_spread(drawn, tmp_path, capsys):
+    words = ["crossval", "--folds", "1", "--seeds", "2", "--name", "seeds", "--data.root", drawn]
+    words += [*TINY, "--trainer.max_epochs", "1"]
+    run_here(*words, cwd=tmp_path)
+    said = capsys.readouterr().out
+    assert "Seed 1: accuracy" in said
+    assert "2 seeds, one split" in said
+    folder = tmp_path / "runs" / "seeds"
+    content = json.loads((folder / "crossval.json").read_text())
+    assert [one["run"] for one in content["each"]] == ["seed0", "seed1"]
+    reports = [json.loads((folder / name / "test" / "metrics.json").read_text()) for name in ("seed0", "seed1")]
+    one, two = (report["metrics"]["nll"]["value"] for report in reports)
+    assert one != two
+    assert content["metrics"]["nll"]["mean"] == pytest.approx((one + two) / 2)
+    assert content["metrics"]["nll"]["sd"] == pytest.approx(abs(one - two) / 2**0.5)
+    assert reports[0]["split"] == reports[1]["split"]
+    tables = [(folder / name / "test" / "predictions.csv").read_text() for name in ("seed0", "seed1")]
+    images = [[row["image"] for row in csv.DictReader(table.splitlines())] for table in tables]
+    assert images[0] == images[1]
+    assert not (folder / "test").exists()
+
+
+@pytest.mark.slow
 def test_columns_are_slices_of_the_report_over_all_folds(drawn, tmp_path):
     root = with_columns(drawn, tmp_path / "data")
     words = ["crossval", "--folds", "2", "--data.root", root, *TINY, "--trainer.max_epochs", "1"]

@@ -15,8 +15,10 @@ import pytest
 import torch
 from pyarrow import parquet
 
+from fer_lightning.data.streams.manifest import Manifest
 from fer_lightning.inference.model import open_model
 from fer_lightning.inference.shard import Shard
+from fer_lightning.storage import is_address
 from tests.conftest import run_here
 from tests.docs.pages import BRIEFLY
 
@@ -53,6 +55,9 @@ def images_in(path: Path) -> int:
 
 
 def check_predict(place, given, said):
+    if is_address(given["input"]):  # people as in DATA, one image each
+        assert {Path(row["source"]).name for row in rows_of(place / given["output"])} >= {"person_000_00.png"}
+        return
     source = place / given["input"]
     if source.is_file() and source.suffix != ".mp4" and "output" not in given:
         assert said.startswith(f"{given['input']}   ")
@@ -60,10 +65,11 @@ def check_predict(place, given, said):
         return
     folders = sorted((place / "runs").glob("predict-*"), key=lambda path: path.stat().st_mtime)
     output = place / given["output"] if "output" in given else folders[-1] / "rows.csv"
-    output = Path(Shard.parse(given["shard"]).path(str(output))) if "shard" in given else output
+    shard = Shard.parse(given.get("shard", "1/1"))
+    output = Path(shard.path(str(output))) if "shard" in given else output
     as_table = output.is_dir() or output.suffix == ".parquet"
     rows = parquet.read_table(output).to_pylist() if as_table else rows_of(output)
-    expected = 0 if "shard" in given else images_in(source)  # one image is in the last of ten parts
+    expected = len(shard.taken(range(images_in(source))))  # type: ignore[arg-type]
     assert len({(row["source"], row["frame"]) for row in rows}) == expected
     assert not any(row["error"] for row in rows)
     assert f" in {expected} image" in said
@@ -91,9 +97,27 @@ def check_audit(place, given, said):
 
 
 def check_crossval(place, given, said):
-    assert re.search(rf"Fold +{given['folds']} of {given['folds']}, seed 0: accuracy ", said)
+    each = (
+        "Seed 1: accuracy "
+        if given["folds"] == "1"
+        else f"Fold +{given['folds']} of {given['folds']}, seed 0: accuracy "
+    )
+    assert re.search(each, said)
     on = "-validation" if given.get("subset") == "validation" else ""
     assert json.loads((place / "runs" / given["name"] / f"crossval{on}.json").read_text())
+
+
+def check_compare(place, given, said):
+    groups = "other people and other seeds" in said
+    assert groups or "McNemar's exact test p =" in said
+    assert groups == ("Seeds are not accounted for" not in said) == ("*" in given["input"])
+
+
+def check_prepare(place, given, said):
+    output = given["output"] if is_address(given["output"]) else str(place / given["output"])
+    size = given.get("data.image_size", "100")
+    assert Manifest.read(output).input_spec.image_size == int(size)
+    assert f"--data.image_size {size}" in " ".join(said.split())
 
 
 CHECKS = {
@@ -103,15 +127,16 @@ CHECKS = {
     "export": check_export,
     "estimate_prior": lambda place, given, said: said.index("Use --class_prior '["),
     "audit": check_audit,
-    "compare": lambda place, given, said: said.index("McNemar's exact test p ="),
+    "compare": check_compare,
     "crossval": check_crossval,
+    "prepare": check_prepare,
 }
 """What must be there after each verb."""
 
 
 def run_and_check(command: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Run `python train.py ...` in a folder, a training briefly and two folds of five."""
-    verb, *words = shlex.split(command.replace("--folds 5", "--folds 2"))[2:]
+    """Run `python train.py ...` in a folder, a training briefly, two folds of five and two seeds of three."""
+    verb, *words = shlex.split(command.replace("--folds 5", "--folds 2").replace("--seeds 3", "--seeds 2"))[2:]
     briefly = BRIEFLY if verb in ("fit", "crossval") and words[:1] != ["--help"] else []
     run_here(verb, *words, *briefly, cwd=place)
     said = capsys.readouterr().out

@@ -17,6 +17,8 @@ STORIES = (
     ("docs/tutorials/own_folder.md", "docs/tutorials/fine_tune_and_compare.md"),
     ("docs/tutorials/photographs_and_film.md",),
     ("docs/tutorials/ship_to_the_browser.md",),
+    ("docs/tutorials/many_machines.md",),
+    ("docs/how_to/stream.md",),
 )
 """Pages that tell a way from its beginning to its end; some go on with what an earlier one has made."""
 

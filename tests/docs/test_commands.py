@@ -31,11 +31,15 @@ ELSEWHERE = {
     "python train.py fit --config configs/overlays/ddp.yaml": "tests/cli/test_configs.py",
     "python train.py ferplus ": "tests/data/sources/test_ferplus.py",
     "python examples/sweep.py": "tests/test_examples.py",
+    "sbatch examples/slurm.sbatch": "tests/training/test_clusters.py",
 }
 """How commands begin that have tests of their own."""
 
 COMMANDS = [line for line in LINES if line.startswith("python train.py") and not line.startswith(tuple(ELSEWHERE))]
-SLOW = ("lr_find", "crossval", "runs/folds", "rgb_folds", "label_issues", "facial_expressions.yaml", "--engine ray")
+SLOW = (
+    *("lr_find", "crossval", "runs/folds", "rgb_folds", "'rgb/*'", "label_issues", "facial_expressions.yaml"),
+    *("--engine",),
+)
 """In commands that train five networks, use what these said, fine-tune (test_configs does as well), or start Ray."""
 
 

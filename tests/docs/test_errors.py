@@ -79,12 +79,17 @@ another-model | FIT --model.distillation.teacher pretrained | --data.image_size 
 going-on | FIT --ckpt_path last --name mine --data.split_seed 3 | not divided as they were
 diverged | FIT --name wild --model.optimizer.lr 1e30 | The training diverged
 untested-runs | compare mine nobody | Expected a predictions.csv that test
+answers-of-other-models | test --predictions headings.csv --data.root faces | no answers that are understood
+answers-of-other-models | test --predictions two.csv --data.root faces | Found: 'good'
+options | test --predictions two.csv --ckpt_path best --data.root faces | Leave one of them away
 exports | export --ckpt_path pretrained --output x.tflite | Expected a file ending in .safetensors
 data-set | fit --data.root nowhere | found nothing at 'nowhere'
 data-set | fit --data.root photo.jpg | 'photo.jpg' is one image
 data-set | fit --data.root loose | in no known form: a folder with a.jpg
 data-set | fit --data.root one | in no known form
 data-set | fit --data.root empty | a folder with nothing
+addresses | fit --data.root nothing://a/b | 'nothing://a/b/fer_stream.json': it cannot be used
+streams | prepare --data.root faces --data.image_size 32 --output empty2 | has files in it that are not ours
 tables | FIT --data.columns '{picture: image}' | Expected some of image, label
 tables | fit --data.root headings.csv | --data.columns '{label: what}'
 places-to-write | FIT --data.prepared_dir photo.jpg | Choose another place with --data.prepared_dir DIR
@@ -206,6 +211,8 @@ def test_what_the_table_names_is_in_the_code():
         ("pyarrow", "predict photo.jpg --output rows.parquet"),
         ("onnx", "export --ckpt_path pretrained --output x.onnx"),
         ("fastapi", "serve"),
+        ("litdata", "prepare --data.root faces --output stream"),
+        ("s3fs", "fit --data.root s3://bucket/faces"),
         ("timm", "fit --model.network TimmModel --model.network.name resnet10t"),
     ],
 )

@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,15 @@ from PIL import Image
 from tests.conftest import PROJECT
 from tests.docs.checks import run_and_check, run_python
 from tests.docs.pages import STORIES, blocks
+from tests.servers import s3_server, upload
 
-SLOW = ("docs/quickstart.md", "docs/tutorials/fine_tune_and_compare.md", "docs/tutorials/ship_to_the_browser.md")
+SLOW = (
+    "docs/quickstart.md",
+    "docs/tutorials/fine_tune_and_compare.md",
+    "docs/tutorials/ship_to_the_browser.md",
+    "docs/how_to/stream.md",
+    "docs/tutorials/many_machines.md",
+)
 
 
 def run_line(line: str, place: Path, capsys: pytest.CaptureFixture[str], slow: bool) -> None:
@@ -38,6 +46,13 @@ def test_story(story, drawn, tmp_path, capsys, pytestconfig):
     (tmp_path / "configs").symlink_to(PROJECT / "configs")
     (tmp_path / "DATA").symlink_to(drawn)
     Image.fromarray(skimage.data.astronaut()).save(tmp_path / "photo.jpg")
+    with s3_server() if story == ("docs/how_to/stream.md",) else nullcontext() as faults:
+        if faults is not None:
+            upload(drawn, "data")
+        tell(story, tmp_path, capsys, pytestconfig)
+
+
+def tell(story, tmp_path, capsys, pytestconfig):
     slow = bool(pytestconfig.getoption("--slow") or os.environ.get("CI"))
     for block in [block for page in story if slow or page not in SLOW for block in blocks(page)]:
         if block.kind == "python":

@@ -9,12 +9,21 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from fer_lightning import storage
 from fer_lightning.data.image_files import UnreadableImageError
 from fer_lightning.errors import FERError
 from fer_lightning.inference import addresses
-from fer_lightning.inference.addresses import fetch, is_public, without_secret
+from fer_lightning.inference.addresses import fetch, is_public
 from fer_lightning.inference.sources import list_sources
+from fer_lightning.storage import without_secret
 from tests.conftest import flat, run_here
+from tests.servers import web_server
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr(storage, "PAUSES", (0.01, 0.02))
+    monkeypatch.setattr(addresses, "_SILENT", 1.0)
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +105,19 @@ def test_an_image_on_the_web_is_answered_drawn_and_written(server, tmp_path, cap
 def test_what_cannot_be_had_is_a_reason(server, path, reason, tmp_path, capsys):
     run_here("predict", server[0] + path, "--workers", "0", cwd=tmp_path)
     assert f"cannot be read: {reason}" in flat(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("fault", ["reset", "cut", "silent", "busy"])
+def test_an_image_is_asked_for_again(fault, photograph, tmp_path):
+    photograph.save(tmp_path / "a.png")
+    with web_server(tmp_path) as (address, faults):
+        faults.planned = {"a.png": (fault, 1)}
+        assert fetch(f"{address}/a.png") == (tmp_path / "a.png").read_bytes()
+        assert faults.asked["/a.png"] == 2
+        faults.planned, faults.asked["/a.png"] = {"a.png": ("reset", 99)}, 0
+        with pytest.raises(UnreadableImageError, match=rf"'{address}/a.png'.*, in 3 tries"):
+            fetch(f"{address}/a.png")
+        assert faults.asked["/a.png"] == 3
 
 
 def test_bounds_hold(server, monkeypatch):

@@ -118,3 +118,76 @@ def test_figures_replace_nothing_that_is_there(workdir):
     assert (workdir / "runs/a/test/predictions.csv").read_text() == (workdir / "mine.json").read_text() == "mine"
     with pytest.raises(FERError, match="is what is read"):
         compare(["a", "b"], output="runs/a/test/predictions.csv", overwrite=True)
+
+
+@pytest.fixture
+def seeds(predictions, tmp_path) -> str:
+    """Runs a/seed0..2 and b/seed0..2 of two recipes that are the same, with what else may lie there."""
+    for name, start in (("a", 0), ("b", 3)):
+        for number in range(3):
+            changed = predictions.probabilities + np.random.default_rng(start + number).dirichlet(np.ones(3), 60)
+            run = replace(predictions, probabilities=changed / changed.sum(1, keepdims=True))
+            run.write_csv(tmp_path / "runs" / name / f"seed{number}" / "test" / "predictions.csv")
+        (tmp_path / "runs" / name / "options.json").write_text("[]")
+        (tmp_path / "runs" / name / "untested").mkdir()
+    predictions.write_csv(tmp_path / "runs" / "alone" / "test" / "predictions.csv")
+    return str(tmp_path / "runs")
+
+
+@pytest.mark.parametrize(
+    "names", [pytest.param(("a/*", "b/*"), marks=pytest.mark.slow), ("a/seed[0-2]", "b"), ("a", "b/")]
+)
+def test_groups_of_runs_are_compared_over_seeds(names, seeds, capsys):
+    content = compare(names, seeds)
+    first, other = (content["runs"][name] for name in names)
+    assert first["seeds"] == other["seeds"] == 3
+    assert [run[-5:] for run in first["runs"]] == ["seed0", "seed1", "seed2"]
+    change = other["differences"]["accuracy"]
+    assert change["value"] == pytest.approx(other["metrics"]["accuracy"] - first["metrics"]["accuracy"])
+    assert change["low"] < 0 < change["high"]
+    said = flat(capsys.readouterr().out)
+    assert f"A is {names[0]}, 3 trainings: means over them." in said
+    assert "The intervals are for other people and other seeds." in said
+    assert f"Standard deviation over 3 seeds, B: accuracy {other['sd']['accuracy']:.4f}" in said
+    assert "McNemar" not in said
+    assert "not accounted for" not in said
+
+
+def test_single_runs_say_that_seeds_are_not_accounted_for(seeds, capsys):
+    compare(["a/seed0", "b/seed0"], seeds)
+    assert "Seeds are not accounted for" in flat(capsys.readouterr().out)
+    content = compare(["a/*", "alone"], seeds)
+    assert "seeds" not in content["runs"]["alone"]
+    assert "B is one training and is taken as it is" in flat(capsys.readouterr().out)
+
+
+def test_groups_that_overlap_or_are_empty_are_refused(seeds):
+    with pytest.raises(FERError, match=r"needs different runs. Received: 'a/\*' and 'a/seed1'"):
+        compare(["a/*", "a/seed1"], seeds)
+    with pytest.raises(FERError, match=r"No predictions at 'c/\*'.*0 files or folders"):
+        compare(["a/*", "c/*"], seeds)
+    with pytest.raises(FERError, match=r"No predictions at 'a/u\*'.*1 file or folder"):
+        compare(["a/u*", "b"], seeds)
+    with pytest.raises(FERError, match=r"options.json' is a file.*in quotes, as compare 'a/\*' 'b/\*'"):
+        compare(["a/options.json", "a/seed0"], seeds)
+
+
+def test_classes_in_another_order_or_only_of_one_run_are_put_beside_each_other(predictions, runs, tmp_path):
+    """The other model knows no `jolly`, and a class of its own; what both say is the same otherwise."""
+    fewer = predictions.probabilities.copy()
+    fewer[:, 2] = 0
+    ours = replace(predictions, probabilities=fewer / fewer.sum(1, keepdims=True))
+    named = ("fear", "anger", "other", "jolly")
+    places = [1, 0, 2]
+    theirs = replace(
+        ours,
+        class_names=named,
+        labels=np.array([1, 0, 3])[ours.labels],
+        probabilities=np.concatenate([ours.probabilities[:, places], np.zeros((60, 1))], 1),
+    )
+    ours.write_csv(tmp_path / "runs" / "ours" / "test" / "predictions.csv")
+    theirs.write_csv(tmp_path / "runs" / "theirs" / "test" / "predictions.csv")
+    change = compare(["ours", "theirs"], runs)["runs"]["theirs"]["differences"]
+    assert {name: row["value"] for name, row in change.items() if row["value"] is not None} == pytest.approx(
+        {name: 0 for name, row in change.items() if row["value"] is not None}, abs=1e-9
+    )

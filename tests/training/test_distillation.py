@@ -57,7 +57,9 @@ def test_a_teacher_that_does_not_fit_is_refused():
         prepared(names=["happiness", "anger"])
     with pytest.raises(FERError, match=r"--data.image_size has to be 48. Received: 64"):
         prepared(image_size=64)
-    expected = r"--model.distillation.teacher. Expected pretrained or a file, found nothing at 'gone.ckpt'"
+    expected = (
+        r"--model.distillation.teacher. Expected pretrained, pretrained-large or a file, found nothing at 'gone.ckpt'"
+    )
     with pytest.raises(FERError, match=expected):
         prepared("gone.ckpt")
     with pytest.raises(FERError, match=r"--model.distillation.weight. Expected 0 to 1. Received: 3"):
@@ -87,8 +89,6 @@ def test_a_run_with_a_teacher_resumes_exactly_and_needs_it_for_the_training_alon
     capsys.readouterr()
     with pytest.raises(SystemExit):
         run_here(*words, "--name", "more", cwd=tmp_path)
-    assert (
-        "--model.distillation.teacher. Expected pretrained or a file, found nothing at 'teacher.safetensors'"
-        in capsys.readouterr().err
-    )
+    expected = "Expected pretrained, pretrained-large or a file, found nothing at 'teacher.safetensors'"
+    assert f"--model.distillation.teacher. {expected}" in capsys.readouterr().err
     assert not (tmp_path / "runs/more").exists()

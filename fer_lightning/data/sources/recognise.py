@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from fer_lightning import storage
 from fer_lightning.data.column_roles import places_of_roles
 from fer_lightning.data.csv_columns import open_table
 from fer_lightning.data.image_files import IMAGE_SUFFIXES
@@ -16,6 +17,7 @@ from fer_lightning.data.sources import DataSource
 from fer_lightning.data.sources.affectnet import AffectNet
 from fer_lightning.data.sources.expw import ExpW
 from fer_lightning.data.sources.fer2013 import Fer2013
+from fer_lightning.data.sources.fetched import fetched
 from fer_lightning.data.sources.file_names import FileNames
 from fer_lightning.data.sources.image_folder import ImageFolder
 from fer_lightning.data.sources.legend_csv import LegendCsv
@@ -26,6 +28,7 @@ from fer_lightning.data.sources.raf_db import RafDb
 from fer_lightning.data.sources.synthetic import SyntheticFaces
 from fer_lightning.data.sources.table import Table, header_of, table_in
 from fer_lightning.data.sources.table_images import image_place
+from fer_lightning.data.streams.manifest import is_stream
 from fer_lightning.errors import FERError
 from fer_lightning.files import check_path
 from fer_lightning.names import printable
@@ -74,6 +77,17 @@ def chosen_sources(
                 "folder for each class is a --data.root."
             )
         return [SyntheticFaces()]
+    if stream := next(filter(is_stream, roots), None):
+        shown = storage.without_secret(stream)
+        raise FERError(
+            f"Invalid value for --data.root. '{shown}' is a stream, which fit, validate and test read. Name the data "
+            "set that it was made of."
+        )
+    kept, columns = str(given.get("prepared_dir") or "prepared_data"), given.get("columns")
+    roots = [fetched(one, "--data.root", kept, columns) for one in roots]
+    legend = legend and fetched(legend, "--data.legend", kept)
+    if "images" in given:
+        given["images"] = fetched(given["images"], "--data.images", kept)
     if len(roots) > 1:
         if legend or "images" in given:
             raise FERError("--data.legend and --data.images go with one --data.root, not with a list.")

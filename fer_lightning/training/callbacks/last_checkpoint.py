@@ -8,6 +8,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
@@ -16,7 +17,13 @@ from fer_lightning.errors import check_range
 from fer_lightning.screen import say
 
 STOPPING = (signal.SIGINT, *(getattr(signal, name) for name in ("SIGUSR1", "SIGHUP") if hasattr(signal, name)))
-"""Signals after which a run is saved and stops; SIGTERM is Lightning's."""
+"""Signals after which a run is saved and stops; of one process, SIGTERM is Lightning's."""
+
+_MEETING = 5.0
+"""Seconds between two steps after which several processes ask each other for signals: schedulers kill after 30."""
+
+_ECHO = 1.0
+"""Seconds in which another signal is the first one again: torchrun hands on what its workers were sent as well."""
 
 
 class LastCheckpoint(Checkpoint):
@@ -24,8 +31,8 @@ class LastCheckpoint(Checkpoint):
 
     It is written at the end of every epoch, between steps every few minutes or steps, and after the step in which
     Ctrl-C, SIGTERM, SIGHUP or SIGUSR1 (which SLURM sends before a job's time is over) arrived; a second one stops at
-    once. With several processes Ctrl-C and SIGTERM stop at once too, as the processes could not agree on the step, and
-    SIGUSR1 is ignored. Where gradients are accumulated, the step is over when the optimizer has taken it.
+    once. Of several processes it is enough if one gets the signal: they ask each other every few seconds, and stop
+    after the same step. Where gradients are accumulated, the step is over when the optimizer has taken it.
 
     Args:
         every_n_minutes: Also write this often within an epoch; 0 for never.
@@ -45,20 +52,30 @@ class LastCheckpoint(Checkpoint):
         self._saved = 0.0
         self.asked_to_stop = 0
         self._due = False
+        self._signal, self._signalled = 0, 0.0  # the one that this process was sent, and when
+        self._met, self._met_after, self._next_meeting = 0.0, 0, 0  # a time, and batches
+        self._alone = True
         self._earlier_handlers: dict[int, Any] = {}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take over the signals; Lightning would answer SLURM's with a checkpoint in the working folder."""
-        self._saved, self.asked_to_stop, self._due = time.monotonic(), 0, False
+        self._saved = self._met = time.monotonic()
+        self.asked_to_stop, self._due, self._signal = 0, False, 0
+        self._met_after = self._next_meeting = 0
         if threading.current_thread() is not threading.main_thread():
             return
-        if trainer.world_size > 1:
-            if (number := getattr(signal, "SIGUSR1", None)) is not None:  # Windows has no such signal
-                self._earlier_handlers = {number: signal.signal(number, _say_it_is_ignored)}
-            return
+        self._alone = trainer.world_size == 1
         for number in STOPPING:
             if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:  # nohup
                 self._earlier_handlers[number] = signal.signal(number, self._on_signal)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take over SIGTERM too: Lightning's handler, in place by now, lets several processes wait for each other."""
+        if not self._alone and threading.current_thread() is threading.main_thread():
+            earlier = signal.signal(signal.SIGTERM, self._on_signal)
+            self._earlier_handlers.setdefault(signal.SIGTERM, earlier)
+
+    on_sanity_check_start = on_train_start
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Give the signals back."""
@@ -67,9 +84,14 @@ class LastCheckpoint(Checkpoint):
         self._earlier_handlers = {}
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.asked_to_stop:
-            raise KeyboardInterrupt
-        self.asked_to_stop = number
+        now = time.monotonic()
+        if self._signal:
+            if self._alone or now - self._signalled > _ECHO:
+                raise KeyboardInterrupt
+            return
+        self._signal, self._signalled = number, now
+        if self._alone:
+            self.asked_to_stop = number
         again = "Ctrl-C again" if number == signal.SIGINT else "another signal"
         say(f"\nStopping after this step, or after validation; {again} stops at once.", sys.stderr)
 
@@ -78,13 +100,19 @@ class LastCheckpoint(Checkpoint):
         if trainer.is_last_batch:
             return
         batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready
-        stop = self.asked_to_stop or (trainer.world_size == 1 and trainer.received_sigterm)
-        self._due |= bool(self.every_n_steps and batches % self.every_n_steps == 0) or self._is_time(trainer, batches)
+        if self._alone:
+            self._due |= self._is_time()
+        elif batches >= self._next_meeting:
+            self._meet(trainer, batches)
+        stop = self.asked_to_stop or (self._alone and trainer.received_sigterm)
+        self._due |= bool(self.every_n_steps and batches % self.every_n_steps == 0)
         if (stop or self._due) and not trainer.fit_loop._should_accumulate():  # gradients are in no checkpoint
             self._save(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write after the epoch."""
+        if not self._alone:
+            self._meet(trainer, 0)
         self._save(trainer, trainer.strategy.broadcast(self._written_just_now(trainer)))
 
     def _written_just_now(self, trainer: Trainer) -> Path | None:
@@ -98,12 +126,19 @@ class LastCheckpoint(Checkpoint):
                     return path
         return None
 
-    def _is_time(self, trainer: Trainer, batches: int) -> bool:
-        """Whether the minutes are over; all processes go by the first one's clock, and ask it only now and then."""
-        if not self.every_n_minutes or (trainer.world_size > 1 and batches % 20):
-            return False
-        over = time.monotonic() - self._saved >= self.every_n_minutes * 60
-        return bool(trainer.strategy.broadcast(over)) if trainer.world_size > 1 else over
+    def _is_time(self) -> bool:
+        """Whether the minutes are over."""
+        return bool(self.every_n_minutes) and time.monotonic() - self._saved >= self.every_n_minutes * 60
+
+    def _meet(self, trainer: Trainer, batches: int) -> None:
+        """Let all processes know of a signal to one of them, go by the first one's clock, and settle the next time."""
+        sent = torch.tensor(float(self._signal), device=trainer.strategy.root_device)
+        self.asked_to_stop = int(trainer.strategy.reduce(sent, reduce_op="max"))
+        now = time.monotonic()
+        each = max(now - self._met, 1e-6) / max(1, batches - self._met_after)
+        due, wait = trainer.strategy.broadcast((self._is_time(), max(1, min(20, int(_MEETING / each)))))
+        self._due |= due
+        self._met, self._met_after, self._next_meeting = now, batches, batches + wait
 
     def _save(self, trainer: Trainer, same: Path | None = None) -> None:
         """Write, or link a file with the same content, which other machines may not see; then stop if asked to."""
@@ -115,11 +150,3 @@ class LastCheckpoint(Checkpoint):
         self._saved, self._due = time.monotonic(), False
         if self.asked_to_stop:
             raise KeyboardInterrupt
-
-
-def _say_it_is_ignored(number: int, frame: FrameType | None) -> None:
-    say(
-        "\nSIGUSR1 is ignored: several processes cannot agree on the step to stop after. last.ckpt is written every "
-        "few minutes (--checkpoint_last.every_n_minutes).",
-        sys.stderr,
-    )
