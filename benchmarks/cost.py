@@ -4,8 +4,8 @@ DATA is a data set with photographs. First the cost model, on paper: of 1,000 ph
 made of them (640 x 360, 25 frames a second, one or two faces), the core-seconds that each stage takes in one process
 with one thread: read and decode; find and cut out faces; the network; rows to Parquet. Then the model is held against
 runs of `predict` on folders of so many images (links to those of DATA), with `--faces whole` and `--faces detect`:
-core-seconds are what all processes of the run took of the processor, start-up included. Runs that would take longer
-than `--minutes` look at one part of the folder (`--shard`), which the table says.
+core-seconds are what all processes of the run took of the processor, start-up included (the network in one thread).
+Runs that would take longer than `--minutes` look at one part of the folder (`--shard`), which the table says.
 
 At the end, core-hours and money for 10 million photographs and a million minutes of film, and what would be left of
 them if the network cost nothing, which is the most that a GPU can do. `--price` is that of a core for an hour.
@@ -28,6 +28,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pyarrow.parquet
+import torch
 
 from benchmarks.predict import make_video
 from fer_lightning.data.face_tiles import find_faces_at
@@ -131,7 +132,8 @@ def measured(folder: Path, faces: str, part: str, place: Path) -> tuple[float, f
     ]
     words += ["--shard", part] if part else []
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    subprocess.run([sys.executable, PROJECT / "train.py", *words], check=True, stdout=subprocess.DEVNULL)
+    command = [sys.executable, PROJECT / "train.py", *words]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
     after, seconds = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic() - start
     rows = max(place.glob(f"{faces}*.parquet"), key=lambda path: path.stat().st_mtime)
     images = len(set(pyarrow.parquet.read_table(rows, columns=["source"])["source"].to_pylist()))
@@ -146,6 +148,7 @@ def main() -> None:
     parser.add_argument("--price", type=float, default=0.05, help="of a core for an hour, in whatever money")
     parser.add_argument("--minutes", type=float, default=7, help="that a run may take")
     options = parser.parse_args()
+    torch.set_num_threads(1)
     recognizer = ExpressionRecognizer("pretrained", faces="detect", device="cpu", workers=0)
     files = sorted((options.data / "images").resolve().iterdir())
     some = files[:: max(len(files) // 1000, 1)][:1000]

@@ -128,14 +128,15 @@ class PartsFolder:
         before = _dictionary(self.read(SETTINGS)) if SETTINGS in there else {}
         ours = "fer_lightning" in before
         old = {name for name in there if re.fullmatch(r"part-\d+-of-\d+\.parquet", name)} if ours else set()
-        others = {name for name in there - old if name not in (SETTINGS, ENDED) and not name.startswith(".")}
+        known = old | ({SETTINGS, ENDED} if ours else {ENDED})
+        others = {name for name in there - known if not name.startswith(".")}
         if (others and not ours) or any(name.endswith(".parquet") for name in others):
             raise FERError(
                 f"Invalid value for --output. '{printable(self.name)}' has files in it that are not ours, as "
                 f"'{printable(min(others))}': who reads the folder would read them, too. Choose another one."
             )
         now = dict(json.loads(json.dumps(settings, default=str)))
-        if ours and not overwrite:
+        if old and not overwrite:
             if differing := differences(before, now):
                 raise FERError(
                     f"'{printable(self.name)}' is there already, made with other settings or input "

@@ -172,7 +172,8 @@ def predict(
         films = (frame_stride, fps, smooth)
         work = Work(os.getcwd(), os.fspath(path), settings["sha256"], known, films, PartsFolder(str(output)), settings)
         counts = predict_on_ray(work, sources, workers, device, overwrite)
-        say("\n".join([counts.close(), *_uncertain(recognizer, counts, target_risk)]))
+        if counts.frames:
+            say("\n".join([counts.close(), *_uncertain(recognizer, counts, target_risk)]))
         return
     if part:
         settings |= part.settings(sources)

@@ -190,14 +190,16 @@ def named(
     packed = pickle.dumps(work)
     rows = [{"part": pickle.dumps(part)} for part in parts]
     one = {"batch_size": 1, "batch_format": "numpy", "num_cpus": 1}
-    tasks = one | {"max_retries": _RETRIES, "concurrency": workers}
+    tasks = one | {"concurrency": workers, "max_retries": _RETRIES}
     waiting = ray.data.from_items(rows, override_num_blocks=len(rows))
-    if gpus:
-        looked = waiting.map_batches(_looked, fn_args=[packed], **tasks)
-        actors = one | {"num_cpus": 0, "num_gpus": 1, "concurrency": (1, gpus), "max_task_retries": _RETRIES}
-        made = looked.map_batches(_Named, fn_constructor_args=[packed, device], **actors)
-    else:
-        made = waiting.map_batches(_made, fn_args=[packed, device], **tasks)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # from 2.64 on, it cannot be said how often to try; until then it may be
+        if gpus:
+            looked = waiting.map_batches(_looked, fn_args=[packed], **tasks)
+            actors = one | {"num_cpus": 0, "num_gpus": 1, "concurrency": (1, gpus), "max_task_retries": _RETRIES}
+            made = looked.map_batches(_Named, fn_constructor_args=[packed, device], **actors)
+        else:
+            made = waiting.map_batches(_made, fn_args=[packed, device], **tasks)
     numbered = {part.number: part for part in parts}
     with _explained("The cluster has lost what it was at"):
         for row in made.iter_rows():

@@ -70,6 +70,13 @@ def test_what_is_not_ours_stays_also_with_overwrite(tmp_path):
     assert not (tmp_path / "_settings.json").exists()
 
 
+def test_settings_of_another_program_are_not_replaced(tmp_path):
+    (tmp_path / "_settings.json").write_text('{"theirs": 1}')
+    with pytest.raises(FERError, match=r"files in it that are not ours, as '_settings.json'"):
+        PartsFolder(str(tmp_path)).begin(OURS, NAMES, overwrite=True)
+    assert (tmp_path / "_settings.json").read_text() == '{"theirs": 1}'
+
+
 def test_another_parquet_file_among_ours_would_be_read_too(tmp_path):
     PartsFolder(str(tmp_path)).begin(OURS, NAMES, overwrite=False)
     (tmp_path / "notes.txt").touch()

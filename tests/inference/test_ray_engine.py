@@ -165,7 +165,6 @@ def test_parts_go_to_a_bucket_and_a_second_time_to_none(machines, storage, drawn
 
 
 def test_images_of_a_bucket_and_one_that_is_gone(machines, storage, drawn, tmp_path, monkeypatch):
-    pytest.importorskip("fer_lightning.storage")
     s3 = pytest.importorskip("s3fs").S3FileSystem(
         key="key", secret="secret", endpoint_url=storage, skip_instance_cache=True
     )
