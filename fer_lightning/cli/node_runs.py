@@ -95,23 +95,24 @@ def _exchange(
         if any(there.number in numbers for numbers in missing.values()):
             held.enter_context(take_folder(run_dir, resume=known))
         for name, numbers in missing.items():
+            topic = f"{there.talks}/{name}"
             if there.number == source and numbers:
                 with open(run_dir / name, "rb") as stream:
                     chunks = -(-(run_dir / name).stat().st_size // _CHUNK)
-                    there.tell(f"{name}/chunks", str(chunks).encode())
+                    there.tell(f"{topic}/chunks", str(chunks).encode())
                     for number in range(chunks):
-                        there.tell(f"{name}/{number}", stream.read(_CHUNK))
+                        there.tell(f"{topic}/{number}", stream.read(_CHUNK))
                         for other in numbers:
-                            there.hear(f"{name}/{number}/{other}")
-                        there.forget(f"{name}/{number}")
+                            there.hear(f"{topic}/{number}/{other}")
+                        there.forget(f"{topic}/{number}")
             elif there.number in numbers:
                 digest = hashlib.sha256()
                 with replacing(run_dir / name, "wb") as stream:
-                    for number in range(int(there.hear(f"{name}/chunks"))):
-                        chunk = there.hear(f"{name}/{number}")
+                    for number in range(int(there.hear(f"{topic}/chunks"))):
+                        chunk = there.hear(f"{topic}/{number}")
                         digest.update(chunk)
                         stream.write(chunk)
-                        there.tell(f"{name}/{number}/{there.number}", b"")
+                        there.tell(f"{topic}/{number}/{there.number}", b"")
                     if digest.hexdigest() != digests[name]:
                         raise FERError(f"'{run_dir / name}' has not come from machine {source} as it is there.")
 
@@ -133,12 +134,12 @@ def take_run(there: Nodes | None, trainer: Trainer, run_dir: Path, resume: bool)
     held = take_folder(run_dir, resume) if trainer.is_global_zero else ExitStack()
     if there is None:
         return held
+    mark = ""
     if trainer.is_global_zero:
         run_dir.mkdir(exist_ok=True)
         mark = (_run_id(run_dir) or secrets.token_hex(8)) + " " + secrets.token_hex(8)
         (run_dir / _mark_of(mark)).touch()
-        there.tell("mark", mark.encode())
-    mark = there.hear("mark", _PREPARING).decode()
+    mark = there.gather("mark", mark, _PREPARING)[0]
     seen = there.gather("sees", (run_dir / _mark_of(mark)).exists() if there.first else None)
     if trainer.is_global_zero:
         (run_dir / _mark_of(mark)).unlink()

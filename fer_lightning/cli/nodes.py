@@ -42,10 +42,11 @@ class Nodes:
         number: Which of the machines this is, from 0 on.
         count: How many there are.
         first: Whether this process speaks for its machine.
+        talks: How often all have said something.
     """
 
     def __init__(self, store: "Store", number: int, count: int, first: bool) -> None:
-        self._store, self.number, self.count, self.first = store, number, count, first
+        self._store, self.number, self.count, self.first, self.talks = store, number, count, first, 0
 
     def tell(self, topic: str, value: bytes) -> None:
         """Leave something for all."""
@@ -69,11 +70,13 @@ class Nodes:
             self._store.delete_key(topic)
 
     def gather(self, topic: str, value: Any, patience: float = PATIENCE) -> list[Any]:
-        """What every machine says on a topic, in plain values; a topic comes up once.
+        """What every machine says on a topic, in plain values; a topic may come up again.
 
         Raises:
             FERError: See `hear`.
         """
+        self.talks += 1  # the same on all machines: so nobody hears what was said the last time
+        topic = f"{topic}/{self.talks}"
         if self.first:
             self.tell(f"{topic}/{self.number}", json.dumps(value).encode())
         self._wait([f"{topic}/{number}" for number in range(self.count)], patience)

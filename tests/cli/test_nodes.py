@@ -153,6 +153,13 @@ def test_where_things_lie_may_differ_but_not_what_lies_there(tmp_path):
         assert "the checkpoint is " in str(answer)
 
 
+def test_a_topic_may_come_up_again():
+    def work(there: Nodes) -> list[list[int]]:
+        return [there.gather("news", 10 * there.number + time) for time in range(3)]
+
+    assert together(work) == [[[0, 10], [1, 11], [2, 12]]] * 2
+
+
 def test_nobody_waits_for_ever():
     began = time.monotonic()
 
@@ -161,5 +168,5 @@ def test_nobody_waits_for_ever():
             there.gather("news", 1, patience=0.5)
 
     said, _ = together(work)
-    assert "has not said 'news/1' within 0.5 seconds" in str(said)
+    assert "has not said 'news/1/1' within 0.5 seconds" in str(said)
     assert time.monotonic() - began < 10
