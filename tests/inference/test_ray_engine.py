@@ -144,17 +144,17 @@ def test_parts_go_to_a_bucket_and_a_second_time_to_none(machines, storage, drawn
     s3 = pytest.importorskip("s3fs").S3FileSystem(
         key="key", secret="secret", endpoint_url=storage, skip_instance_cache=True
     )
-    s3.mkdir("bucket")
+    s3.mkdir("parts")
     (tmp_path / "in").symlink_to(drawn / "images")
-    words = ["--input", "in/*", "--faces", "whole", "--output", "s3://bucket/a/rows"]
+    words = ["--input", "in/*", "--faces", "whole", "--output", "s3://parts/a/rows"]
     going = machines.predict(tmp_path, *words)
     said, _ = going.communicate(timeout=120)
     assert going.returncode == 0, said
     names = [f"part-0000{number}-of-00003.parquet" for number in (1, 2, 3)]
-    assert sorted(path.rpartition("/")[2] for path in s3.ls("bucket/a/rows")) == ["_SUCCESS", "_settings.json", *names]
+    assert sorted(path.rpartition("/")[2] for path in s3.ls("parts/a/rows")) == ["_SUCCESS", "_settings.json", *names]
     run_here("predict", *words[:-1], "whole.parquet", "--workers", "0", "--device", "cpu", cwd=tmp_path)
     expected = pyarrow.parquet.read_table(tmp_path / "whole.parquet").to_pylist()
-    parts = [pyarrow.parquet.read_table(f"bucket/a/rows/{name}", filesystem=s3).to_pylist() for name in names]
+    parts = [pyarrow.parquet.read_table(f"parts/a/rows/{name}", filesystem=s3).to_pylist() for name in names]
     assert [row for part in parts for row in part] == expected  # whole images are the same batches: bit by bit
     other = machines.predict(tmp_path, *words, "--class_prior", "uniform")
     nobody = machines.predict(tmp_path, *words[:-1], "s3://nobody/rows")

@@ -64,7 +64,7 @@ def stream_subsets(
     Raises:
         FERError: If it is a stream that was written with other options, or there are several.
     """
-    roots = [root] if isinstance(root, str) else list(root or ())
+    roots = list(root) if isinstance(root, list | tuple) else [str(root)] if root else []
     streams = [one for one in roots if is_stream(one)]
     if not streams:
         return None
