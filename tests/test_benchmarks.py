@@ -58,6 +58,7 @@ def test_stream(drawn):
     assert 100 < float(memory[6].removesuffix(" MB")) < 2000
 
 
+@pytest.mark.slow
 def test_gpu_says_so_where_there_is_none(tmp_path):
     if torch.cuda.is_available():
         pytest.skip("there is one")

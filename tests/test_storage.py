@@ -82,6 +82,7 @@ def test_nobody_answers():
         storage.read("http://127.0.0.1:1/x")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["reset", "cut", "silent", "busy"])
 def test_s3_is_asked_again(s3, fault, tmp_path):
     place = f"s3://bucket/{fault}/a.bin"
@@ -92,6 +93,7 @@ def test_s3_is_asked_again(s3, fault, tmp_path):
     assert s3.asked[f"/bucket/{fault}/a.bin"] == 3
 
 
+@pytest.mark.slow
 def test_s3_lists_finds_and_removes(s3, tmp_path):
     (tmp_path / "b").write_bytes(b"12345")
     storage.write("s3://bucket/list/a", b"123")
@@ -110,6 +112,7 @@ def test_s3_lists_finds_and_removes(s3, tmp_path):
         storage.read("s3://bucket/list/a")
 
 
+@pytest.mark.slow
 def test_no_bucket_is_made(s3):
     with pytest.raises(FERError, match="'s3://another-bucket/a': "):
         storage.write("s3://another-bucket/a", b"1")

@@ -101,6 +101,7 @@ def test_a_failed_cell_lets_the_run_go(cells: Cells, folder: Path):
     assert (folder / "runs/failing/summary.json").is_file()
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_goes_on_as_if_it_had_not_been(cells: Cells, folder: Path):
     stopped = cells.run(fit("stopped", *LONG), interrupt_when=(folder / "runs/stopped/metrics.csv").is_file)
     assert (stopped.error, stopped.shown) == ("Stopped", "Stopped by Ctrl-C.")

@@ -109,6 +109,7 @@ def test_a_reader_that_goes_away_is_no_error(workdir: Path, drawn: Path):
     assert done.stdout in ("141\n", "0\n")
 
 
+@pytest.mark.slow
 def test_where_the_system_has_fewer_signals_as_windows_does(workdir: Path):
     code = """if True:
         import signal

@@ -297,6 +297,7 @@ def test_fit_has_no_option_to_trust_a_network(workdir, capsys):
     assert "no option --network. Did you mean --model.network?" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_python_example(place):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(PROJECT), str(place)])}
     command = [sys.executable, "-c", PYTHON]

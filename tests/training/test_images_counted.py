@@ -143,6 +143,7 @@ def test_each_image_once_with_another_number_of_devices(drawn, tmp_path, monkeyp
         assert len(set(together)) == len(together) == images
 
 
+@pytest.mark.slow
 def test_the_cosine_still_ends_at_the_end(drawn, tmp_path):
     cosine = ("--model.lr_scheduler", "fer_lightning.training.schedules.WarmupCosine")
     run_here("fit", "--data.root", drawn, *TINY, "--trainer.max_epochs", "4", *cosine, cwd=tmp_path)

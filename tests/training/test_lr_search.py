@@ -47,6 +47,7 @@ def test_the_steepest_fall_is_found_and_noise_is_none():
     assert RateCurve([1e-6, 1e-5], [2.0, 1.0]).suggestion() is None
 
 
+@pytest.mark.slow
 def test_fit_trains_with_what_it_finds_as_if_it_had_been_given(drawn, workdir, capsys):
     data = ["--data.root", drawn]
     run_here(*FIT, *data, "--name", "found", "--lr_find", "true", cwd=workdir)

@@ -87,7 +87,7 @@ def whole(drawn, tmp_path_factory) -> Path:
         (signal.SIGKILL, 6),
         pytest.param(signal.SIGKILL, 24, marks=pytest.mark.slow),
         pytest.param(signal.SIGTERM, 21, marks=pytest.mark.slow),
-        (signal.SIGINT, 3),
+        pytest.param(signal.SIGINT, 3, marks=pytest.mark.slow),
         pytest.param(signal.SIGUSR1, 7, marks=pytest.mark.slow),
         pytest.param(signal.SIGHUP, 22, marks=pytest.mark.slow),
     ],
@@ -129,6 +129,7 @@ def test_last_is_the_last_epoch_even_where_another_one_is_better(drawn, tmp_path
     assert torch.load(folder / "last.ckpt", weights_only=True)["epoch"] == 3
 
 
+@pytest.mark.slow
 def test_checkpoints_between_steps_by_the_clock(drawn, tmp_path):
     words = ["--data.root", drawn, *OPTIONS, "--checkpoint_last.every_n_steps", "0"]
     with begin(tmp_path, *words, "--checkpoint_last.every_n_minutes", "0.0001") as process:
