@@ -101,7 +101,7 @@ class Work:
         if not os.path.isfile(self.model) or digest_of(self.model) != self.sha256:
             raise FERError(f"{here} has no such model '{self.model}', or another one. {again}")
         if SETTINGS not in self.output.names():
-            raise FERError(f"{here} does not share '{self.output.name}' (--output). {again}")
+            raise FERError(f"{here} does not share '{self.output.shown}' (--output). {again}")
 
 
 class Worker:

@@ -17,7 +17,7 @@ from fer_lightning.inference.shard import digest
 from fer_lightning.inference.sources import Source
 from fer_lightning.inference.terminal import Counts
 from fer_lightning.locks import alone
-from fer_lightning.names import many, printable
+from fer_lightning.names import many
 from fer_lightning.screen import say
 
 _OFTEN = 30.0
@@ -64,7 +64,7 @@ def predict_on_ray(work: Work, sources: Sequence[Source], workers: int | None, d
     from fer_lightning.inference import ray_engine
 
     parts = divided(sources, work.recognizer["batch_size"])
-    folder, counts = work.output, Counts(f" Written to {printable(work.output.name)}")
+    folder, counts = work.output, Counts(f" Written to {work.output.shown}")
     names = [part.name for part in parts]
     told = {"inputs": len(sources), "inputs_sha256": digest(sources), "parts": len(parts)}
     work = replace(work, settings=work.settings | told | {"batch_size": work.recognizer["batch_size"]})
@@ -72,7 +72,7 @@ def predict_on_ray(work: Work, sources: Sequence[Source], workers: int | None, d
         done = folder.begin(work.settings, names, overwrite)
         left = [part for part in parts if part.name not in done]
         if done:
-            say(f"{len(done):,} of {many(len(parts), 'part')} are in {printable(folder.name)} already")
+            say(f"{len(done):,} of {many(len(parts), 'part')} are in {folder.shown} already")
         try:
             if left:
                 with ray_engine.cluster(workers) as ray:

@@ -133,7 +133,7 @@ def predict(
     if engine:
         options = {"--annotate": annotate, "--timeline": timeline, "--explain": explain, "--shard": shard}
         check_engine(output, workers, options, sources)
-        PartsFolder(str(output))
+        parts_folder = PartsFolder(str(output))
     path = find_checkpoint(ckpt_path, Path(runs_dir) / check_name(name, "--name"))
     read: list[str | os.PathLike[str]] = [path, *([detector] if detector else []), *(source.name for source in sources)]
     check_places(None if engine else output, annotate, timeline, explain, read, overwrite)
@@ -170,7 +170,7 @@ def predict(
         }
         known |= {"batch_size": batch_size, "trusted": tuple(network or ()), "detection_size": detection_size}
         films = (frame_stride, fps, smooth)
-        work = Work(os.getcwd(), os.fspath(path), settings["sha256"], known, films, PartsFolder(str(output)), settings)
+        work = Work(os.getcwd(), os.fspath(path), settings["sha256"], known, films, parts_folder, settings)
         counts = predict_on_ray(work, sources, workers, device, overwrite)
         if counts.frames:
             say("\n".join([counts.close(), *_uncertain(recognizer, counts, target_risk)]))

@@ -94,6 +94,17 @@ def test_what_can_be_no_folder_of_parts_is_refused(output):
         PartsFolder(output)
 
 
+def test_an_address_of_this_machine_is_a_folder(tmp_path):
+    folder = PartsFolder(f"file://{tmp_path}/rows")
+    folder.begin(OURS, NAMES, overwrite=False)
+    assert folder.name == str(tmp_path / "rows")
+    assert [path.name for path in (tmp_path / "rows").iterdir()] == ["_settings.json"]
+
+
+def test_secrets_of_an_address_are_not_shown():
+    assert PartsFolder("s3://key:secret@bucket/rows").shown == "s3://bucket/rows"
+
+
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "rows").touch()
     with pytest.raises(FERError, match="--output"):

@@ -160,7 +160,7 @@ def test_parts_go_to_a_bucket_and_a_second_time_to_none(machines, storage, drawn
     nobody = machines.predict(tmp_path, *words[:-1], "s3://nobody/rows")
     assert "made with other settings or input (class_prior" in flat(other.communicate(timeout=60)[0])
     assert other.returncode == 2
-    assert "Cannot write to 's3://nobody/rows' (--output)" in flat(nobody.communicate(timeout=60)[0])
+    assert "Cannot use 's3://nobody/rows' (--output)" in flat(nobody.communicate(timeout=60)[0])
     assert nobody.returncode == 2
 
 

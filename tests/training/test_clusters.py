@@ -17,6 +17,7 @@ import torch
 import yaml
 
 from fer_lightning.training.callbacks.log_settings import git_commit
+from fer_lightning.training.callbacks.save_run_config import config_text
 from tests.conftest import PROJECT, TINY, flat, heed_signals, run, run_here
 from tests.training.test_resume import state
 
@@ -64,7 +65,7 @@ def test_a_log_has_one_line_an_epoch(drawn, workdir):
         )
         assert {"train_loss", "val_loss", "val_acc"} <= said.keys()
         assert re.search(r"  [\d.]+ s  [\d,]+ images/s", line)
-    assert "at most 0:00:0" in lines[0]
+    assert re.search(r"  0:\d\d left$", lines[0])
     assert "left" not in lines[1]
     assert "━" not in done.stdout
     assert "\r" not in done.stdout + done.stderr
@@ -218,3 +219,21 @@ def test_a_job_of_slurm_whose_time_is_over_joins_the_queue_again_and_ends_as_if_
     ended = [state(tmp_path / "runs" / name) for name in ("cut", "whole")]
     assert str(ended[0].pop("stopping")) == str(ended[1].pop("stopping"))
     torch.testing.assert_close(*ended, rtol=0, atol=0)
+
+
+def test_a_configuration_keeps_no_secret_of_an_address(workdir):
+    from jsonargparse import ArgumentParser, Namespace
+
+    class Parser(ArgumentParser):
+        def dump(self, config, **_):
+            return str(config.as_dict())
+
+    root = ["s3://key:secret@bucket/a", "s3://b?X-Amz-Signature=secret", "here@home/a://b"]
+    logger = {"init_args": Namespace(tracking_uri="https://me:secret@example.org/ml")}
+    given = Namespace(ckpt_path="x", data=Namespace(root=root, seed=1), logger=[logger])
+    text = config_text(Parser(), given)
+    assert "secret" not in text
+    assert "s3://bucket/a" in text
+    assert "here@home/a://b" in text
+    assert "https://example.org/ml" in text
+    assert given.data.root == root

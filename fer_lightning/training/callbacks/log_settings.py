@@ -55,7 +55,7 @@ def git_commit(folder: str | Path = ".") -> str:
 
 
 def _git(folder: str | Path, *words: str) -> str:
-    command = ["git", "-C", str(folder), *words]
+    command = ["git", "-c", "core.fsmonitor=false", "-C", str(folder), *words]  # that may name a program to run
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()  # noqa: S603
 
 

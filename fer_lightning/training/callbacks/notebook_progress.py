@@ -5,7 +5,8 @@ from importlib import import_module
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import ProgressBar
+
+from fer_lightning.training.callbacks.line_progress import LineProgress, clock, epoch_of
 
 _WIDTH = 24
 """Letters of the bar."""
@@ -14,7 +15,7 @@ _EVERY = 0.5
 """Seconds between two states of the line: each is a message to the browser."""
 
 
-class NotebookProgress(ProgressBar):
+class NotebookProgress(LineProgress):
     """Shows how far a training or a measurement is, in one line that is replaced, so that a saved notebook is short.
 
     Lightning's bars need a terminal, or ipywidgets in the kernel and in the browser; this one needs nothing.
@@ -22,36 +23,25 @@ class NotebookProgress(ProgressBar):
 
     def __init__(self) -> None:
         super().__init__()
-        self._enabled = True
         self._line: Any = None
         self._shown = self._begun = 0.0
-
-    def disable(self) -> None:
-        """Show nothing from now on."""
-        self._enabled = False
-
-    def enable(self) -> None:
-        """Show the line again."""
-        self._enabled = True
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Begin a new line, on one process alone."""
         super().setup(trainer, pl_module, stage)
         self._line, self._begun = None, time.monotonic()
-        if not trainer.is_global_zero:
-            self.disable()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Show the batch."""
-        self._show(trainer, self._epoch(trainer), batch_idx + 1, trainer.num_training_batches)
+        self._show(trainer, epoch_of(trainer), batch_idx + 1, trainer.num_training_batches)
 
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
     ) -> None:
         """Show the batch; within a training, validation may take as long as that."""
-        title = f"{self._epoch(trainer)}, validation" if trainer.state.fn == "fit" else "Validation"
+        title = f"{epoch_of(trainer)}, validation" if trainer.state.fn == "fit" else "Validation"
         self._show(trainer, title, batch_idx + 1, sum(trainer.num_val_batches))
 
     def on_test_batch_end(
@@ -63,11 +53,7 @@ class NotebookProgress(ProgressBar):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the epoch's figures, whenever the line was shown last."""
         batches = trainer.num_training_batches
-        self._show(trainer, self._epoch(trainer), batches, batches, now=True)
-
-    def _epoch(self, trainer: Trainer) -> str:
-        most = f"/{trainer.max_epochs}" if (trainer.max_epochs or -1) > 0 else ""
-        return f"Epoch {trainer.current_epoch + 1}{most}"
+        self._show(trainer, epoch_of(trainer), batches, batches, now=True)
 
     def _show(self, trainer: Trainer, title: str, done: float, of: float, now: bool = False) -> None:
         if not self._enabled or not (now or done == of or time.monotonic() - self._shown >= _EVERY):
@@ -77,7 +63,7 @@ class NotebookProgress(ProgressBar):
         filled = round(_WIDTH * min(1.0, done / of)) if 0 < of < float("inf") else 0
         seconds = round(time.monotonic() - self._begun)
         figures = "".join(f"  {name} {value:.3f}" for name, value in self._figures(trainer).items())
-        line = f"{title}  {'━' * filled}{'┈' * (_WIDTH - filled)}  {done:.0f}/{of:.0f}{figures}  {_clock(seconds)}"
+        line = f"{title}  {'━' * filled}{'┈' * (_WIDTH - filled)}  {done:.0f}/{of:.0f}{figures}  {clock(seconds)}"
         content = {"text/plain": line}
         if self._line is None:
             self._line = display(content, raw=True, display_id=True)
@@ -87,7 +73,3 @@ class NotebookProgress(ProgressBar):
     def _figures(self, trainer: Trainer) -> dict[str, float]:
         known = {name: value for name, value in trainer.progress_bar_metrics.items() if isinstance(value, int | float)}
         return {name: float(value) for name, value in known.items()}
-
-
-def _clock(seconds: int) -> str:
-    return f"{seconds // 60}:{seconds % 60:02}"
