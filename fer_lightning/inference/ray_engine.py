@@ -9,11 +9,12 @@ import socket
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fer_lightning.errors import FERError, MissingPackageError
 from fer_lightning.inference.cluster_work import Part, Work, Worker, worker
+from fer_lightning.inference.frames import Frame
 from fer_lightning.inference.terminal import Counts
 from fer_lightning.names import many, printable
 from fer_lightning.screen import say
@@ -203,7 +204,10 @@ def named(
     numbered = {part.number: part for part in parts}
     with _explained("The cluster has lost what it was at"):
         for row in made.iter_rows():
-            yield numbered[row["number"]], pickle.loads(row["counts"])  # noqa: S301 (what our processes have sent)
+            result = pickle.loads(row["made"])  # noqa: S301 (what our processes have sent)
+            if isinstance(result, FERError):
+                raise result
+            yield numbered[row["number"]], result
 
 
 _Batch = Mapping[str, Any]
@@ -214,19 +218,29 @@ def _unpacked(batch: _Batch) -> Part:
     return part
 
 
-def _told(part: Part, counts: Counts) -> dict[str, list[Any]]:
-    return {"number": [part.number], "counts": [pickle.dumps(counts)]}
+def _told(part: Part, make: Callable[[], Counts]) -> dict[str, list[Any]]:
+    """What a part came to, or why it cannot be made: Ray would hand on no exception, but its traceback as a text."""
+    try:
+        made: Counts | FERError = make()
+    except (FERError, OSError) as error:
+        made = FERError(str(error))
+    return {"number": [part.number], "made": [pickle.dumps(made)]}
 
 
 def _made(batch: _Batch, work: bytes, device: str) -> dict[str, list[Any]]:
     part, ours = _unpacked(batch), worker(work, device)
-    return _told(part, ours.name(part, ours.look(part)))
+    return _told(part, lambda: ours.name(part, ours.look(part)))
 
 
 def _looked(batch: _Batch, work: bytes) -> dict[str, list[Any]]:
     """Films are looked at where they are named: their frames are too many to be sent."""
     part = _unpacked(batch)
-    frames = list(worker(work, "cpu").look(part)) if part.sources[0].kind == "image" else None
+    frames: list[Frame] | FERError | None = None
+    if part.sources[0].kind == "image":
+        try:
+            frames = list(worker(work, "cpu").look(part))
+        except (FERError, OSError) as error:
+            frames = FERError(str(error))
     return {"part": [batch["part"][0]], "frames": [pickle.dumps(frames)]}
 
 
@@ -239,7 +253,12 @@ class _Named:
     def __call__(self, batch: _Batch) -> dict[str, list[Any]]:
         part = _unpacked(batch)
         frames = pickle.loads(batch["frames"][0])  # noqa: S301 (what our processes have sent)
-        return _told(part, self.worker.name(part, self.worker.look(part) if frames is None else frames))
+        return _told(part, lambda: self._name(part, frames))
+
+    def _name(self, part: Part, frames: list[Frame] | FERError | None) -> Counts:
+        if isinstance(frames, FERError):
+            raise frames
+        return self.worker.name(part, self.worker.look(part) if frames is None else frames)
 
 
 def _be_quiet(ray: Any) -> None:

@@ -164,6 +164,17 @@ def test_parts_go_to_a_bucket_and_a_second_time_to_none(machines, storage, drawn
     assert nobody.returncode == 2
 
 
+def test_what_a_process_cannot_write_is_one_message(machines, drawn, tmp_path):
+    (tmp_path / "in").symlink_to(drawn / "images")
+    for number in (1, 2, 3):
+        (tmp_path / "rows" / f"part-0000{number}-of-00003.parquet").mkdir(parents=True)
+    going = machines.predict(tmp_path, "--input", "in/*", "--faces", "whole", "--output", "rows")
+    said = flat(going.communicate(timeout=120)[0])
+    assert going.returncode == 2
+    assert f"Cannot use '{tmp_path / 'rows'}' (--output): Is a directory. Put that right, or choose another." in said
+    assert not (tmp_path / "rows" / "_SUCCESS").exists()
+
+
 def test_images_of_a_bucket_and_one_that_is_gone(machines, storage, drawn, tmp_path, monkeypatch):
     s3 = pytest.importorskip("s3fs").S3FileSystem(
         key="key", secret="secret", endpoint_url=storage, skip_instance_cache=True
