@@ -47,12 +47,15 @@ def wheel(unpacked, tmp_path_factory):
 def test_an_sdist_has_what_is_tracked_and_nothing_else(unpacked):
     if not (PROJECT / ".git").exists():
         pytest.skip("this is no checkout")
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    said = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
-    tracked = {name for name in said.split("\0") if name and (PROJECT / name).is_file()}
+    listed = ["git", "ls-files", "-z", "--cached"]
+    tracked, known = (
+        {name for name in subprocess.check_output(command, cwd=PROJECT, text=True).split("\0") if name}
+        for command in (listed, [*listed, "--others", "--exclude-standard"])
+    )
     found = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*") if path.is_file()}
-    assert found - tracked == {"PKG-INFO"}
-    assert tracked - found == set(), "add it to [tool.hatch.build.targets.sdist] in pyproject.toml"
+    assert found - known == {"PKG-INFO"}  # also of files that are new
+    there = {name for name in tracked if (PROJECT / name).is_file()}
+    assert there - found == set(), "add it to [tool.hatch.build.targets.sdist] in pyproject.toml"
 
 
 def test_an_sdist_alone_makes_the_same_wheel(wheel, tmp_path):
