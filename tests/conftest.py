@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -87,6 +88,16 @@ def make_data(tmp_path: Path) -> Callable[..., Path]:
 def flat(text: str) -> str:
     """What was printed, without its breaks between lines."""
     return " ".join(text.replace(" \\\n", "\n").split())
+
+
+def session(leader: int, until: float = 0) -> list[str]:
+    """The processes of a session; those that are still there after some seconds."""
+    end = time.monotonic() + until
+    while True:
+        done = subprocess.run(["pgrep", "-s", str(leader)], capture_output=True, text=True, check=False)
+        if not done.stdout or time.monotonic() >= end:
+            return done.stdout.split()
+        time.sleep(0.1)
 
 
 def heed_signals() -> None:

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from fer_lightning.program import command, program, run_in_process
+from tests.conftest import session
 
 
 @pytest.mark.parametrize(
@@ -58,17 +59,8 @@ def test_a_verb_ends_with_the_process_that_called_it(tmp_path):
     words = ["predict", "--ckpt_path", "pretrained", "--input", "-", "--output", str(tmp_path / "rows.csv")]
     script = f"from fer_lightning.program import run_in_process\nrun_in_process({words!r})"
     caller = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, start_new_session=True)
-    while len(alive := session(caller.pid)) < 2:
+    while len(session(caller.pid)) < 2:
         time.sleep(0.1)
     caller.kill()
     caller.wait()
-    end = time.monotonic() + 30
-    while alive and time.monotonic() < end:
-        time.sleep(0.1)
-        alive = session(caller.pid)
-    assert not alive
-
-
-def session(leader: int) -> list[str]:
-    done = subprocess.run(["pgrep", "-s", str(leader)], capture_output=True, text=True, check=False)
-    return done.stdout.split()
+    assert not session(caller.pid, until=30)

@@ -173,7 +173,8 @@ def predict(
         work = Work(os.getcwd(), os.fspath(path), settings["sha256"], known, films, parts_folder, settings)
         counts = predict_on_ray(work, sources, workers, device, overwrite)
         if counts.frames:
-            say("\n".join([counts.close(), *_uncertain(recognizer, counts, target_risk)]))
+            ending = [*_uncertain(recognizer, counts, target_risk), *_prior(recognizer, class_prior)]
+            say("\n".join([counts.close(), *ending]))
         return
     if part:
         settings |= part.settings(sources)
@@ -215,6 +216,7 @@ def predict(
         stopped = _work(recognizer, frames, writer, extras)
         said = [text for extra in extras if (text := extra.close())]
     said += _uncertain(recognizer, counts, target_risk)
+    said += _prior(recognizer, class_prior) if not few or class_prior != "training" else []
     if len(said) > 1 or len(sources) > 1 or not few:
         say("\n".join(said), told)
     if stopped:
@@ -230,6 +232,14 @@ def _uncertain(recognizer: ExpressionRecognizer, counts: Counts, target_risk: fl
     reach = f"below a confidence of {threshold:.3f}" if threshold <= 1 else "as no confidence reaches it"
     uncertain = f"{counts.labels['uncertain']} are uncertain, {reach}"
     return [f"{uncertain} (target risk {target_risk}, on validation images)"]
+
+
+def _prior(recognizer: ExpressionRecognizer, given: object) -> list[str]:
+    """What is said of how frequent the answers suppose the classes to be, the most frequent three first."""
+    known = zip(recognizer.model.class_names, recognizer.model.effective_prior, strict=False)
+    most = [f"{printable(name)} {share:.0%}" for name, share in sorted(known, key=lambda item: -item[1])]
+    name = given if isinstance(given, str) else "as given"
+    return [f"Class prior: {name}" + (f" ({', '.join(most[:3])}{', ...' * (len(most) > 3)})" if most else "")]
 
 
 def _folder(opened: contextlib.ExitStack, runs_dir: str) -> Path:

@@ -145,6 +145,7 @@ def test_the_class_prior_and_the_labels_that_came_out_are_told(drawn, tmp_path, 
     neutral = sum(row["label"] == "neutral" for row in plain)
     assert "Found: " in flat(said)
     assert f"neutral {neutral}" in flat(said)
+    assert "Class prior: training (neutral 27%, happiness 26%, sadness 15%, ...)" in flat(said)
 
 
 def test_a_full_disk_is_one_message_and_the_rows_go_on_afterwards(drawn, tmp_path, capsys, monkeypatch):

@@ -118,7 +118,7 @@ def test_many_images_and_films_get_a_folder_of_their_own_each_time(video, drawn,
     run_here(*words, cwd=tmp_path)
     said = capsys.readouterr().out
     assert "192 faces in 192 images. Written to runs/predict-1/rows.csv" in flat(said)
-    assert len(said.splitlines()) == 2
+    assert len(said.splitlines()) == 3
     run_here("predict", "film.mp4", "--workers", "0", cwd=tmp_path)  # other input: nothing is refused, nothing lost
     film, *seconds = capsys.readouterr().out.splitlines()
     assert film == "film.mp4"
