@@ -7,8 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import lightning.pytorch  # noqa: F401 (its logger keeps the standard error it finds: not that of one test)
@@ -43,9 +44,12 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Synthetic faces go to a temporary cache, in this process and in those it starts."""
+def _own_places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Synthetic faces go to a temporary cache, here and in processes of here; no cluster of another test is found."""
     os.environ["FER_LIGHTNING_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as place:  # a short path, for sockets
+        os.environ["RAY_TMPDIR"] = place
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import socket
 import struct
 import threading
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -108,6 +109,7 @@ def s3_server() -> Iterator[Faults]:
     server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
+    urllib.request.urlopen(f"http://{host}:{port}/moto-api/reset", data=b"").close()  # all in a process have one memory
     known = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "very-secret", "AWS_DEFAULT_REGION": "us-east-1"}
     with between(host, port) as (address, faults), pytest.MonkeyPatch.context() as patch:
         for name, value in (known | {"AWS_ENDPOINT_URL": address}).items():

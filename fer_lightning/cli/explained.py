@@ -85,6 +85,7 @@ SECTIONS = {
     "inference.outputs": "places-to-write",
     "inference.parts_folder": "places-to-write",
     "inference.pictures": "places-to-write",
+    "inference.ray_cluster": "clusters",
     "inference.ray_engine": "clusters",
     "inference.recognition": "python",
     "inference.recognizer": "python",

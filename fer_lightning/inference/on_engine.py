@@ -61,7 +61,7 @@ def predict_on_ray(work: Work, sources: Sequence[Source], workers: int | None, d
         FERError: If the folder cannot be used, or the cluster cannot.
         SystemExit: After an interruption, which was told.
     """
-    from fer_lightning.inference import ray_engine
+    from fer_lightning.inference import ray_cluster, ray_engine
 
     parts = divided(sources, work.recognizer["batch_size"])
     folder, counts = work.output, Counts(f" Written to {work.output.shown}")
@@ -75,10 +75,10 @@ def predict_on_ray(work: Work, sources: Sequence[Source], workers: int | None, d
             say(f"{len(done):,} of {many(len(parts), 'part')} are in {folder.shown} already")
         try:
             if left:
-                with ray_engine.cluster(workers) as ray:
-                    device = ray_engine.device_of(ray, device)
+                with ray_cluster.cluster(workers) as ray:
+                    device = ray_cluster.device_of(ray, device)
                     ray_engine.check_machines(ray, work)
-                    say(f"Engine   ray: {ray_engine.about(ray)}; {many(len(left), 'part')} to make")
+                    say(f"Engine   ray: {ray_cluster.about(ray)}; {many(len(left), 'part')} to make")
                     for made in _shown(ray_engine.all_named(ray, work, left, workers, device), left):
                         counts.include(made)
             folder.end(names, len(sources))

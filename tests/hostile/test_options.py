@@ -15,7 +15,7 @@ from tests.hostile.boxes import OWN, make_template
 from tests.hostile.cases import DATA, FIT, PREDICT
 from tests.hostile.running import run
 
-EXAMPLES = int(os.environ.get("FER_EXAMPLES", "300" if os.environ.get("CI") else "10"))
+EXAMPLES = int(os.environ.get("FER_EXAMPLES", "100" if os.environ.get("CI") else "10"))
 
 VERBS = {
     "fit": FIT,

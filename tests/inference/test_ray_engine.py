@@ -200,3 +200,20 @@ def test_nobody_at_the_address_of_the_cluster(machines, drawn, tmp_path, monkeyp
     going = machines.predict(tmp_path, str(drawn / "images"), "--output", "rows")
     assert "No cluster of Ray is at RAY_ADDRESS=127.0.0.1:1: " in flat(going.communicate(timeout=90)[0])
     assert going.returncode == 2
+
+
+def test_a_head_that_is_lost_ends_it_with_a_message_and_the_parts_stay(machines, drawn, tmp_path):
+    """The last test of this cluster."""
+    (tmp_path / "in").mkdir()
+    for copy in range(8):
+        for path in (drawn / "images").iterdir():
+            (tmp_path / "in" / f"{copy}_{path.name}").symlink_to(path)
+    going = machines.predict(tmp_path, "in", "--faces", "detect", "--output", "rows")
+    while not list((tmp_path / "rows").glob("part-*")) and going.poll() is None:
+        time.sleep(0.05)
+    machines.kill(0)
+    said = flat(going.communicate(timeout=50)[0])  # Ray itself ends it after 60 seconds
+    assert going.returncode == 2
+    assert f"error: The head of the cluster at {machines.address} does not answer any more. The parts so far" in said
+    assert pyarrow.parquet.read_table(min((tmp_path / "rows").glob("part-*"))).num_rows
+    assert not (tmp_path / "rows" / "_SUCCESS").exists()
