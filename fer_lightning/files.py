@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import stat
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -47,7 +48,7 @@ def replacing_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     start = f".{target.stem[:60]}.writing-{_MACHINE}-"
     _remove_left(target.parent, start, target.suffix)
-    aside = target.with_name(f"{start}{os.getpid()}{target.suffix}")
+    aside = target.with_name(f"{start}{os.getpid()}-{threading.get_native_id()}{target.suffix}")
     try:
         yield aside
         with open(aside, "rb+") as written:
@@ -72,7 +73,7 @@ def replacing_all(folder: str | os.PathLike[str], last: str) -> Iterator[Path]:
     target = Path(folder)
     new = not target.exists()
     _remove_left(target, ASIDE, "")
-    aside = target / f"{ASIDE}{os.getpid()}"
+    aside = target / f"{ASIDE}{os.getpid()}-{threading.get_native_id()}"
     try:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
@@ -106,7 +107,8 @@ def new_folder(folder: Path, replace: bool = False) -> Iterator[Path]:
         replace: Whether what stands there gives way; else it has to be empty.
     """
     start = f"{folder.name}.building-{_MACHINE}-"
-    aside, old = folder.with_name(f"{start}{os.getpid()}"), folder.with_name(f"{start}{os.getpid()}.old")
+    own = f"{start}{os.getpid()}-{threading.get_native_id()}"  # threads write side by side
+    aside, old = folder.with_name(own), folder.with_name(f"{own}.old")
     _remove(aside, old)
     try:
         aside.mkdir(parents=True)
@@ -144,10 +146,8 @@ def _remove_left(folder: Path, start: str, suffix: str) -> None:
     """Remove half-written files of processes of this machine that were killed."""
     if not folder.is_dir():
         return
-    with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if entry.name.startswith(start) and entry.name.endswith(suffix)]
-    for name in names:
-        process, path = name[len(start) : len(name) - len(suffix)], folder / name
+    for name in [name for name in os.listdir(folder) if name.startswith(start) and name.endswith(suffix)]:
+        process, path = name[len(start) : len(name) - len(suffix)].partition("-")[0], folder / name
         if process.isdecimal() and int(process) != os.getpid() and not _is_running(int(process)):
             with contextlib.suppress(OSError):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit, urlunsplit
 
 from fer_lightning.errors import FERError, MissingPackageError
 from fer_lightning.files import replacing_path
@@ -24,8 +23,8 @@ PAUSES = (0.5, 1.0, 2.0)
 _FINAL = (IsADirectoryError, NotADirectoryError, NotImplementedError, ValueError, TypeError)
 """What another try would not change."""
 
-_HIDDEN = r"\b(?:[\w-]*-)?(?:sig|signature|token|secret|key|credential|password|auth)"
-"""Names of what a query says that only its user is to know, and how they begin."""
+_HIDDEN = r"[\w.%-]*?(?:token|secret|key|credential|passw|pwd|jwt|signature|(?<![a-z])(?:sig|o?auth))[\w.%-]*="
+"""Names of what a query says that only its user is to know: words that are in them, and `=`."""
 
 _Answer = TypeVar("_Answer")
 
@@ -51,15 +50,9 @@ def without_secret(text: str) -> str:
     """An address without user name, password and signature, to be shown and written; any other text as it is."""
     if not is_address(text):
         return text
-    start, found, query = text.partition("?")
-    text = start + found + re.sub(rf"(?i)({_HIDDEN}[\w-]*=)[^&#]+", r"\1...", query)
-    try:
-        parts = urlsplit(text)
-        if "@" not in parts.netloc:
-            return text
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    except ValueError:
-        return text.partition("://")[0] + "://..."
+    text = re.sub(r"://[^/?#]*@", "://", text)
+    start, found, query = re.split(r"([?#])", text, maxsplit=1) if re.search("[?#]", text) else (text, "", "")
+    return start + found + re.sub(rf"(?i)((?:^|(?<=[?&;#])){_HIDDEN})[^&#]+", r"\1...", query)
 
 
 def joined(address: str, *names: str) -> str:
@@ -136,7 +129,7 @@ def listing(address: str) -> dict[str, tuple[int, str]]:
         return {
             name.removeprefix(start): _mark(about)
             for name, about in found.items()
-            if name.startswith(start) and about.get("type") != "directory"
+            if name.startswith(start) and not name.endswith("/") and about.get("type") != "directory"
         }
 
     return tried(address, work)

@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,13 @@ def test_what_a_killed_process_left_half_written_is_gone_after_the_next_one(tmp_
     (tmp_path / ".x.writing-mine.txt").touch()
     replace_text(tmp_path / "x.txt", "whole")
     assert len(os.listdir(tmp_path)) == 4
+
+
+def test_threads_that_write_files_with_long_names_side_by_side_have_their_own_content(tmp_path: Path):
+    names = [f"{'a' * 70}{number}.txt" for number in range(64)]
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda name: replace_text(tmp_path / name, name), names))
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: name for name in names}
 
 
 def test_folders_pipes_and_devices_are_no_files_wherever_they_are_read(tmp_path):

@@ -133,7 +133,11 @@ def test_a_missing_package_has_its_command():
         ("https://host/a?keyboard=1&signal=2&design=3", "https://host/a?keyboard=...&signal=...&design=3"),
         ("s3://bucket/a?b", "s3://bucket/a?b"),
         ("me@home.jpg", "me@home.jpg"),
-        ("http://[::", "http://..."),
+        ("http://[::", "http://[::"),
+        ("https://host/a?access_token=x&apiKey=y&AWSAccessKeyId=z&pwd=w&page=2", "https://host/a?access_token=...&apiKey=...&AWSAccessKeyId=...&pwd=...&page=2"),
+        ("https://host/a?x=1;jwt=y#id_token=z", "https://host/a?x=1;jwt=...#id_token=..."),
+        ("zip://a.csv::https://me:pass@host/a.zip", "zip://a.csv::https://host/a.zip"),
+        ("simplecache::s3://key:pass@bucket/key=1/a@b", "simplecache::s3://bucket/key=1/a@b"),
     ],
 )  # fmt: skip
 def test_without_secret(address, shown):

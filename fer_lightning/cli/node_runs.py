@@ -36,7 +36,7 @@ def bring_last(there: Nodes | None, run_dir: Path) -> None:
     """
     if there is None:
         return
-    states = there.gather("last", _state(run_dir) if there.first else None)
+    states = there.gather("last", _state(run_dir) if there.first else None, _PREPARING)
     have = [number for number, state in enumerate(states) if state]
     if not have or all(state == states[0] for state in states):
         return
@@ -61,7 +61,7 @@ def bring_last(there: Nodes | None, run_dir: Path) -> None:
     if there.first:
         known = bool(states[there.number]) or _run_id(run_dir) == (states[source]["run"] or None)
         _exchange(there, run_dir, source, known, states[source]["files"], missing)
-    there.gather("brought", True)
+    there.gather("brought", True, _PREPARING)  # who sends and who gets notice within minutes if the other is gone
 
 
 _LAST = "checkpoints/last.ckpt"

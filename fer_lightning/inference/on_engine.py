@@ -83,7 +83,8 @@ def predict_on_ray(work: Work, sources: Sequence[Source], workers: int | None, d
                         counts.include(made)
             folder.end(names, len(sources))
         except KeyboardInterrupt:
-            say("Interrupted. The same command goes on after the parts that are there.", sys.stderr)
+            onward = "The same command, without --overwrite," if overwrite else "The same command"
+            say(f"Interrupted. {onward} goes on after the parts that are there.", sys.stderr)
             raise SystemExit(130) from None  # after another signal than Ctrl-C, the front door makes it that one's
     return counts
 

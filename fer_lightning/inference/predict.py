@@ -190,7 +190,8 @@ def predict(
         if not few:
             rows = os.fspath(_folder(opened, runs_dir) / "rows.csv") if output is None else output
             writer = RowWriter(rows, names, settings, [source.name for source in sources], overwrite)
-            again = "the same command" if output is not None else f"the same command with --output {printable(rows)}"
+            again = "the same command, without --overwrite," if overwrite else "the same command"
+            again += "" if output is not None else f" with --output {printable(rows)}"
             onward = f"{again} goes on after the rows that are there." if writer.resumable else ""
         counts = Counts("" if few or output == "-" else f" Written to {printable(rows)}")
         extras += [counts]

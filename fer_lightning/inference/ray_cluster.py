@@ -81,7 +81,7 @@ def _watch(address: str, ended: threading.Event) -> None:
         if missed == _MISSED:
             say(
                 f"error: The head of the cluster at {printable(address)} does not answer any more. The parts so far "
-                "are kept: the same command goes on, once the cluster is there again.",
+                "are kept: the same command, without --overwrite, goes on once the cluster is there again.",
                 sys.stderr,
             )
             os._exit(2)  # Ray itself waits for it, also in what tidies up

@@ -67,8 +67,9 @@ def all_named(
         except LostError as error:
             if last or len(left) == before:
                 raise FERError(
-                    f"{error} The parts so far are kept: the same command goes on. If it happens again, the machines "
-                    "are out of memory, or a file makes its decoder crash: try without --engine, and --workers 0."
+                    f"{error} The parts so far are kept: the same command, without --overwrite, goes on. If it happens "
+                    "again, the machines are out of memory, or a file makes its decoder crash: try without --engine, "
+                    "and --workers 0."
                 ) from None
             say(f"Note   {error} The {many(len(left), 'part')} that are left are begun again.", sys.stderr)
 

@@ -1,7 +1,9 @@
 """`compare`: which of several runs is better on the same test images, and is the difference more than luck?"""
 
+import re
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from glob import glob, has_magic
 from pathlib import Path
@@ -67,6 +69,8 @@ def compare(
     if output is not None:
         check_output("--output", output, files, overwrite)
     recipes = _read(members)
+    for run, found in members.items():
+        _check_seeds(run, found)
     first_name, recipe = next(iter(recipes.items()))
     first = recipe.seeds[0]
     everything = [one for some in recipes.values() for one in some.seeds]
@@ -108,7 +112,7 @@ def _members(run: str, runs_dir: str) -> list[Path]:
     folder = inside if inside.is_dir() else itself
     if not folder.is_dir() and has_magic(run):
         found = [Path(name) for pattern in (inside, itself) for name in sorted(glob(str(pattern)))]
-        tested = [one for one in found if (one / _ANSWERS).is_file()]
+        tested = list({one.resolve(): one for one in found if (one / _ANSWERS).is_file()}.values())
         if not tested:
             names = many(len(found), "file or folder", "files or folders")
             raise FERError(
@@ -124,6 +128,19 @@ def _members(run: str, runs_dir: str) -> list[Path]:
     seeds = sorted(path.parent.parent for path in folder.glob(f"seed*/{_ANSWERS}"))
     alone = (folder / _ANSWERS).is_file() or not seeds or any("-fold" in one.name for one in seeds)
     return [folder] if alone else seeds
+
+
+def _check_seeds(run: str, folders: Sequence[Path]) -> None:
+    """Refuse a group that has a seed twice, as one run and an earlier one of its name: that is no other seed."""
+    seeds: dict[str, Path] = {}
+    for folder in folders:
+        with suppress(OSError):
+            said = re.search(r"(?m)^seed_everything: (\d+)$", (folder / "config.yaml").read_text(encoding="utf-8"))
+            if said and (other := seeds.setdefault(said[1], folder)) != folder:
+                raise FERError(
+                    f"'{run}' has two runs of seed {said[1]}: '{other}' and '{folder}'. Expected runs that differ in "
+                    "their seeds alone. Move one of them away, or name a pattern that leaves it out."
+                )
 
 
 def _read(members: Mapping[str, Sequence[Path]]) -> dict[str, Recipe]:

@@ -153,6 +153,18 @@ def test_groups_of_runs_are_compared_over_seeds(names, seeds, capsys):
     assert "not accounted for" not in said
 
 
+def test_a_pattern_finds_each_run_once_and_no_seed_twice(seeds, tmp_path, monkeypatch):
+    once = compare(["a/*", "b/*"], seeds)["runs"]
+    whole = compare([f"{seeds}/a/*", f"{seeds}/b/*"], seeds)["runs"]  # absolute, it is the same within --runs_dir
+    assert whole[f"{seeds}/b/*"]["differences"] == once["b/*"]["differences"]
+    monkeypatch.chdir(seeds)
+    assert compare(["a/*", "b/*"], ".")["runs"]["b/*"]["differences"] == once["b/*"]["differences"]
+    for name, seed in (("seed0", 0), ("seed1", 1), ("seed2", 0)):
+        (tmp_path / "runs" / "a" / name / "config.yaml").write_text(f"# lightning\nseed_everything: {seed}\n")
+    with pytest.raises(FERError, match=r"'a/\*' has two runs of seed 0: '.*seed0' and '.*seed2'"):
+        compare(["a/*", "b/*"], seeds)
+
+
 def test_single_runs_say_that_seeds_are_not_accounted_for(seeds, capsys):
     compare(["a/seed0", "b/seed0"], seeds)
     assert "Seeds are not accounted for" in flat(capsys.readouterr().out)

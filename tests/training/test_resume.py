@@ -111,6 +111,37 @@ def test_stopped_at_any_moment_and_resumed_is_as_if_never_stopped(whole, drawn, 
     assert_same(tmp_path)
 
 
+DIES = """
+import os
+from lightning.pytorch import Callback
+
+
+class Dies(Callback):
+    def on_validation_start(self, trainer, *_):
+        if not trainer.sanity_checking and not os.path.exists("validated"):
+            open("validated", "w").close()
+            os._exit(9)
+
+    def on_validation_end(self, trainer, *_):
+        if not trainer.sanity_checking:
+            with open("validated", "a") as steps:
+                steps.write(f"{trainer.global_step} ")
+"""
+
+
+@pytest.mark.slow
+def test_a_validation_within_an_epoch_is_made_up_for(drawn, tmp_path, monkeypatch):
+    """It is due after the sixth step of 18, as `last.ckpt` is; the run is killed as it begins."""
+    (tmp_path / "dies.py").write_text(DIES)
+    monkeypatch.setenv("PYTHONPATH", f"{PROJECT}:{tmp_path}")
+    words = ["--data.root", drawn, *OPTIONS, "--trainer.max_epochs", "2", "--trainer.val_check_interval", "6"]
+    words += ["--early_stopping.patience", "20", "--trainer.callbacks", "dies.Dies"]
+    assert run("fit", *words, cwd=tmp_path).returncode == 9
+    done = run("fit", *words, "--ckpt_path", "last", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "validated").read_text().split() == ["6", "12", "18", "24", "30", "36"]
+
+
 def test_last_is_the_last_epoch_even_where_another_one_is_better(drawn, tmp_path):
     """With several best checkpoints the one just written is not the best one."""
     words = [

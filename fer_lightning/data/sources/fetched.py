@@ -1,5 +1,6 @@
 """Data sets at addresses: copied to this machine, where any form of data set is read; only what changed comes anew."""
 
+import filecmp
 import json
 import os
 import re
@@ -8,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from tqdm import tqdm
 
@@ -54,7 +55,7 @@ def fetched(place: str, option: str, folder: str, columns: Mapping[str, str] | N
         name = PurePosixPath(urlsplit(place).path).name
         listed = {} if on_web else storage.listing(place)
         if not listed and re.search(r"\.[A-Za-z]\w{1,7}$", name):
-            storage.fetch(place, copies / name)
+            _copy_file(place, name, copies)
             return os.fspath(copies / name)
         if on_web:
             _of_legend(place, option, copies, columns)
@@ -70,7 +71,7 @@ def _of_legend(place: str, option: str, copies: Path, columns: Mapping[str, str]
     """Copy a legend from the web, and the images that it names."""
     for name in _LEGENDS:
         try:
-            storage.fetch(storage.joined(place, name), copies / name)
+            _copy_file(storage.joined(place, name), name, copies)
         except storage.ObjectNotFoundError:
             continue
         break
@@ -87,7 +88,7 @@ def _of_legend(place: str, option: str, copies: Path, columns: Mapping[str, str]
         images = {row[place_of_image].strip() for row in reader if len(row) > place_of_image}
     names = sorted(f"images/{image.removeprefix('images/')}" for image in images if image)
     _checked(names, place)
-    found = _side_by_side(names, "Looking at files", lambda name: storage.mark(storage.joined(place, name)))
+    found = _side_by_side(names, "Looking at files", lambda name: storage.mark(_within(place, name)))
     _copy(place, dict(zip(names, found, strict=True)), copies, keep=_LEGENDS)
 
 
@@ -102,7 +103,8 @@ def _copy(place: str, listed: Mapping[str, tuple[int, str]], copies: Path, keep:
     ]
     for name in set(known) - set(listed) - set(keep):
         (copies / name).unlink(missing_ok=True)
-    left = {name: about for name, about in known.items() if name in listed and name not in missing}
+    left = {name: about for name, about in known.items() if name in listed or name in keep}
+    left |= dict.fromkeys(missing)  # so that a copy that a kill leaves here goes, should it be gone there by then
     replace_text(copies / _KNOWN, json.dumps(left))
     work = partial(_fetch, place, listed, copies)
     try:
@@ -113,8 +115,33 @@ def _copy(place: str, listed: Mapping[str, tuple[int, str]], copies: Path, keep:
 
 
 def _fetch(place: str, listed: Mapping[str, tuple[int, str]], copies: Path, name: str) -> str:
-    storage.fetch(storage.joined(place, name), copies / name, listed[name][0] or None)
+    storage.fetch(_within(place, name), copies / name, listed[name][0] or None)
     return name
+
+
+def _within(place: str, name: str) -> str:
+    """The address of a file in a folder; on the web, names of files are no addresses as they are."""
+    return storage.joined(place, quote(name) if place.lower().startswith(("http://", "https://")) else name)
+
+
+def _copy_file(place: str, name: str, copies: Path) -> None:
+    """Copy a file, unless it is here as it is there: what is made of it goes by its time."""
+    known, target, aside = _known(copies), copies / name, copies / f".new-{name.replace('/', '-')}"
+    try:
+        size, mark = storage.mark(place)
+    except storage.ObjectNotFoundError:
+        raise
+    except storage.StorageError:  # a server that says nothing of files but what is in them
+        size, mark = 0, ""
+    if mark and known.get(name) == [size, mark] and _is_here(target, size):
+        return
+    storage.fetch(place, aside)
+    if target.is_file() and filecmp.cmp(aside, target, shallow=False):
+        aside.unlink()
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside.replace(target)
+    replace_text(copies / _KNOWN, json.dumps(known | {name: [size, mark]}))
 
 
 def _is_here(path: Path, size: int) -> bool:

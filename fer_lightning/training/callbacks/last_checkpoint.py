@@ -66,9 +66,9 @@ class LastCheckpoint(Checkpoint):
         self._saved = self._met = time.monotonic()
         self.asked_to_stop, self._due, self._signal = 0, False, 0
         self._met_after = self._next_meeting = 0
+        self._alone = trainer.world_size == 1
         if threading.current_thread() is not threading.main_thread():
             return
-        self._alone = trainer.world_size == 1
         for number in STOPPING:
             if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:  # nohup
                 self._earlier_handlers[number] = signal.signal(number, self._on_signal)
@@ -110,8 +110,16 @@ class LastCheckpoint(Checkpoint):
             self._meet(trainer, batches)
         stop = self.asked_to_stop or (self._alone and trainer.received_sigterm)
         self._due |= bool(self.every_n_steps and batches % self.every_n_steps == 0)
-        if (stop or self._due) and not trainer.fit_loop._should_accumulate():  # gradients are in no checkpoint
+        unfinished = trainer.fit_loop._should_accumulate()  # gradients are in no checkpoint
+        if (stop or self._due) and not unfinished and not self._validates_now(trainer):
             self._save(trainer)
+
+    @staticmethod
+    def _validates_now(trainer: Trainer) -> bool:
+        """Whether a validation within the epoch follows this batch: from here, Lightning would go on without it."""
+        loop = trainer.fit_loop
+        every = trainer.val_check_batch == 1  # then there is no better moment
+        return not every and loop.epoch_loop._should_check_val_fx(loop._data_fetcher)  # type: ignore[arg-type]
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write after the epoch."""

@@ -62,18 +62,71 @@ def test_a_legend_and_its_images_on_the_web(small, tmp_path):
             FERDataModule(legend=f"{address}/none.csv", images=str(small / "images"), **options)
 
 
+def test_names_of_images_on_the_web_that_are_no_addresses(tmp_path, make_data):
+    names = ["a b.png", "ä.png", "c#1.png", "e%41.png", "f?x=1.png"]
+    data = make_data([(name, "xy"[number % 2]) for number, name in enumerate(names)])
+    with web_server(data) as (address, _):
+        found = FERDataModule(address, image_size=8, split="stratified", prepared_dir=str(tmp_path / "kept"))
+    for name in names:
+        assert (found.legend.image_dir / name).read_bytes() == (data / "images" / name).read_bytes()
+
+
+def test_one_file_is_unpacked_once_as_long_as_it_is_the_same(tmp_path):
+    rows = [f"{number % 7},{' '.join([str(number)] * 2304)},Training" for number in range(14)]
+    (tmp_path / "there").mkdir()
+    place = tmp_path / "there" / "fer2013.csv"
+    place.write_text("\n".join(["emotion,pixels,Usage", *rows]))
+    with web_server(tmp_path / "there") as (address, faults):
+        for _ in range(2):
+            data = FERDataModule(f"{address}/fer2013.csv", image_size=8, prepared_dir=str(tmp_path / "kept"))
+            assert len(data.legend) == 14
+        unpacked = list((tmp_path / "kept").glob("fer2013-images-*/"))
+        assert len(unpacked) == 1
+        assert faults.asked["/fer2013.csv"] == 1
+        place.write_text("\n".join(["emotion,pixels,Usage", *rows, rows[0]]))
+        os.utime(place, (0, 0))
+        data = FERDataModule(f"{address}/fer2013.csv", image_size=8, prepared_dir=str(tmp_path / "kept"))
+        assert len(data.legend) == 15
+
+
+@pytest.mark.slow
+def test_what_a_kill_left_and_is_gone_at_the_address_goes(small, tmp_path, monkeypatch):
+    import fsspec
+
+    there = fsspec.filesystem("memory")
+    for number, path in enumerate(sorted((small / "images").iterdir())):
+        there.pipe_file(f"/kill/{'ab'[number % 2]}/{path.name}", path.read_bytes())
+    fetch, options = storage.fetch, {"image_size": 8, "split": "stratified", "prepared_dir": str(tmp_path)}
+
+    def killed(*given):
+        fetch(*given)
+        raise SystemExit
+
+    monkeypatch.setattr(storage, "fetch", killed)
+    with pytest.raises(SystemExit):
+        FERDataModule("memory://kill", **options)
+    monkeypatch.undo()
+    (copies,) = tmp_path.glob("kill-*")
+    left = next(iter(copies.glob("*/*.png")))
+    there.rm_file(f"/kill/{left.parent.name}/{left.name}")
+    assert len(FERDataModule("memory://kill", **options).legend) == 19
+    assert not left.exists()
+
+
 @pytest.mark.slow
 def test_any_form_of_data_set_in_a_bucket(small, s3, tmp_path):
+    import boto3
+
     folders = tmp_path / "folders"
     for number, name in enumerate(sorted((small / "images").iterdir())):
         (folders / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
         shutil.copy(name, folders / "ab"[number % 2])
     options = {"image_size": 8, "split": "stratified", "prepared_dir": str(tmp_path / "kept")}
     upload(folders, "set")
+    for key in ("set/", "set/a/"):  # as a console makes folders
+        boto3.client("s3").put_object(Bucket="bucket", Key=key, Body=b"")
     s3.planned = {"set/a/02.png": ("reset", 1), "set/b/03.png": ("cut", 1)}
     check_same(FERDataModule("s3://bucket/set", **options), FERDataModule(str(folders), **options))
-    import boto3
-
     boto3.client("s3").delete_object(Bucket="bucket", Key="set/a/04.png")
     assert len(FERDataModule("s3://bucket/set", **options).legend) == 19  # what is gone there goes here
     s3.planned = {"set/a/06.png": ("reset", 99)}
