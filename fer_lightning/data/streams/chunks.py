@@ -26,6 +26,8 @@ LANES = 16
 CHUNK_BYTES = 8_000_000
 """Bytes of pixels in a chunk; a process holds `LANES` of them and a few more."""
 
+_LOADS = 3
+"""How often a chunk is fetched that is damaged here, or gone by the time it is read."""
 _HELD = LANES + 4
 _KEPT = 4 * LANES
 """Fetched chunks that stay on the disk where it is not to keep all."""
@@ -133,14 +135,14 @@ class Chunks:
         if number in self._held:
             self._held.move_to_end(number)
             return self._held[number]
-        try:
-            pixels = self._loaded(number)
-        except (OSError, ValueError, EOFError, AssertionError, RuntimeError):
-            pixels = None
-        if pixels is None and self.remote:  # a copy that something has spoilt
-            self._data = None
+        pixels = None
+        for _ in range(_LOADS if self.remote else 1):
+            with contextlib.suppress(OSError, ValueError, EOFError, AssertionError, RuntimeError):
+                pixels = self._loaded(number)
+            if pixels is not None or not self.remote:
+                break
+            self._data = None  # a copy that something has spoilt, or that another process has removed to make room
             (self.folder / self.files[number][0]).unlink(missing_ok=True)
-            pixels = self._loaded(number)
         if pixels is None:
             raise self._damaged(self.files[number][0], "its pixels are not those that were written")
         self._held[number] = pixels
