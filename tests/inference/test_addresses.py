@@ -183,4 +183,4 @@ def test_a_password_is_used_and_not_told(capsys, tmp_path):
 
 def test_an_address_without_a_secret_is_shown_as_it_is():
     assert without_secret("https://example.org/@ann/a.jpg?") == "https://example.org/@ann/a.jpg?"
-    assert without_secret("rtsp://ann:secret@camera/@live?") == "rtsp://camera/@live"
+    assert without_secret("rtsp://ann:secret@camera/@live?") == "rtsp://camera/@live?"
