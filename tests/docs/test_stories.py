@@ -20,6 +20,7 @@ from tests.servers import s3_server, upload
 
 SLOW = (
     "docs/quickstart.md",
+    "docs/tutorials/own_folder.md",
     "docs/tutorials/fine_tune_and_compare.md",
     "docs/tutorials/ship_to_the_browser.md",
     "docs/how_to/stream.md",

@@ -14,6 +14,7 @@ TRAINING = [201, 7, 166, 16, 4553, 5490, 214, 294]
 TESTING = [51, 2, 42, 5, 1140, 1374, 54, 74]
 
 
+@pytest.mark.slow
 def test_the_notebooks_split_file_for_file(tmp_path):
     data = FERDataModule(
         str(REAL_DATA), split="sequential", conflicts="keep", val_fraction=0, prepared_dir=str(tmp_path), num_workers=0

@@ -173,6 +173,7 @@ def test_without_the_packages_for_it(workdir):
     assert (done.returncode, done.stderr) == (2, said)
 
 
+@pytest.mark.slow
 def test_a_port_that_somebody_has(server, workdir):
     done = run("serve", "--port", str(server.port), cwd=workdir)
     assert done.returncode == 2

@@ -66,6 +66,7 @@ def test_a_teacher_that_does_not_fit_is_refused():
         Distillation("pretrained", 3)
 
 
+@pytest.mark.slow
 def test_a_run_with_a_teacher_resumes_exactly_and_needs_it_for_the_training_alone(drawn, tmp_path, capsys):
     shutil.copy(PRETRAINED, tmp_path / "teacher.safetensors")
     words = ["fit", "--data.root", drawn, "--data.image_size", "48", "--data.num_workers", "0"]
