@@ -8,6 +8,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -19,8 +20,9 @@ from fer_lightning.screen import say
 _GREETING = 15.0
 """Seconds in which somebody has to take a call at RAY_ADDRESS."""
 
-_PULSE, _MISSED = 5.0, 3
-"""Every so many seconds the head of the cluster is called; after so many calls without an answer it is gone."""
+_PULSE, _GONE = 5.0, 35.0
+"""Seconds between calls to the head of the cluster, and after which one that does not answer is gone: Ray ends the
+program after 60, so a short disturbance costs nothing, and the message comes first."""
 
 
 @contextlib.contextmanager
@@ -75,10 +77,11 @@ def _running_here() -> str:
 
 def _watch(address: str, ended: threading.Event) -> None:
     """End this program, with a message, once the head of its cluster is gone; Ray would end it too, but without one."""
-    missed = 0
+    heard = time.monotonic()
     while not ended.wait(_PULSE):
-        missed = missed + 1 if _no_answer(address, _PULSE) else 0
-        if missed == _MISSED:
+        if not _no_answer(address, _PULSE):
+            heard = time.monotonic()
+        elif time.monotonic() - heard > _GONE:
             say(
                 f"error: The head of the cluster at {printable(address)} does not answer any more. The parts so far "
                 "are kept: the same command, without --overwrite, goes on once the cluster is there again.",

@@ -135,7 +135,8 @@ def _check_seeds(run: str, folders: Sequence[Path]) -> None:
     seeds: dict[str, Path] = {}
     for folder in folders:
         with suppress(OSError):
-            said = re.search(r"(?m)^seed_everything: (\d+)$", (folder / "config.yaml").read_text(encoding="utf-8"))
+            config = (folder / "config.yaml").read_text(encoding="utf-8", errors="replace")
+            said = re.search(r"(?m)^seed_everything: (\d+)$", config)
             if said and (other := seeds.setdefault(said[1], folder)) != folder:
                 raise FERError(
                     f"'{run}' has two runs of seed {said[1]}: '{other}' and '{folder}'. Expected runs that differ in "

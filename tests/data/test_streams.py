@@ -311,6 +311,22 @@ def test_from_the_web(drawn, stream, tmp_path):
         check_same_batches(*both(drawn, address, tmp_path, num_workers=0))
 
 
+def test_a_chunk_that_another_process_removes_before_it_is_read_is_fetched_again(drawn, stream, tmp_path, monkeypatch):
+    here, removed = chunks.Chunks._here, []
+
+    def gone(self, name, **how):
+        path = here(self, name, **how)
+        if name == "chunk-0-3.bin" and len(removed) < 2:
+            removed.append(name)
+            path.unlink()
+        return path
+
+    monkeypatch.setattr(chunks.Chunks, "_here", gone)
+    with web_server(stream) as (address, _):
+        check_same_batches(*both(drawn, address, tmp_path, num_workers=0))
+    assert len(removed) == 2
+
+
 def test_a_stream_is_not_audited(stream, tmp_path, capsys):
     with pytest.raises(SystemExit):
         run_here("audit", "--data.root", stream, cwd=tmp_path)

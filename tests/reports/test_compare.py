@@ -160,7 +160,7 @@ def test_a_pattern_finds_each_run_once_and_no_seed_twice(seeds, tmp_path, monkey
     monkeypatch.chdir(seeds)
     assert compare(["a/*", "b/*"], ".")["runs"]["b/*"]["differences"] == once["b/*"]["differences"]
     for name, seed in (("seed0", 0), ("seed1", 1), ("seed2", 0)):
-        (tmp_path / "runs" / "a" / name / "config.yaml").write_text(f"# lightning\nseed_everything: {seed}\n")
+        (tmp_path / "runs" / "a" / name / "config.yaml").write_bytes(b"# \xff\nseed_everything: %d\n" % seed)
     with pytest.raises(FERError, match=r"'a/\*' has two runs of seed 0: '.*seed0' and '.*seed2'"):
         compare(["a/*", "b/*"], seeds)
 

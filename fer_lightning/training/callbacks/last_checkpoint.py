@@ -118,8 +118,9 @@ class LastCheckpoint(Checkpoint):
     def _validates_now(trainer: Trainer) -> bool:
         """Whether a validation within the epoch follows this batch: from here, Lightning would go on without it."""
         loop = trainer.fit_loop
-        every = trainer.val_check_batch == 1  # then there is no better moment
-        return not every and loop.epoch_loop._should_check_val_fx(loop._data_fetcher)  # type: ignore[arg-type]
+        if trainer.val_check_batch == 1 or loop._data_fetcher is None:  # after every batch: there is no better moment
+            return False
+        return loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write after the epoch."""
