@@ -1,4 +1,4 @@
-"""`crossval`: trainings on every fold, or with several seeds on the data's own split; mean and spread."""
+"""`crossval`: trainings on every fold, or with several seeds on the data's own split; or weights as they are."""
 
 import hashlib
 import json
@@ -11,13 +11,14 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fer_lightning.checkpoints.finding import find_checkpoint
 from fer_lightning.cli.configs import layers, named_classes
 from fer_lightning.cli.data_module import attributes_of
 from fer_lightning.errors import FERError, check_range
 from fer_lightning.evaluation.divisions import check_slices
 from fer_lightning.evaluation.measures import MEASURES
 from fer_lightning.evaluation.predictions import joined, read_predictions
-from fer_lightning.files import check_output_folder, check_path, replace_text
+from fer_lightning.files import check_output_folder, check_path, replace_text, sha256_of
 from fer_lightning.names import check_name, printable
 from fer_lightning.program import run_in_process
 from fer_lightning.reports.evaluation import evaluate
@@ -30,12 +31,12 @@ from fer_lightning.values import (
     number,
     plain_dict,
     read_json,
-    read_settings,
     read_text,
     text_of,
     texts_of,
 )
 
+_BEGUN = ("seed*/checkpoints/*.ckpt", "seed*/*/metrics.json")
 _MOST_SEEDS = 1000
 """More would be trainings of years, which nobody means."""
 
@@ -48,6 +49,7 @@ def crossval(
     seeds: int = 1,
     subset: Literal["testing", "validation"] = "testing",
     slices: list[str] | str | None = None,
+    ckpt_path: str | None = None,
 ) -> dict[str, Any]:
     """Train and test on every fold, or with every seed, each in a process of its own, and say mean and spread.
 
@@ -67,30 +69,35 @@ def crossval(
             choice by the mean over the folds makes that later test a little too good. There is no report over all
             images.
         slices: Columns of the legend, or other attributes, to slice the reports by; without it, all.
+        ckpt_path: Weights that are measured on every fold as they are, without a training: `pretrained`, or a file.
+            `options` are then those of `test`.
 
     Returns:
         What stands in `<runs_dir>/<name>/crossval.json`, or `crossval-validation.json`.
 
     Raises:
-        FERError: If a fold fails, the options differ from those of the folds that are done, or there is no such
-            attribute to slice by.
+        FERError: If a fold fails, the options differ from those of the folds that are done, there is no such
+            attribute to slice by, or no such file with weights.
     """
     check_range("--folds", folds, 1)
     check_range("--seeds", seeds, 1, _MOST_SEEDS)
     if folds == seeds == 1:
         raise FERError("--folds 1 is one training a seed. Expected --folds 2 or more, or --seeds 2 or more with it.")
     check_path("--runs_dir", runs_dir)
+    weights = [] if ckpt_path is None else ["--ckpt_path", _weights(ckpt_path, folds, seeds)]
     folder = check_output_folder("--name", Path(runs_dir) / check_name(name, "--name"), "options.json")
     if slices:
         check_slices(slices, attributes_of(options))
     settings = json.dumps([layer.settings for layer in layers(options, lambda line: None)[0]], default=str)
     files = f"settings {hashlib.sha256(settings.encode(errors='backslashreplace')).hexdigest()[:16]}"
-    _same_options(folder, [*options, "--folds", str(folds)], files)
+    if weights:
+        files += f", weights {sha256_of(find_checkpoint(weights[1]))[:16]}"
+    _same_options(folder, [*options, *weights, "--folds", str(folds)], files)
     verb = "test" if subset == "testing" else "validate"
     done: list[dict[str, Any]] = []
     for seed in range(seeds):
         for fold in range(folds):
-            done.append(_one_fold(folder, list(options), seed, fold, folds, verb, slices))
+            done.append(_one_fold(folder, list(options), weights, seed, fold, folds, verb, slices))
             found = {name: row["value"] for name, row in done[-1]["metrics"].items()}
             if done[-1].get("subset", done[-1].get("part")) != subset:  # reports of version 0.1.0 said `part`
                 raise FERError("--subset validation needs a validation subset: --data.val_fraction above 0.")
@@ -116,13 +123,25 @@ def crossval(
     return content
 
 
+def _weights(ckpt_path: str, folds: int, seeds: int) -> str:
+    """The weights that are measured as they are, where there are such and it makes sense."""
+    if ckpt_path in ("best", "last", "auto"):
+        raise FERError(
+            f"Invalid value for --ckpt_path. Expected weights that every fold can be measured with: pretrained, or a "
+            f"file. Received: {ckpt_path}, which every fold has of its own."
+        )
+    if folds == 1 or seeds > 1:
+        raise FERError("--ckpt_path measures the same weights on every fold: --folds 2 or more, and no --seeds.")
+    return ckpt_path
+
+
 def _run(seed: int, fold: int, folds: int) -> str:
     return f"seed{seed}" if folds == 1 else f"seed{seed}-fold{fold}"
 
 
 def _same_options(folder: Path, options: list[str], files: str) -> None:
     """Keep the options of a new cross-validation, or compare a begun one's; `files` is what their files say."""
-    path, begun = folder / "options.json", any(folder.glob("seed*/checkpoints/*.ckpt"))
+    path, begun = folder / "options.json", any(chain.from_iterable(map(folder.glob, _BEGUN)))
     if path.exists():
         try:
             before = list(texts_of({"it": read_json(read_text(path))}, "it"))
@@ -141,18 +160,26 @@ def _same_options(folder: Path, options: list[str], files: str) -> None:
 
 
 def _one_fold(
-    folder: Path, options: list[str], seed: int, fold: int, folds: int, verb: str, slices: list[str] | str | None
+    folder: Path,
+    options: list[str],
+    weights: list[str],
+    seed: int,
+    fold: int,
+    folds: int,
+    verb: str,
+    slices: list[str] | str | None,
 ) -> dict[str, Any]:
     run = folder / _run(seed, fold, folds)
     report = run / verb / "metrics.json"
     if not report.is_file():
         place = ["--name", run.name, "--runs_dir", str(folder)]
-        if not (run / "summary.json").is_file():
+        chosen = ["--data.fold", str(fold), "--data.folds", str(folds)] if folds > 1 else []
+        measured = [*options, *chosen, *weights] if weights else ["--ckpt_path", "best", *_named_classes(options)]
+        if not weights and not (run / "summary.json").is_file():
             resume = ["--ckpt_path", "last"] if (run / "checkpoints" / "last.ckpt").is_file() else []
-            chosen = ["--data.fold", str(fold), "--data.folds", str(folds)] if folds > 1 else []
             run_in_process(["fit", *options, *chosen, "--seed_everything", str(seed), *place, *resume])
-        chosen = [] if slices is None else ["--slices", json.dumps(slices)]
-        run_in_process([verb, *place, "--ckpt_path", "best", *chosen, *_named_classes(options)])
+        sliced = [] if slices is None else ["--slices", json.dumps(slices)]
+        run_in_process([verb, *place, *measured, *sliced])
     return _figures_of(report)
 
 
@@ -169,6 +196,7 @@ def _figures_of(report: Path) -> dict[str, Any]:
         text_of(content, "subset" if "subset" in content else "part")
         text_of(content, "image_dir", longest=4096)
         plain_dict(content.get("how"), "how")
+        plain_dict(content.setdefault("split_options", {}), "split_options")
     except (OSError, ValuesError) as error:
         raise FERError(f"'{report}' cannot be used: {error}. Delete it, and that fold is measured again.") from None
     return content
@@ -193,10 +221,7 @@ def _combined_report(folder: Path, folds: int, content: dict[str, Any], slices: 
     """One report over the test images of all folds of the first seed, that is, over every image of the data set."""
     runs = [folder / f"seed0-fold{fold}" for fold in range(folds)]
     report = _figures_of(runs[0] / "test" / "metrics.json")
-    try:
-        split = plain_dict(read_settings(read_text(runs[0] / "config.yaml")).get("data"), "data").get("split")
-    except (OSError, ValuesError) as error:
-        raise FERError(f"'{runs[0] / 'config.yaml'}' cannot be used: {error}.") from None
+    split = report["split_options"].get("rule")
     several = [read_predictions(run / "test" / "predictions.csv") for run in runs]
     counts_of = Counter(chain.from_iterable(set(one.images) for one in several))
     if twice := next((image for image, count in counts_of.items() if count > 1), None):

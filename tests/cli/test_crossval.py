@@ -74,6 +74,46 @@ def test_seeds_on_one_split_have_a_mean_and_a_spread(drawn, tmp_path, capsys):
 
 
 @pytest.mark.slow
+def test_weights_are_measured_on_every_fold_as_they_are(drawn, tmp_path, capsys):
+    words = ["crossval", "--name", "as_it_is", "--folds", "2", "--data.root", drawn, "--ckpt_path", "pretrained"]
+    run_here(*words, "--model.class_prior", "uniform", cwd=tmp_path)
+    folder = tmp_path / "runs" / "as_it_is"
+    run_here("test", "--name", "whole", "--data.root", drawn, "--ckpt_path", "pretrained", "--data.train_fraction",
+             "0.01", "--data.val_fraction", "0", "--model.class_prior", "uniform", cwd=tmp_path)  # fmt: skip
+    here, there = (
+        {row["image"]: row for row in csv.DictReader((place / "test" / "predictions.csv").open())}
+        for place in (folder, tmp_path / "runs" / "whole")
+    )
+    assert len(here) == 192
+    assert len(there) == 176  # all but one person
+    for image, row in there.items():
+        assert {name: here[image][name] for name in row if name.startswith("p_")} == {
+            name: value for name, value in row.items() if name.startswith("p_")
+        }
+    content = json.loads((folder / "crossval.json").read_text())
+    assert [one["images"] for one in content["each"]] == [96, 96]
+    assert not list(folder.glob("*/checkpoints"))
+    with pytest.raises(SystemExit, match="2"):
+        run_here(*words, cwd=tmp_path)
+    assert "other options" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "words", "message"),
+    [
+        ("best", {}, "which every fold has of its own"),
+        ("pretrained", {"folds": 1}, "--folds 2 or more"),
+        ("pretrained", {"seeds": 2}, "no --seeds"),
+        ("none.ckpt", {}, "none.ckpt"),
+    ],
+)
+def test_what_every_fold_cannot_be_measured_with_is_refused(workdir, given, words, message):
+    with pytest.raises(FERError, match=message):
+        crossval([], "cv", ckpt_path=given, **{"folds": 2, **words})
+    assert not (workdir / "runs").exists()
+
+
+@pytest.mark.slow
 def test_columns_are_slices_of_the_report_over_all_folds(drawn, tmp_path):
     root = with_columns(drawn, tmp_path / "data")
     words = ["crossval", "--folds", "2", "--data.root", root, *TINY, "--trainer.max_epochs", "1"]
