@@ -15,8 +15,11 @@ from tests.conftest import PROJECT, run, run_here
 CONFIGS = sorted(path.relative_to(PROJECT / "configs").as_posix() for path in (PROJECT / "configs").rglob("*.yaml"))
 
 
-SLOW = dict.fromkeys(("overlays/ddp.yaml", "ferplus.yaml", "ferplus_large.yaml"), pytest.mark.slow)
-"""Two processes, as in test_devices; much the same as ferplus_fast.yaml."""
+SLOW = dict.fromkeys(("overlays/ddp.yaml", "overlays/large.yaml", "ferplus.yaml", "ferplus_large.yaml"), pytest.mark.slow)
+"""Two processes, as in test_devices; much the same as ferplus_fast.yaml or facial_expressions.yaml."""
+
+OVER = {"overlays/large.yaml": ["--config", "facial_expressions"]}
+"""What an overlay is meant for, where that is not any recipe."""
 
 
 @pytest.mark.parametrize("config", [pytest.param(config, marks=SLOW.get(config, ())) for config in CONFIGS])
@@ -26,7 +29,7 @@ def test_config(config, drawn, tmp_path):
     data = ["--data.root", drawn]
     if settings.get("data", {}).get("soft_labels"):
         data = ["--data.legend", with_votes(drawn, tmp_path), "--data.images", drawn / "images"]
-    fit = ["fit", "--config", path, *data, "--trainer.max_epochs", "1"]
+    fit = ["fit", *OVER.get(config, ()), "--config", path, *data, "--trainer.max_epochs", "1"]
     if settings.get("trainer", {}).get("devices", 1) == 1:
         run_here(*fit, "--data.num_workers", "0", cwd=tmp_path)
     else:
@@ -68,6 +71,7 @@ def test_recipes_have_names_everywhere(workdir):
         "seed_notebook",
         "ddp",
         "debug",
+        "large",
     } == set(known)
     assert known["default"] == DEFAULT
     for given in ("ddp", "ddp.yaml", "overlays/ddp", "configs/overlays/ddp.yaml"):

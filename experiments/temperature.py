@@ -1,0 +1,137 @@
+"""At which temperature confidence holds for other pictures, too: `python experiments/temperature.py FERPLUS FE`.
+
+FERPLUS is the data set that the weights are of, FE another one, of which they have seen nothing. The temperature is
+fitted to validation images of FERPLUS that are changed at random, in a share of the strength that the training of the
+weights changed its images in: a validation set that is disturbed stands for pictures from elsewhere (Tomani et al.
+2021, arXiv 2012.10988). Prints what each share gives: on FERPLUS's validation subset as it is, and over all of FE. No
+image of FE is used to fit anything.
+
+With --output, writes the weights with the temperature of the whole strength, the thresholds that go with it, and what
+`test` measures on FERPLUS's testing subset.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fer_lightning.checkpoints.finding import find_checkpoint
+from fer_lightning.checkpoints.reading import load_model, read_checkpoint
+from fer_lightning.checkpoints.weights import save_weights
+from fer_lightning.data.augmentation import Augmentation, Moment
+from fer_lightning.data.datamodule import FERDataModule
+from fer_lightning.data.decoded_cache import decoded, open_decoded
+from fer_lightning.data.splits import TESTING, VALIDATION
+from fer_lightning.evaluation.measures import Measures
+from fer_lightning.model.calibration import fit_temperature, stored_curve
+from fer_lightning.program import run_in_process
+from fer_lightning.reports.model_card import measured_in
+
+TRAINING = {
+    "rotation": 15.0,
+    "scale": 0.25,
+    "aspect": 0.15,
+    "shift": 0.1,
+    "brightness": 0.2,
+    "contrast": 0.3,
+    "blur": 0.02,
+    "noise": 0.03,
+    "erasing": 0.2,
+}
+"""configs/ferplus_large.yaml."""
+
+STRONG = TRAINING | {"contrast": 0.4, "blur": 0.04, "noise": 0.1, "erasing": 0.3}
+"""experiments/distilled.sh, of the small weights."""
+
+SHARES = (0.0, 0.5, 1.0)
+DRAWS = 4
+FOLDS = 5
+
+
+def logits_of(model: Any, images: Tensor) -> Tensor:
+    """Logits, float `(n, classes)`, of faces, uint8 `(n, channels, h, w)`."""
+    with torch.inference_mode():
+        return torch.cat([model(some) for some in images.split(256)]).clone()
+
+
+def changed(images: Tensor, strengths: dict[str, float], share: float, draw: int) -> Tensor:
+    """The images, uint8, changed at random in a share of the strengths of a training."""
+    augmentation = Augmentation(**{name: share * value for name, value in strengths.items()})
+    found = augmentation(images, torch.arange(len(images)), Moment(seed=draw, epoch=0))
+    return found.round().clamp(0, 255).to(torch.uint8)
+
+
+def figures(logits: Tensor, labels: np.ndarray, temperature: float, subsets: list[np.ndarray]) -> list[float]:
+    """Negative log-likelihood and expected calibration error, means over subsets."""
+    answers = (logits.double() / temperature).softmax(1).numpy()
+    values = [Measures(answers[some], labels[some]).values() for some in subsets]
+    return [float(np.mean([one[name] for one in values])) for name in ("nll", "ece")]
+
+
+def main() -> None:
+    """Fit, measure and print; write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("own", help="FER+, with the split that its files say")
+    parser.add_argument("other", help="another data set")
+    parser.add_argument("--weights", default="pretrained", help="exported weights")
+    parser.add_argument("--strong", action="store_true", help="they were trained with strong augmentation")
+    parser.add_argument("--output", type=Path, help="a file for the weights with that temperature")
+    options = parser.parse_args()
+    path, strengths = find_checkpoint(options.weights), STRONG if options.strong else TRAINING
+    model = load_model(path).eval()
+    words: dict[str, Any] = {"classes": list(model.class_names), **model.input_spec.to_dict()}
+    data = FERDataModule(options.own, split="predefined", val_fraction=0.05, **words)
+    samples = data.samples(VALIDATION)
+    images, targets, *_ = samples.__getitems__(list(range(len(samples))))
+    labels, plain = targets.numpy(), logits_of(model, images)
+
+    other = FERDataModule(options.other, split="grouped", **words)
+    everything = np.arange(len(other.legend))
+    cache = decoded(other.legend, other.input_spec, other.subsets.folder, "temperature", everything)
+    elsewhere = logits_of(model, torch.from_numpy(np.array(open_decoded(cache))))
+    split = {"split": "grouped", "folds": FOLDS, **words}
+    parts = [np.array(FERDataModule(options.other, fold=fold, **split).split.subsets) for fold in range(FOLDS)]
+    folds = [np.flatnonzero(subsets == TESTING) for subsets in parts]
+    print(f"{platform.machine()}, {os.cpu_count()} cores; {options.weights}, now {float(model.temperature):.3f}\n")
+    heads = ("nll", "ece")
+    names = [*(f"own validation subset: {one}" for one in heads), *(f"other, all images: {one}" for one in heads)]
+    names += [f"other, mean of five folds: {one}" for one in heads]
+    print(f"| strength of changes | accuracy on them | temperature | {' | '.join(names)} |\n{'| --- ' * 9}|")
+    fitted = {}
+    for share in SHARES:
+        pool = [logits_of(model, changed(images, strengths, share, draw)) for draw in range(DRAWS if share else 1)]
+        several, same = torch.cat(pool), targets.repeat(len(pool))
+        fitted[share] = temperature = fit_temperature(several, same)
+        accuracy = float((several.argmax(1) == same).float().mean())
+        row = figures(plain, labels, temperature, [np.arange(len(labels))])
+        row += figures(elsewhere, other.legend.labels, temperature, [everything])
+        row += figures(elsewhere, other.legend.labels, temperature, folds)
+        print(
+            f"| {share:g} | {accuracy:.3f} | {temperature:.3f} | {' | '.join(f'{value:.3f}' for value in row)} |",
+            flush=True,
+        )
+    if options.output:
+        info, state = read_checkpoint(path)
+        answers = (plain / fitted[1.0]).softmax(1)
+        curve = stored_curve(answers.max(1).values.double().numpy(), answers.argmax(1).numpy() == labels)
+        info = replace(info, temperature=fitted[1.0], risk_curve=curve)
+        save_weights(info, state, options.output)
+        with tempfile.TemporaryDirectory() as folder:
+            test = ["test", "--name", "x", "--runs_dir", folder, "--ckpt_path", str(options.output)]
+            run_in_process([*test, "--data.root", options.own, "--data.split", "predefined"])
+            measured = measured_in(Path(folder, "x"), options.output)
+        save_weights(replace(info, measured=measured), state, options.output)
+        print(f"Written {options.output}")
+
+
+if __name__ == "__main__":
+    main()
