@@ -26,3 +26,5 @@ trained --name pretrained --seed_everything 1 $strong --trainer.max_epochs 41 --
     '[runs/t0/t0.safetensors, runs/t1/t1.safetensors, runs/t2/t2.safetensors, runs/t3/t3.safetensors]' "$@"
 python train.py test --name pretrained --ckpt_path best
 exported pretrained
+python "$(dirname "$0")/temperature.py" "$ferplus" --strong --weights runs/pretrained/pretrained.safetensors \
+    --output runs/pretrained/pretrained.safetensors

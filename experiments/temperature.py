@@ -1,4 +1,4 @@
-"""At which temperature confidence holds for other pictures, too: `python experiments/temperature.py FERPLUS FE`.
+"""At which temperature confidence holds for other pictures, too: `python experiments/temperature.py FERPLUS [FE]`.
 
 FERPLUS is the data set that the weights are of, FE another one, of which they have seen nothing. The temperature is
 fitted to validation images of FERPLUS that are changed at random, in a share of the strength that the training of the
@@ -55,6 +55,7 @@ STRONG = TRAINING | {"contrast": 0.4, "blur": 0.04, "noise": 0.1, "erasing": 0.3
 SHARES = (0.0, 0.5, 1.0)
 DRAWS = 4
 FOLDS = 5
+FIGURES = ("nll", "ece")
 
 
 def logits_of(model: Any, images: Tensor) -> Tensor:
@@ -70,18 +71,29 @@ def changed(images: Tensor, strengths: dict[str, float], share: float, draw: int
     return found.round().clamp(0, 255).to(torch.uint8)
 
 
-def figures(logits: Tensor, labels: np.ndarray, temperature: float, subsets: list[np.ndarray]) -> list[float]:
-    """Negative log-likelihood and expected calibration error, means over subsets."""
+def elsewhere(root: str, model: Any, words: dict[str, Any]) -> tuple[Tensor, np.ndarray, list[np.ndarray]]:
+    """Logits and labels of all images of a data set, and which are tested in each of its folds."""
+    data = FERDataModule(root, split="grouped", **words)
+    everything = np.arange(len(data.legend))
+    cache = decoded(data.legend, data.input_spec, data.subsets.folder, "temperature", everything)
+    logits = logits_of(model, torch.from_numpy(np.array(open_decoded(cache))))
+    split = {"split": "grouped", "folds": FOLDS, **words}
+    subsets = [np.array(FERDataModule(root, fold=fold, **split).split.subsets) for fold in range(FOLDS)]
+    return logits, np.array(data.legend.labels), [np.flatnonzero(one == TESTING) for one in subsets]
+
+
+def figures(logits: Tensor, labels: np.ndarray, subsets: list[np.ndarray], temperature: float) -> list[float]:
+    """`FIGURES`, means over subsets."""
     answers = (logits.double() / temperature).softmax(1).numpy()
     values = [Measures(answers[some], labels[some]).values() for some in subsets]
-    return [float(np.mean([one[name] for one in values])) for name in ("nll", "ece")]
+    return [float(np.mean([one[name] for one in values])) for name in FIGURES]
 
 
 def main() -> None:
     """Fit, measure and print; write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("own", help="FER+, with the split that its files say")
-    parser.add_argument("other", help="another data set")
+    parser.add_argument("other", nargs="?", help="another data set")
     parser.add_argument("--weights", default="pretrained", help="exported weights")
     parser.add_argument("--strong", action="store_true", help="they were trained with strong augmentation")
     parser.add_argument("--output", type=Path, help="a file for the weights with that temperature")
@@ -94,31 +106,24 @@ def main() -> None:
     images, targets, *_ = samples.__getitems__(list(range(len(samples))))
     labels, plain = targets.numpy(), logits_of(model, images)
 
-    other = FERDataModule(options.other, split="grouped", **words)
-    everything = np.arange(len(other.legend))
-    cache = decoded(other.legend, other.input_spec, other.subsets.folder, "temperature", everything)
-    elsewhere = logits_of(model, torch.from_numpy(np.array(open_decoded(cache))))
-    split = {"split": "grouped", "folds": FOLDS, **words}
-    parts = [np.array(FERDataModule(options.other, fold=fold, **split).split.subsets) for fold in range(FOLDS)]
-    folds = [np.flatnonzero(subsets == TESTING) for subsets in parts]
+    measured: dict[str, Any] = {"own validation subset": (plain, labels, [np.arange(len(labels))])}
+    if options.other:
+        logits, truth, folds = elsewhere(options.other, model, words)
+        measured["other, all images"] = (logits, truth, [np.arange(len(truth))])
+        measured["other, mean of five folds"] = (logits, truth, folds)
     print(f"{platform.machine()}, {os.cpu_count()} cores; {options.weights}, now {float(model.temperature):.3f}\n")
-    heads = ("nll", "ece")
-    names = [*(f"own validation subset: {one}" for one in heads), *(f"other, all images: {one}" for one in heads)]
-    names += [f"other, mean of five folds: {one}" for one in heads]
-    print(f"| strength of changes | accuracy on them | temperature | {' | '.join(names)} |\n{'| --- ' * 9}|")
+    heads = ["strength of changes", "accuracy on them", "temperature"]
+    heads += [f"{name}: {figure}" for name in measured for figure in FIGURES]
+    print(f"| {' | '.join(heads)} |\n{'| --- ' * len(heads)}|")
     fitted = {}
     for share in SHARES:
         pool = [logits_of(model, changed(images, strengths, share, draw)) for draw in range(DRAWS if share else 1)]
         several, same = torch.cat(pool), targets.repeat(len(pool))
         fitted[share] = temperature = fit_temperature(several, same)
         accuracy = float((several.argmax(1) == same).float().mean())
-        row = figures(plain, labels, temperature, [np.arange(len(labels))])
-        row += figures(elsewhere, other.legend.labels, temperature, [everything])
-        row += figures(elsewhere, other.legend.labels, temperature, folds)
-        print(
-            f"| {share:g} | {accuracy:.3f} | {temperature:.3f} | {' | '.join(f'{value:.3f}' for value in row)} |",
-            flush=True,
-        )
+        row = [value for one in measured.values() for value in figures(*one, temperature)]
+        cells = [f"{value:.3f}" for value in (accuracy, temperature, *row)]
+        print(f"| {share:g} | {' | '.join(cells)} |", flush=True)
     if options.output:
         info, state = read_checkpoint(path)
         answers = (plain / fitted[1.0]).softmax(1)
@@ -128,8 +133,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             test = ["test", "--name", "x", "--runs_dir", folder, "--ckpt_path", str(options.output)]
             run_in_process([*test, "--data.root", options.own, "--data.split", "predefined"])
-            measured = measured_in(Path(folder, "x"), options.output)
-        save_weights(replace(info, measured=measured), state, options.output)
+            tested = measured_in(Path(folder, "x"), options.output)
+        save_weights(replace(info, measured=tested), state, options.output)
         print(f"Written {options.output}")
 
 
