@@ -15,7 +15,8 @@ from tests.conftest import PROJECT, run, run_here
 CONFIGS = sorted(path.relative_to(PROJECT / "configs").as_posix() for path in (PROJECT / "configs").rglob("*.yaml"))
 
 
-SLOW = dict.fromkeys(("overlays/ddp.yaml", "overlays/large.yaml", "ferplus.yaml", "ferplus_large.yaml"), pytest.mark.slow)
+RARELY = ("overlays/ddp.yaml", "overlays/large.yaml", "ferplus.yaml", "ferplus_large.yaml")
+SLOW = dict.fromkeys(RARELY, pytest.mark.slow)
 """Two processes, as in test_devices; much the same as ferplus_fast.yaml or facial_expressions.yaml."""
 
 OVER = {"overlays/large.yaml": ["--config", "facial_expressions"]}
