@@ -17,6 +17,9 @@ tested ferplus_pretrained --ckpt_path pretrained --data.root "$ferplus" --data.s
 row "configs/ferplus_large.yaml, seed 3: the weights pretrained-large"
 tested ferplus_pretrained_large --ckpt_path pretrained-large --data.root "$ferplus" --data.split predefined
 
+row "the same, --model.tta_flip true"
+tested ferplus_mirror --ckpt_path pretrained-large --data.root "$ferplus" --data.split predefined --model.tta_flip true
+
 row "configs/ferplus.yaml"
 python train.py fit --config configs/ferplus.yaml --data.root "$ferplus" "$@"
 tested ferplus --ckpt_path best
