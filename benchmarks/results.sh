@@ -50,6 +50,9 @@ python train.py crossval --name fe_pretrained_folds --folds 5 --ckpt_path pretra
 row "pretrained-large, nothing adapted, facial_expressions, five folds"
 python train.py crossval --name fe_pretrained_large_folds --folds 5 --ckpt_path pretrained-large --data.root "$data"
 
+row "the same, --model.tta_flip true"
+python train.py crossval --name fe_large_mirror_folds --folds 5 --ckpt_path pretrained-large --data.root "$data" --model.tta_flip true
+
 row "configs/facial_expressions.yaml, five folds"
 python train.py crossval --name fe --folds 5 --config configs/facial_expressions.yaml --data.root "$data" "$@"
 
