@@ -129,6 +129,7 @@ def test_the_script_that_makes_the_weights(scripts):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # twenty-five trainings and as many tests
 def test_the_script_that_makes_every_row_of_the_results(drawn, scripts):
     said = scripts("benchmarks/results.sh", str(drawn))
     text = (PROJECT / "docs" / "results.md").read_text(encoding="utf-8")
