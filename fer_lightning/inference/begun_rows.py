@@ -49,14 +49,14 @@ def rows_done(
 ) -> tuple[set[str], int]:
     """The sources that are done in a CSV or JSON Lines file, and the length of it to keep, in bytes.
 
-    The last source is done anew, as it may have been interrupted. A row that was cut at the end is not kept.
+    The last source is done anew, unless the run came to its end, as it may have been interrupted. A row that was cut at the end is not kept.
 
     Args:
         path: The file.
         columns: The columns that it must have.
         sources: The names of what is looked at now; empty if not known. Rows of others stay.
         ended: Whether the run that wrote it came to its end.
-        whole: Bytes at its start that are of runs which came to their end, where a later one did not.
+        whole: Bytes at its start that are of runs which came to their end.
 
     Raises:
         FERError: If the file is damaged before its end, or its last source may be incomplete and is not looked at now.
@@ -68,6 +68,8 @@ def rows_done(
             done |= {last} if last else set()
             last, start_of_last = source, length
         length += len(record)
+    if last and ended and length == whole:  # nothing was interrupted, and nothing cut off since
+        return done | {last}, length
     if last and sources and last not in sources:
         if ended or length == whole:  # the later run was interrupted before its first row
             return done | {last}, length

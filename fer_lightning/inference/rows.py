@@ -155,7 +155,8 @@ class RowWriter:
     def end(self) -> None:
         """Say beside the file that all sources have been written."""
         if self.resumable:
-            self._write_beside(self._settings | {"ended": True})
+            self._stream.flush()
+            self._write_beside(self._settings | {"ended": True, _WHOLE: self.path.stat().st_size})
 
     def _write_beside(self, settings: dict[str, Any]) -> None:
         replace_text(self.beside, json.dumps(settings, indent=2) + "\n")

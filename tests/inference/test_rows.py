@@ -140,11 +140,25 @@ def test_rows_of_what_is_not_looked_at_now_are_kept(suffix, tmp_path):
     write(path, ["a.jpg", "b.jpg"], sources=["a.jpg", "b.jpg"], end=True)
     assert write(path, ["c.jpg", "a.jpg"], sources=["c.jpg", "a.jpg"], end=True) == ["a.jpg"]
     assert sources(path) == [name for name in ("a.jpg", "b.jpg", "c.jpg") for _ in range(2)]
-    write(path, ["a.jpg", "b.jpg", "c.jpg"], sources=["a.jpg", "b.jpg", "c.jpg"])  # the last anew, and interrupted
+    names = ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
+    assert write(path, names, sources=names) == names[:3]  # none of an ended run anew; and this one is interrupted
     before = path.read_bytes()
-    with pytest.raises(FERError, match=r"interrupted at 'c\.jpg', which is not among the inputs"):
+    with pytest.raises(FERError, match=r"interrupted at 'd\.jpg', which is not among the inputs"):
         write(path, ["a.jpg"], sources=["a.jpg"])
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_an_ended_run_is_left_as_it_is_unless_it_was_cut_since(suffix, tmp_path):
+    path, names = tmp_path / f"rows{suffix}", ["a.jpg", "b.jpg"]
+    write(path, names, sources=names, end=True)
+    whole = path.read_bytes()
+    assert write(path, names, sources=names, end=True) == names
+    assert path.read_bytes() == whole
+    for cut in (3, len(whole.splitlines(keepends=True)[-1])):  # within a row, and the last of two rows of a source
+        path.write_bytes(whole[:-cut])
+        assert write(path, names, sources=names, end=True) == ["a.jpg"]
+        assert path.read_bytes() == whole
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])

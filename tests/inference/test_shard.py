@@ -75,11 +75,8 @@ def test_rows_of_parts_put_together_are_those_of_one_run(drawn, video, tmp_path,
     }
     capsys.readouterr()
     predict(tmp_path, "--faces", "whole", "--output", "part.csv", "--shard", "2/3")
-    assert "13 of 14 are in part-00002-of-00003.csv already" in flat(capsys.readouterr().out)
-    again = (tmp_path / "part-00002-of-00003.csv").read_text().splitlines()
-    for row, before in zip(again, b"".join(lines[1]).decode().splitlines(), strict=True):
-        for cell, one in zip(row.split(","), before.split(","), strict=True):
-            assert cell == one or float(cell) == pytest.approx(float(one), abs=2e-6)  # in another batch: last digits
+    assert "14 of 14 are in part-00002-of-00003.csv already" in flat(capsys.readouterr().out)
+    assert (tmp_path / "part-00002-of-00003.csv").read_bytes() == b"".join(lines[1])
     shutil.copy(tmp_path / "in" / "film.mp4", tmp_path / "in" / "another.mp4")
     with pytest.raises(SystemExit):
         predict(tmp_path, "--faces", "whole", "--output", "part.csv", "--shard", "2/3")
