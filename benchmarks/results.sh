@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes every row of the table in docs/results.md, in its order:
 #   sh benchmarks/results.sh FERPLUS DATA
-# FERPLUS and DATA are the folders of FER+ and of facial_expressions. About three hours on 2 CPU cores. What stands
+# FERPLUS and DATA are the folders of FER+ and of facial_expressions. Three to four hours on one CPU core. What stands
 # after the two folders is given to every training: with --trainer.max_epochs 1 the script can be tried.
 set -eu
 ferplus=$1 data=$2

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from torch import Tensor
 
 from fer_lightning.checkpoints.finding import find_checkpoint
@@ -36,21 +37,11 @@ from fer_lightning.model.calibration import fit_temperature, stored_curve
 from fer_lightning.program import run_in_process
 from fer_lightning.reports.model_card import measured_in
 
-TRAINING = {
-    "rotation": 15.0,
-    "scale": 0.25,
-    "aspect": 0.15,
-    "shift": 0.1,
-    "brightness": 0.2,
-    "contrast": 0.3,
-    "blur": 0.02,
-    "noise": 0.03,
-    "erasing": 0.2,
-}
-"""configs/ferplus_large.yaml."""
+RECIPE = Path(__file__).resolve().parent.parent / "configs" / "ferplus_large.yaml"
+"""How the images of both weights were changed in their training."""
 
-STRONG = TRAINING | {"contrast": 0.4, "blur": 0.04, "noise": 0.1, "erasing": 0.3}
-"""experiments/distilled.sh, of the small weights."""
+STRONG = {"contrast": 0.4, "blur": 0.04, "noise": 0.1, "erasing": 0.3}
+"""What experiments/distilled.sh says otherwise for the small ones."""
 
 SHARES = (0.0, 0.5, 1.0)
 DRAWS = 4
@@ -62,6 +53,13 @@ def logits_of(model: Any, images: Tensor) -> Tensor:
     """Logits, float `(n, classes)`, of faces, uint8 `(n, channels, h, w)`."""
     with torch.inference_mode():
         return torch.cat([model(some) for some in images.split(256)]).clone()
+
+
+def strengths_of(strong: bool) -> dict[str, float]:
+    """How much images are changed in the training of the large weights, or of the small ones."""
+    recipe = yaml.safe_load(RECIPE.read_text(encoding="utf-8"))["data"]["augmentation"]
+    strengths = {name: value for name, value in recipe.items() if name not in ("flip", "cooldown")}
+    return strengths | (STRONG if strong else {})
 
 
 def changed(images: Tensor, strengths: dict[str, float], share: float, draw: int) -> Tensor:
@@ -94,11 +92,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("own", help="FER+, with the split that its files say")
     parser.add_argument("other", nargs="?", help="another data set")
-    parser.add_argument("--weights", default="pretrained", help="exported weights")
+    parser.add_argument("--weights", default="pretrained", help="a checkpoint, or exported weights")
     parser.add_argument("--strong", action="store_true", help="they were trained with strong augmentation")
     parser.add_argument("--output", type=Path, help="a file for the weights with that temperature")
     options = parser.parse_args()
-    path, strengths = find_checkpoint(options.weights), STRONG if options.strong else TRAINING
+    path, strengths = find_checkpoint(options.weights), strengths_of(options.strong)
     model = load_model(path).eval()
     words: dict[str, Any] = {"classes": list(model.class_names), **model.input_spec.to_dict()}
     data = FERDataModule(options.own, split="predefined", val_fraction=0.05, **words)

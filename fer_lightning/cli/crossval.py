@@ -84,20 +84,27 @@ def crossval(
     if folds == seeds == 1:
         raise FERError("--folds 1 is one training a seed. Expected --folds 2 or more, or --seeds 2 or more with it.")
     check_path("--runs_dir", runs_dir)
-    weights = [] if ckpt_path is None else ["--ckpt_path", _weights(ckpt_path, folds, seeds)]
+    if ckpt_path is not None:
+        _check_weights(ckpt_path, folds, seeds)
     folder = check_output_folder("--name", Path(runs_dir) / check_name(name, "--name"), "options.json")
     if slices:
         check_slices(slices, attributes_of(options))
     settings = json.dumps([layer.settings for layer in layers(options, lambda line: None)[0]], default=str)
     files = f"settings {hashlib.sha256(settings.encode(errors='backslashreplace')).hexdigest()[:16]}"
-    if weights:
-        files += f", weights {sha256_of(find_checkpoint(weights[1]))[:16]}"
-    _same_options(folder, [*options, *weights, "--folds", str(folds)], files)
+    words = [*options, "--folds", str(folds)]
+    if ckpt_path is not None:
+        words += ["--ckpt_path", ckpt_path]
+        files += f", weights {sha256_of(find_checkpoint(ckpt_path))[:16]}"
+    _same_options(folder, words, files)
+    if ckpt_path is not None:
+        say(f"Measuring {printable(ckpt_path)} on {folds} folds; nothing is trained.")
     verb = "test" if subset == "testing" else "validate"
     done: list[dict[str, Any]] = []
     for seed in range(seeds):
         for fold in range(folds):
-            done.append(_one_fold(folder, list(options), weights, seed, fold, folds, verb, slices))
+            chosen = ["--data.fold", str(fold), "--data.folds", str(folds)] if folds > 1 else []
+            run = folder / _run(seed, fold, folds)
+            done.append(_one_fold(run, [*options, *chosen], seed, verb, ckpt_path, slices))
             found = {name: row["value"] for name, row in done[-1]["metrics"].items()}
             if done[-1].get("subset", done[-1].get("part")) != subset:  # reports of version 0.1.0 said `part`
                 raise FERError("--subset validation needs a validation subset: --data.val_fraction above 0.")
@@ -123,8 +130,8 @@ def crossval(
     return content
 
 
-def _weights(ckpt_path: str, folds: int, seeds: int) -> str:
-    """The weights that are measured as they are, where there are such and it makes sense."""
+def _check_weights(ckpt_path: str, folds: int, seeds: int) -> None:
+    """An FERError where it makes no sense to measure these weights on every fold."""
     if ckpt_path in ("best", "last", "auto"):
         raise FERError(
             f"Invalid value for --ckpt_path. Expected weights that every fold can be measured with: pretrained, or a "
@@ -132,7 +139,6 @@ def _weights(ckpt_path: str, folds: int, seeds: int) -> str:
         )
     if folds == 1 or seeds > 1:
         raise FERError("--ckpt_path measures the same weights on every fold: --folds 2 or more, and no --seeds.")
-    return ckpt_path
 
 
 def _run(seed: int, fold: int, folds: int) -> str:
@@ -160,24 +166,19 @@ def _same_options(folder: Path, options: list[str], files: str) -> None:
 
 
 def _one_fold(
-    folder: Path,
-    options: list[str],
-    weights: list[str],
-    seed: int,
-    fold: int,
-    folds: int,
-    verb: str,
-    slices: list[str] | str | None,
+    run: Path, options: list[str], seed: int, verb: str, ckpt_path: str | None, slices: list[str] | str | None
 ) -> dict[str, Any]:
-    run = folder / _run(seed, fold, folds)
+    """The report of a fold, which is trained and measured if it was not yet; `options` say the fold as well."""
     report = run / verb / "metrics.json"
     if not report.is_file():
-        place = ["--name", run.name, "--runs_dir", str(folder)]
-        chosen = ["--data.fold", str(fold), "--data.folds", str(folds)] if folds > 1 else []
-        measured = [*options, *chosen, *weights] if weights else ["--ckpt_path", "best", *_named_classes(options)]
-        if not weights and not (run / "summary.json").is_file():
-            resume = ["--ckpt_path", "last"] if (run / "checkpoints" / "last.ckpt").is_file() else []
-            run_in_process(["fit", *options, *chosen, "--seed_everything", str(seed), *place, *resume])
+        place = ["--name", run.name, "--runs_dir", str(run.parent)]
+        if ckpt_path is not None:
+            measured = [*options, "--ckpt_path", ckpt_path]
+        else:
+            measured = ["--ckpt_path", "best", *_named_classes(options)]
+            if not (run / "summary.json").is_file():
+                resume = ["--ckpt_path", "last"] if (run / "checkpoints" / "last.ckpt").is_file() else []
+                run_in_process(["fit", *options, "--seed_everything", str(seed), *place, *resume])
         sliced = [] if slices is None else ["--slices", json.dumps(slices)]
         run_in_process([verb, *place, *measured, *sliced])
     return _figures_of(report)

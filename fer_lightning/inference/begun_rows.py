@@ -49,7 +49,8 @@ def rows_done(
 ) -> tuple[set[str], int]:
     """The sources that are done in a CSV or JSON Lines file, and the length of it to keep, in bytes.
 
-    The last source is done anew, unless the run came to its end, as it may have been interrupted. A row that was cut at the end is not kept.
+    The last source is done anew, as it may have been interrupted, unless the run came to its end and the file is as
+    long as it was then. A row that was cut at the end is not kept.
 
     Args:
         path: The file.

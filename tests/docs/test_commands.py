@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from fer_lightning.checkpoints.reading import read_checkpoint
 from fer_lightning.data.legend import EXPRESSIONS
 from tests.conftest import PROJECT
 from tests.docs.checks import CHECKS, run_and_check, run_python
@@ -98,7 +99,7 @@ def test_python_example(code, place):
 
 @pytest.fixture(scope="module")
 def scripts(drawn, tmp_path_factory):
-    """Runs a script, briefly, in a folder with a data set that has votes."""
+    """A folder with a data set that has votes, and what runs a script in it, briefly."""
     folder = tmp_path_factory.mktemp("scripts")
     voted = Path(shutil.copytree(drawn, folder / "voted"))
     rows = list(csv.DictReader((drawn / "legend.csv").open()))
@@ -118,20 +119,27 @@ def scripts(drawn, tmp_path_factory):
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout
 
-    return run
+    return folder, run
 
 
 @pytest.mark.slow
 def test_the_script_that_makes_the_weights(scripts):
-    said = scripts("experiments/distilled.sh", "--data.batch_size", "16")
+    folder, run = scripts
+    said = run("experiments/distilled.sh", "--data.batch_size", "16")
     assert said.count("Trained 1 epoch in") == 5
     assert "Written runs/pretrained/pretrained.safetensors" in said
+    trained, _ = read_checkpoint(folder / "runs/pretrained/checkpoints/best.ckpt")
+    written, _ = read_checkpoint(folder / "runs/pretrained/pretrained.safetensors")
+    (row,) = re.findall(r"^\| 1 \| [\d.]+ \| ([\d.]+) \|", said, flags=re.MULTILINE)
+    assert written.temperature == pytest.approx(float(row), abs=0.0006)
+    assert abs(written.temperature - trained.temperature) > 0.001
+    assert written.risk_curve != trained.risk_curve
+    assert written.measured["images"] == 39  # those of the testing subset
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)  # twenty-five trainings and as many tests
 def test_the_script_that_makes_every_row_of_the_results(drawn, scripts):
-    said = scripts("benchmarks/results.sh", str(drawn))
+    said = scripts[1]("benchmarks/results.sh", str(drawn))
     text = (PROJECT / "docs" / "results.md").read_text(encoding="utf-8")
     table = text[text.index("| configuration | data | accuracy") :].partition("\n\n")[0].splitlines()[2:]
     assert said.count("\n== ") == len(table)
