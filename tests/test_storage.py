@@ -77,6 +77,7 @@ def test_what_a_process_that_loads_has_to_say_is_one_message(number, kind, said)
     assert str(failed.value) == said
 
 
+@pytest.mark.slow
 def test_nobody_answers():
     with pytest.raises(FERError, match=r"^'http://127.0.0.1:1/x': it cannot be had, in 3 tries: "):
         storage.read("http://127.0.0.1:1/x")

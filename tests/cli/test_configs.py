@@ -15,9 +15,8 @@ from tests.conftest import PROJECT, run, run_here
 CONFIGS = sorted(path.relative_to(PROJECT / "configs").as_posix() for path in (PROJECT / "configs").rglob("*.yaml"))
 
 
-RARELY = ("overlays/ddp.yaml", "overlays/large.yaml", "ferplus.yaml", "ferplus_large.yaml")
-SLOW = dict.fromkeys(RARELY, pytest.mark.slow)
-"""Two processes, as in test_devices; much the same as ferplus_fast.yaml or facial_expressions.yaml."""
+SLOW = {config: pytest.mark.slow for config in CONFIGS if config not in ("default.yaml", "overlays/debug.yaml")}
+"""All run in CI."""
 
 OVER = {"overlays/large.yaml": ["--config", "facial_expressions"]}
 """What an overlay is meant for, where that is not any recipe."""

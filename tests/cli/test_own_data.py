@@ -60,7 +60,7 @@ def pixels(place: Path) -> list[str]:
     return ["--data.root", "fer2013.csv"]
 
 
-@pytest.mark.parametrize("make", [folders, table, pixels])
+@pytest.mark.parametrize("make", [pytest.param(folders, marks=pytest.mark.slow), table, pixels])
 def test_from_what_one_has_to_a_measured_model(make, workdir, capsys):
     data = make(workdir)
     run_here("audit", *data, "--fail_on", "never", cwd=workdir)

@@ -94,6 +94,7 @@ def test_test_needs_nothing_but_the_checkpoint(workplace):
     assert yaml.safe_load(config)["trainer"]["max_epochs"] == 3
 
 
+@pytest.mark.slow
 def test_columns_are_slices_and_unknown_ones_are_refused_before_anything_is_decoded(drawn, tmp_path, capsys):
     root = with_columns(drawn, tmp_path / "data")
     words = ["--data.root", root, *TINY, "--data.train_fraction", "0.2", "--data.val_fraction", "0"]

@@ -73,6 +73,7 @@ def run(drawn, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_every_format_gives_the_same_rows(exported, drawn):
     answers = {}
     for given in ("model.safetensors", "a.onnx", "a.pt2", "a.safetensors"):
@@ -148,6 +149,7 @@ def test_an_onnx_file_needs_nothing_of_ours(exported, drawn):
         assert torch.from_numpy(found).sub(expected).abs().max() < 0.02  # PIL rounds once more, and half precision
 
 
+@pytest.mark.slow
 def test_int8_is_smaller_and_says_what_it_costs(exported, quantized):
     assert quantized.stat().st_size < (exported / "a.onnx").stat().st_size
     assert "int8: accuracy on" in quantized.with_name("int8.onnx.md").read_text()

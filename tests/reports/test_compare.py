@@ -153,6 +153,7 @@ def test_groups_of_runs_are_compared_over_seeds(names, seeds, capsys):
     assert "not accounted for" not in said
 
 
+@pytest.mark.slow
 def test_a_pattern_finds_each_run_once_and_no_seed_twice(seeds, tmp_path, monkeypatch):
     once = compare(["a/*", "b/*"], seeds)["runs"]
     whole = compare([f"{seeds}/a/*", f"{seeds}/b/*"], seeds)["runs"]  # absolute, it is the same within --runs_dir

@@ -17,7 +17,10 @@ from tests.conftest import PROJECT, TINY, flat, run, run_here
 FIT = (*TINY, "--trainer.max_epochs", "3", "--checkpoint_last.every_n_steps", "4", "--early_stopping.patience", "9")
 
 
-@pytest.mark.parametrize("sizes", [(16, 8), (16, 48, 5), (16, 144)])
+@pytest.mark.parametrize(
+    "sizes",
+    [(16, 8), pytest.param((16, 48, 5), marks=pytest.mark.slow), pytest.param((16, 144), marks=pytest.mark.slow)],
+)
 def test_each_image_once_with_any_batch_size(drawn, tmp_path, monkeypatch, sizes):
     taken: dict[int, list[int]] = defaultdict(list)
     step, stop_at = ExpressionClassifier.training_step, [0]

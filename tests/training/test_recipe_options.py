@@ -10,6 +10,8 @@ import torch
 
 from tests.conftest import TINY, run_here
 
+pytestmark = pytest.mark.slow
+
 
 def briefly(drawn, tmp_path, name, *words):
     """Two steps on the synthetic faces; the last checkpoint's weights and the row of the epoch."""

@@ -14,6 +14,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from fer_lightning.training.resuming import own_files
 from tests.conftest import TINY, run_here
 
+pytestmark = pytest.mark.slow
+
 LAST, BEST = "checkpoints/last.ckpt", "checkpoints/best.ckpt"
 MORE = ("--trainer.max_epochs", "3", "--early_stopping.patience", "9")
 

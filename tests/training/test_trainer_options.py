@@ -15,6 +15,8 @@ from fer_lightning.networks import ExpressionCNN
 from fer_lightning.training.schedules import WarmupCosine
 from tests.conftest import TINY, flat, run_here
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("algorithm", ["norm", "value"])
 def test_gradients_of_a_fused_optimiser_are_clipped(drawn, tmp_path, algorithm):
