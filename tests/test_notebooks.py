@@ -22,13 +22,15 @@ def code_of(path_or_notebook: Path | nbformat.NotebookNode) -> list[nbformat.Not
 def shown(cell: nbformat.NotebookNode) -> list[tuple[str, ...]]:
     """What a cell shows, in kind: streams with the number of their lines, and the forms of pictures and values.
 
-    What is indented counts to the line above: how many columns a path takes decides where a sentence is broken.
+    What is indented counts to the line above: how many columns a path takes decides where a sentence is broken. A note
+    does not count: whether calibration made it worse can hang on the last digits, which are the processor's.
     """
     found = []
     for output in cell.outputs:
         if output.output_type == "stream":
             text = re.sub(r"\r[^\n]*", "", output.text).strip()  # a bar that was taken away
-            found += [(output.name, str(len(re.sub(r"\n +", " ", text).splitlines())))] if text else []
+            lines = [line for line in re.sub(r"\n +", " ", text).splitlines() if not line.startswith("Note ")]
+            found += [(output.name, str(len(lines)))] if text else []
         else:
             found.append((output.output_type, *sorted(output.data)))
     return found

@@ -91,7 +91,7 @@ def main(args: Sequence[str] | None = None) -> None:
         print(VERBS[verb].page, end="")
         return
     end_with_caller()
-    with stopping() as stop:
+    with stopping(process_ends=args is None) as stop:
         try:
             _run(verb, words, stop)
         except SystemExit as error:

@@ -75,8 +75,13 @@ class Stopping:
 
 
 @contextmanager
-def stopping() -> Iterator[Stopping]:
-    """Handle the signals within the block, unless somebody does already or they are to be ignored (`nohup`)."""
+def stopping(process_ends: bool = False) -> Iterator[Stopping]:
+    """Handle the signals within the block, unless somebody does already or they are to be ignored (`nohup`).
+
+    Args:
+        process_ends: Whether the process ends after the block. Then a SIGTERM or SIGHUP after the signal that stopped
+            it is ignored to its very end, which takes the interpreter a while: the first one is the exit status.
+    """
     ours = Stopping()
     earlier: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
@@ -87,8 +92,9 @@ def stopping() -> Iterator[Stopping]:
     try:
         yield ours
     finally:
+        ignored = {signal.SIGTERM, getattr(signal, "SIGHUP", None)} if process_ends and ours.number is not None else ()
         for number, handler in earlier.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if number in ignored else handler)
 
 
 LOST_PEER = (

@@ -53,6 +53,26 @@ def test_one_line_and_the_status_of_the_signal(workdir: Path, verb: str, number:
     assert not [path for path in workdir.rglob("*") if "writing" in path.name]
 
 
+def test_a_second_signal_changes_nothing_to_the_very_end(workdir: Path):
+    """As the interpreter's own end takes a while, and whoever stops a process often says so twice."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fer_lightning", *VERBS["predict"]],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: [signal.signal(one, signal.SIG_DFL) for one in SIGNALS],
+    )
+    while not _handles(process.pid, signal.SIGTERM):
+        time.sleep(0.01)
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr.readline() == "Stopped by Ctrl-C.\n"
+    while process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.001)
+    assert (process.returncode, process.stderr.read()) == (130, "")
+
+
 def _handles(process: int, number: signal.Signals) -> bool:
     """Whether a process has come so far that it handles a signal."""
     caught = Path(f"/proc/{process}/status").read_text().split("SigCgt:")[1].split()[0]
