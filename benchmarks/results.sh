@@ -17,8 +17,8 @@ tested ferplus_pretrained --ckpt_path pretrained --data.root "$ferplus" --data.s
 row "configs/ferplus_large.yaml, seed 3: the weights pretrained-large"
 tested ferplus_pretrained_large --ckpt_path pretrained-large --data.root "$ferplus" --data.split predefined
 
-row "the same, --model.tta_flip true"
-tested ferplus_mirror --ckpt_path pretrained-large --data.root "$ferplus" --data.split predefined --model.tta_flip true
+row "the same, --model.tta_flip false"
+tested ferplus_one_look --ckpt_path pretrained-large --data.root "$ferplus" --data.split predefined --model.tta_flip false
 
 row "configs/ferplus.yaml"
 python train.py fit --config configs/ferplus.yaml --data.root "$ferplus" "$@"
@@ -50,8 +50,8 @@ python train.py crossval --name fe_pretrained_folds --folds 5 --ckpt_path pretra
 row "pretrained-large, nothing adapted, facial_expressions, five folds"
 python train.py crossval --name fe_pretrained_large_folds --folds 5 --ckpt_path pretrained-large --data.root "$data"
 
-row "the same, --model.tta_flip true"
-python train.py crossval --name fe_large_mirror_folds --folds 5 --ckpt_path pretrained-large --data.root "$data" --model.tta_flip true
+row "the same, --model.tta_flip false"
+python train.py crossval --name fe_large_one_look_folds --folds 5 --ckpt_path pretrained-large --data.root "$data" --model.tta_flip false
 
 row "configs/facial_expressions.yaml, five folds"
 python train.py crossval --name fe --folds 5 --config configs/facial_expressions.yaml --data.root "$data" "$@"

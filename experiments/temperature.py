@@ -6,8 +6,9 @@ weights changed its images in: a validation set that is disturbed stands for pic
 2021, arXiv 2012.10988). Prints what each share gives: on FERPLUS's validation subset as it is, and over all of FE. No
 image of FE is used to fit anything.
 
-With --output, writes the weights with the temperature of the whole strength, the thresholds that go with it, and what
-`test` measures on FERPLUS's testing subset.
+With --tta_flip the weights answer with the mean of an image and its mirror image. With --output, writes the weights
+with the temperature of the whole strength, the thresholds that go with it, and what `test` measures on FERPLUS's
+testing subset.
 """
 
 from __future__ import annotations
@@ -94,10 +95,12 @@ def main() -> None:
     parser.add_argument("other", nargs="?", help="another data set")
     parser.add_argument("--weights", default="pretrained", help="a checkpoint, or exported weights")
     parser.add_argument("--strong", action="store_true", help="they were trained with strong augmentation")
+    parser.add_argument("--tta_flip", action="store_true", help="average mirror images, and let them say so")
     parser.add_argument("--output", type=Path, help="a file for the weights with that temperature")
     options = parser.parse_args()
     path, strengths = find_checkpoint(options.weights), strengths_of(options.strong)
     model = load_model(path).eval()
+    model.tta_flip = model.tta_flip or options.tta_flip
     words: dict[str, Any] = {"classes": list(model.class_names), **model.input_spec.to_dict()}
     data = FERDataModule(options.own, split="predefined", val_fraction=0.05, **words)
     samples = data.samples(VALIDATION)
@@ -126,7 +129,7 @@ def main() -> None:
         info, state = read_checkpoint(path)
         answers = (plain / fitted[1.0]).softmax(1)
         curve = stored_curve(answers.max(1).values.double().numpy(), answers.argmax(1).numpy() == labels)
-        info = replace(info, temperature=fitted[1.0], risk_curve=curve)
+        info = replace(info, temperature=fitted[1.0], risk_curve=curve, tta_flip=model.tta_flip)
         save_weights(info, state, options.output)
         with tempfile.TemporaryDirectory() as folder:
             test = ["test", "--name", "x", "--runs_dir", folder, "--ckpt_path", str(options.output)]

@@ -16,6 +16,8 @@ from fer_lightning.errors import FERError
 from fer_lightning.inference.onnx_graph import open_onnx, read_onnx, reading_graph
 from fer_lightning.model.class_prior import ClassPrior, prior_probabilities, prior_ratio
 
+FIXED = "An exported network averages mirror images, or not, as it was exported: omit --tta_flip, or use a checkpoint."
+
 
 @dataclass(frozen=True)
 class BundleModel:
@@ -57,6 +59,10 @@ class BundleModel:
         names, known = self.class_names, self.effective_prior
         ratio = prior_ratio(prior, names, known)
         return replace(self, effective_prior=prior_probabilities(prior, names, known), ratio=ratio)
+
+    def with_tta_flip(self, tta_flip: bool) -> BundleModel:
+        """An FERError: the graph averages mirror images, or does not, as it was exported."""
+        raise FERError(FIXED)
 
 
 def is_bundle(path: Path) -> bool:

@@ -12,6 +12,7 @@ from fer_lightning.checkpoints.finding import DEFAULT_RUN, find_checkpoint
 from fer_lightning.checkpoints.info import KEY, CheckpointInfo
 from fer_lightning.checkpoints.reading import load_model, read_checkpoint
 from fer_lightning.errors import FERError
+from fer_lightning.inference.bundle import FIXED
 from fer_lightning.inference.exported_graph import read_graph
 from fer_lightning.inference.onnx_graph import info_in_graph, open_onnx, reading_graph
 from fer_lightning.model.class_prior import prior_probabilities
@@ -49,6 +50,10 @@ class GraphModel(ExpressionModel):
         if len(answers) and float((answers.sum(1) - 1).abs().max()) > 0.01:
             raise FERError("The exported file gives probabilities that do not add up to 1. Export it again.")
         return answers
+
+    def with_tta_flip(self, tta_flip: bool) -> ExpressionModel:
+        """An FERError: the graph averages mirror images, or does not, as it was exported."""
+        raise FERError(FIXED)
 
     def check_network(self, size: int | None = None) -> None:
         """Nothing: a graph was compared with its original when it was written."""

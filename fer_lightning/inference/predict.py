@@ -48,6 +48,7 @@ def predict(
     detection_size: int = 640,
     class_prior: Literal["training", "uniform"] | float | list[float] = "training",
     target_risk: float | None = None,
+    tta_flip: bool | None = None,
     frame_stride: int = 1,
     fps: float | None = None,
     smooth: float = 0.0,
@@ -85,6 +86,8 @@ def predict(
             uniform, all the same; a number from 0 to 10, those frequencies to that power; or a frequency for each
             class. Answers are moved by Bayes' rule.
         target_risk: Fraction of wrong answers to accept; others become 'uncertain'. Without it, always answer.
+        tta_flip: Whether to answer with the mean of a face and its mirror image, which takes the network twice as long;
+            without it, as the model says.
         frame_stride: Of a video, take every n-th frame.
         fps: Of a video, take about so many frames a second instead.
         smooth: Time constant in seconds over which a face's probabilities in a video are averaged; 0 for none.
@@ -139,10 +142,11 @@ def predict(
     check_places(None if engine else output, annotate, timeline, explain, read, overwrite)
     if few := output is None and for_the_terminal(sources):
         batch_size = min(batch_size, 16)  # less memory for a picture of a crowd
+    how_to_answer: dict[str, Any] = {"faces": faces, "class_prior": class_prior, "target_risk": target_risk}
+    how_to_answer |= {"detector": detector, "batch_size": batch_size, "trusted": tuple(network or ())}
+    how_to_answer |= {"detection_size": detection_size, "tta_flip": tta_flip}
     here = "cpu" if engine else device
-    recognizer = ExpressionRecognizer(
-        path, faces, class_prior, target_risk, detector, batch_size, workers, here, network or (), detection_size
-    )
+    recognizer = ExpressionRecognizer(path, workers=workers, device=here, **how_to_answer)
     spec, names = recognizer.input_spec, recognizer.model.class_names
     video_spec = recognizer.video_spec if videos else spec
     video_spec.need_detector()
@@ -159,18 +163,12 @@ def predict(
         "class_prior": class_prior,
         "effective_prior": dict(zip(names, recognizer.model.effective_prior, strict=False)) or None,
         "target_risk": target_risk,
+        "tta_flip": tta_flip,
         "videos": {"frame_stride": frame_stride, "fps": fps, "smooth": smooth},
     }
     if engine:
-        known: dict[str, Any] = {
-            "faces": faces,
-            "class_prior": class_prior,
-            "target_risk": target_risk,
-            "detector": detector,
-        }
-        known |= {"batch_size": batch_size, "trusted": tuple(network or ()), "detection_size": detection_size}
         films = (frame_stride, fps, smooth)
-        work = Work(os.getcwd(), os.fspath(path), settings["sha256"], known, films, parts_folder, settings)
+        work = Work(os.getcwd(), os.fspath(path), settings["sha256"], how_to_answer, films, parts_folder, settings)
         counts = predict_on_ray(work, sources, workers, device, overwrite)
         if counts.frames:
             ending = [*_uncertain(recognizer, counts, target_risk), *_prior(recognizer, class_prior)]

@@ -58,6 +58,8 @@ class ExpressionRecognizer:
         detection_size: The longer side in pixels at which faces are looked for; above 640, in tiles, which finds small
             faces in large images.
         trusted: Class paths of networks outside of this package that may be imported if a file names them.
+        tta_flip: Whether the answer is the mean of a face and its mirror image, at twice the cost; None for as the
+            model says.
 
     Raises:
         FERError: If the model or the detector cannot be had, or an option does not fit.
@@ -75,14 +77,16 @@ class ExpressionRecognizer:
         device: str = "auto",
         trusted: Collection[str] = (),
         detection_size: int = LONGEST,
+        tta_flip: bool | None = None,
     ) -> None:
         trained: ExpressionModel | BundleModel
         trained = model._trained if isinstance(model, ExpressionRecognizer) else _opened(model, device, trusted)
         prior = prior_probabilities(class_prior, trained.class_names, trained.effective_prior)
         moved = prior != trained.effective_prior
         self._trained: ExpressionModel | BundleModel = trained
-        self.model = trained.with_prior(prior) if moved else trained
-        self.threshold = 0.0 if target_risk is None else self._threshold(target_risk, moved)
+        given = trained if tta_flip is None else trained.with_tta_flip(tta_flip)
+        self.model = given.with_prior(prior) if moved else given
+        self.threshold = 0.0 if target_risk is None else self._threshold(target_risk, moved, given is not trained)
         spec = trained.input_spec
         framing = spec.faces if faces == "auto" else faces
         self.input_spec = replace(spec, faces=framing, detector=spec.detector if detector is None else detector)
@@ -95,13 +99,17 @@ class ExpressionRecognizer:
         self.detection_size = detection_size
         self.batch_size, self.workers = batch_size, available_cpus() if workers is None else workers
 
-    def _threshold(self, target_risk: float, moved: bool) -> float:
+    def _threshold(self, target_risk: float, moved: bool, flipped: bool) -> float:
         """The confidence from which at most a fraction `target_risk` of the answers on validation images was wrong."""
         check_range("--target_risk", target_risk, 0, 1)
         if not self.model.risk_curve:
             raise FERError("--target_risk needs a checkpoint that was trained with a validation subset of its own.")
         if moved:
             raise FERError("--target_risk was measured for the class prior of the training: omit --class_prior.")
+        if flipped:
+            raise FERError(
+                "--target_risk was measured with mirror images averaged, or not, as the model says: omit --tta_flip."
+            )
         return threshold_for_risk(self.model.risk_curve, target_risk)
 
     @overload

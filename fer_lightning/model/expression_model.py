@@ -112,6 +112,14 @@ class ExpressionModel(nn.Module):
         _ = other.effective_prior
         return other
 
+    def with_tta_flip(self, tta_flip: bool) -> ExpressionModel:
+        """A model that averages mirror images, or does not; it shares the network, and is this one if this one does."""
+        if tta_flip == self.tta_flip:
+            return self
+        other = copy.copy(self)
+        other.tta_flip = tta_flip
+        return other
+
     def check_network(self, size: int | None = None) -> None:
         """Make sure that the network takes images of `size` pixels, by default the specification's.
 

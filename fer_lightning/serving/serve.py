@@ -42,6 +42,7 @@ def serve(
     detector: str | None = None,
     class_prior: Literal["training", "uniform"] | float | list[float] = "training",
     target_risk: float | None = None,
+    tta_flip: bool | None = None,
     max_megabytes: float = 32.0,
     max_megapixels: float = 50.0,
     max_images: int = 32,
@@ -76,6 +77,8 @@ def serve(
         class_prior: How frequent the classes are in these images: training, uniform, a number from 0 to 10 or a
             frequency for each class, as for predict.
         target_risk: Fraction of wrong answers to accept; others become 'uncertain'. Without it, always answer.
+        tta_flip: Whether to answer with the mean of a face and its mirror image, which takes the network twice as long;
+            without it, as the model says.
         max_megabytes: Size of a request.
         max_megapixels: Pixels of an image, in millions.
         max_images: Images in a request.
@@ -126,7 +129,7 @@ def serve(
     if "OMP_NUM_THREADS" not in os.environ:  # threads that wait for each other would take the time of those that decode
         _set_threads(max(1, cores // 4), path)
     recognizer = ExpressionRecognizer(
-        path, faces, class_prior, target_risk, detector, batch_size, 0, device, network or ()
+        path, faces, class_prior, target_risk, detector, batch_size, 0, device, network or (), tta_flip=tta_flip
     )
     limits = Limits(
         round(max_megabytes * 1e6), round(max_megapixels * 1e6), max_images, max_waiting, timeout, min(10.0, timeout)

@@ -226,6 +226,8 @@ def test_damaged_ones_are_one_message(folder, tmp_path):
         assert name in done.stderr
     done = run("predict", image, "--ckpt_path", folder / "app", "--explain", "why", cwd=tmp_path)
     assert (done.returncode, "needs the layers of the network" in done.stderr) == (2, True)
+    done = run("predict", image, "--ckpt_path", folder / "app", "--tta_flip", "true", cwd=tmp_path)
+    assert (done.returncode, "as it was exported: omit --tta_flip" in done.stderr) == (2, True)
     done = run("test", "--ckpt_path", folder / "app", cwd=tmp_path)
     assert (done.returncode, done.stderr.count("Traceback")) == (2, 0)
 

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from PIL import Image
 
+from fer_lightning import ExpressionRecognizer
 from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.version import __version__
 from tests.conftest import run
@@ -154,6 +155,7 @@ def test_a_token_is_asked_for(guarded):
         (["--max_waiting", "2"], "Invalid value for --max_waiting. Expected 32 to 1,000,000. Received: 2."),
         (["--timeout", "1e9"], "Invalid value for --timeout. Expected 0.1 to 3,600. Received: 1000000000.0."),
         (["--ckpt_path", "nowhere.ckpt"], "Invalid value for --ckpt_path."),
+        (["--tta_flip", "true", "--target_risk", "0.1"], "averaged, or not, as the model says: omit --tta_flip."),
         (["--host", "nowhere.invalid", "--token_file", "long"], "Cannot listen at --host nowhere.invalid --port 8000"),
     ],
 )
@@ -192,3 +194,13 @@ def test_a_page_of_another_site_and_a_token_from_a_file(tmp_path):
         one_face(done.json()["images"][0])
         for headers, status in (({"Origin": "https://app.example"}, 401), (BEARER | {"Origin": "https://other"}, 403)):
             assert served.ask(files={"i": PHOTO}, headers=headers).status_code == status
+
+
+@pytest.mark.slow
+def test_mirror_images_are_averaged_where_it_is_told_to(tmp_path):
+    with serving(tmp_path, "--tta_flip", "true") as served:
+        (face,) = served.ask(files={"i": PHOTO}).json()["images"][0]["faces"]
+    (wanted,) = ExpressionRecognizer(workers=0, tta_flip=True).predict(PHOTO).faces
+    (other,) = ExpressionRecognizer(workers=0).predict(PHOTO).faces
+    assert face["probabilities"] == pytest.approx(wanted.probabilities, abs=1e-5)
+    assert face["probabilities"] != pytest.approx(other.probabilities, abs=1e-3)
