@@ -231,8 +231,7 @@ def test_mirror_images_are_averaged_where_one_asks_for_it(pretrained, photograph
     """The mean of the logits of both, computed here: at the model's temperature, as it states no other prior."""
     model = load_model("pretrained")
     assert not model.tta_flip
-    with Image.open(photograph) as image:
-        pixels = torch.from_numpy(model.input_spec.prepare(image, find_faces(image)[0])[None].copy())
+    pixels = model.input_spec.prepare(photograph, find_faces(photograph)[0])[None]
     with torch.inference_mode():
         both = (model(pixels) + model(pixels.flip(-1))) / 2 / model.temperature
     flipped = ExpressionRecognizer(pretrained, faces="detect", workers=0, tta_flip=True)
