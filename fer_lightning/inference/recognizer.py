@@ -84,6 +84,8 @@ class ExpressionRecognizer:
         prior = prior_probabilities(class_prior, trained.class_names, trained.effective_prior)
         moved = prior != trained.effective_prior
         self._trained: ExpressionModel | BundleModel = trained
+        if tta_flip not in (None, True, False):
+            raise FERError(f"Invalid value for tta_flip. Expected True, False or None. Received: {tta_flip!r}.")
         given = trained if tta_flip is None else trained.with_tta_flip(tta_flip)
         self.model = given.with_prior(prior) if moved else given
         self.threshold = 0.0 if target_risk is None else self._threshold(target_risk, moved, given is not trained)

@@ -148,23 +148,6 @@ def test_the_class_prior_and_the_labels_that_came_out_are_told(drawn, tmp_path, 
     assert "Class prior: training (neutral 27%, happiness 26%, sadness 15%, ...)" in flat(said)
 
 
-def test_rows_say_whether_mirror_images_were_averaged(drawn, tmp_path, capsys):
-    one = sorted((drawn / "images").iterdir())[0]
-    words = ["predict", "--input", one, "--faces", "whole", "--workers", "0", "--output", "rows.csv"]
-    run_here(*words, "--ckpt_path", "pretrained-large", cwd=tmp_path)
-    before = (tmp_path / "rows.csv").read_text()
-    with pytest.raises(SystemExit):
-        run_here(*words, "--ckpt_path", "pretrained-large", "--tta_flip", "false", cwd=tmp_path)
-    assert "made with other settings (tta_flip)" in flat(capsys.readouterr().err)
-    assert (tmp_path / "rows.csv").read_text() == before
-    (row,) = rows(tmp_path / "rows.csv")
-    both = ExpressionRecognizer("pretrained-large", "whole", workers=0, tta_flip=True)  # as these weights do
-    single = ExpressionRecognizer(both, "whole", workers=0, tta_flip=False)
-    said = [float(row[name]) for name in EXPRESSIONS]
-    assert said == pytest.approx([*both.predict(one).faces[0].probabilities.values()], abs=1e-5)
-    assert said != pytest.approx([*single.predict(one).faces[0].probabilities.values()], abs=1e-3)
-
-
 def test_a_full_disk_is_one_message_and_the_rows_go_on_afterwards(drawn, tmp_path, capsys, monkeypatch):
     """The writer's own stream refuses, as that of a full disk does; the file system itself is real in another test."""
     write, written = RowWriter.write, []

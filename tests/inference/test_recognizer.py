@@ -227,26 +227,6 @@ def test_recognizers_on_one_model_do_not_change_each_other(pretrained, photograp
     assert shared.model.network is even.model.network is not pretrained.network
 
 
-def test_mirror_images_are_averaged_where_one_asks_for_it(pretrained, photograph):
-    """The mean of the logits of both, computed here: at the model's temperature, as it states no other prior."""
-    model = load_model("pretrained")
-    assert not model.tta_flip
-    pixels = model.input_spec.prepare(photograph, find_faces(photograph)[0])[None]
-    with torch.inference_mode():
-        both = (model(pixels) + model(pixels.flip(-1))) / 2 / model.temperature
-    flipped = ExpressionRecognizer(pretrained, faces="detect", workers=0, tta_flip=True)
-    (face,) = flipped.predict(photograph).faces
-    assert list(face.probabilities.values()) == pytest.approx(both.softmax(1)[0].tolist(), abs=1e-6)
-    plain = ExpressionRecognizer(flipped, faces="detect", workers=0)  # shares the network, and nothing else
-    same(
-        plain.predict(photograph), ExpressionRecognizer(pretrained, faces="detect", tta_flip=False).predict(photograph)
-    )
-    assert plain.predict(photograph).faces[0].probabilities != face.probabilities
-    with pytest.raises(FERError, match="omit --tta_flip"):
-        ExpressionRecognizer(pretrained, target_risk=0.1, tta_flip=True)
-    assert ExpressionRecognizer(pretrained, target_risk=0.1, tta_flip=False).threshold > 0
-
-
 def test_a_model_in_memory_is_taken_as_it_is_now(photograph):
     model = load_model("pretrained").train()
     recognizer = ExpressionRecognizer(model, device="cpu")
