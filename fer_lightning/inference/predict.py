@@ -209,9 +209,7 @@ def predict(
         found = look(left, how, workers, guarded=True)
         answers = chain.from_iterable(recognizer.answer([one]) for one in found) if few else recognizer.answer(found)
         answered = map(Tracks(smooth).follow, answers)
-        frames = tqdm(
-            answered, total=total, desc="Predicting", unit=" images", delay=1, leave=False, disable=few or None
-        )
+        frames = tqdm(answered, total=total, desc="Predicting", unit=" images", delay=1, leave=False, disable=few)
         stopped = _work(recognizer, frames, writer, extras)
         said = [text for extra in extras if (text := extra.close())]
     said += _uncertain(recognizer, counts, target_risk)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -129,6 +130,17 @@ def test_many_images_and_films_get_a_folder_of_their_own_each_time(video, drawn,
     counts = [len(rows(tmp_path / "runs" / f"predict-{number}" / "rows.csv")) for number in (1, 2, 3)]
     assert counts[0] == counts[2] == 192
     assert counts[1] >= 30
+
+
+@pytest.mark.slow
+def test_progress_stands_in_a_log_too(photograph, tmp_path):
+    for number in range(40):
+        photograph.save(tmp_path / f"{number}.png")
+    words = [sys.executable, "-m", "fer_lightning", "predict", ".", "--workers", "0", "--output", "rows.csv"]
+    often = os.environ | {"TQDM_MININTERVAL": "0.2", "PYTHONPATH": str(PROJECT)}  # instead of every 30 seconds
+    done = subprocess.run(words, cwd=tmp_path, env=often, capture_output=True, text=True, check=True)
+    assert re.search(r"Predicting: +\d+%\|.*\| \d+/40 ", done.stderr)
+    assert "Predicting" not in done.stdout
 
 
 def test_a_run_that_comes_to_nothing_leaves_no_folder(video, tmp_path, capsys):
