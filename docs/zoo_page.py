@@ -56,6 +56,7 @@ def zoo_entry(path: Path, card: str) -> tuple[list[str], str]:
         "measured on": f"{measured['images']:,} test images of {', '.join(measured['data'])}" if figures else "nothing",
         **{said: figures[name] for name, said in MEASURED.items() if name in figures},
         "temperature": f"{info.temperature:.3f}",
+        "mirror images": "averaged, at twice the cost of the network" if info.tta_flip else "not averaged",
         "written by": f"fer_lightning {info.version}",
     }
     section = f"## {path.stem}\n\n{table(list(facts.items()), ('', ''))}"
