@@ -50,7 +50,8 @@ class Face:
         height: Of the box.
         score: The detector's confidence, 0 to 1.
         landmarks: x and y of the right eye, left eye, tip of the nose, right and left corner of the mouth (the
-            person's right and left), in the image's pixels; None where they are not known.
+            person's right and left), in the image's pixels; None where they are not known. Those of YuNet hardly turn
+            with a face (of 20 degrees, 4 are seen), so they do not tell how it is turned.
     """
 
     left: float
