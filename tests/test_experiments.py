@@ -16,6 +16,7 @@ from fer_lightning.data.face_crop import find_faces
 from tests.conftest import PROJECT
 
 ALIGNMENT = PROJECT / "experiments" / "alignment.py"
+TARGETS = PROJECT / "experiments" / "landmark_targets.py"
 
 
 @pytest.mark.slow
@@ -48,3 +49,49 @@ def test_the_best_rotation_scale_and_shift_are_found():
     turn = 2 * np.array([[np.cos(np.pi / 6), -0.5], [0.5, np.cos(np.pi / 6)]])
     matrix = runpy.run_path(str(ALIGNMENT))["transform"](places @ turn.T + [3, -1], places)
     assert matrix == pytest.approx(np.column_stack([turn, [3, -1]]))
+
+
+@pytest.fixture
+def shapes(monkeypatch):
+    """Functions that make targets of a face's points."""
+    monkeypatch.syspath_prepend(str(PROJECT / "experiments"))
+    pytest.importorskip("timm")
+    return runpy.run_path(str(TARGETS))
+
+
+def faces_and_mirror_images(count):
+    """Points of `count` faces and of their mirror images, `(count, 478, 3)` each, somehow turned, large and placed."""
+    draws = np.random.default_rng(0)
+    middle = [10, 152, 1, 4]
+    left = [33, *(number for number in range(478) if number not in (33, 263, *middle))][:237]
+    right = [263, *(number for number in range(478) if number not in (263, *left, *middle))]
+    partner = np.arange(478)
+    partner[left], partner[right] = right, left
+    mean, flip = draws.normal(size=(478, 3)), np.array([-1, 1, 1])
+    mean[right] = mean[left] * flip
+    mean[middle, 0] = 0
+    mean[10], mean[152], mean[33, 0], mean[263, 0] = [0, -2, 0], [0, 2, 0], -1, 1
+    faces = mean + 0.1 * draws.normal(size=(count, 478, 3))
+    turns = np.linalg.qr(draws.normal(size=(2, count, 3, 3)))[0]
+    turns *= np.linalg.det(turns)[..., None, None]  # none that mirrors
+    both = [faces, faces[:, partner] * flip]
+    places = zip(both, turns, draws.uniform(0.5, 2, (2, count, 1, 1)), draws.normal(size=(2, count, 1, 3)), strict=True)
+    return [shape @ turn * size + place for shape, turn, size, place in places]
+
+
+def test_a_shape_is_the_same_however_the_head_is_turned(shapes):
+    """All faces are one face that was turned in three dimensions, enlarged and moved: brought back, they are equal."""
+    face = np.random.default_rng(1).normal(size=(478, 3))
+    turned = faces_and_mirror_images(4)[0]
+    turns = np.linalg.qr(turned[:, :3])[0]
+    turns *= np.linalg.det(turns)[:, None, None]
+    found = shapes["aligned"](face @ turns * 1.7 + [3, -1, 0.5], face)
+    assert found == pytest.approx(np.stack([face - face.mean(0)] * 4))
+
+
+def test_a_mirrored_image_has_the_mirrored_shape_as_its_target(shapes):
+    """What a face's second target says is what the first says of its mirror image."""
+    targets = shapes["shape_targets"](np.concatenate(faces_and_mirror_images(200)))
+    assert targets.shape == (400, 2, shapes["COMPONENTS"])
+    assert targets[:200, 1] == pytest.approx(targets[200:, 0], abs=0.02)
+    assert np.abs(targets[:200, 0] - targets[200:, 0]).mean() > 0.5
