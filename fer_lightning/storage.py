@@ -23,7 +23,8 @@ PAUSES = (0.5, 1.0, 2.0)
 _FINAL = (IsADirectoryError, NotADirectoryError, NotImplementedError, ValueError, TypeError)
 """What another try would not change."""
 
-_HIDDEN = r"[\w.%-]*?(?:token|secret|key|credential|passw|pwd|jwt|signature|(?<![a-z])(?:sig|o?auth))[\w.%-]*="
+_HIDDEN_WORDS = "token|secret|key|credential|passw|pwd|jwt|signature|(?<![a-z])(?:sig|o?auth)|(?-i:(?:Sig|Auth)(?![a-z]))"
+_HIDDEN = rf"[\w.%-]*?(?:{_HIDDEN_WORDS})[\w.%-]*="
 """Names of what a query says that only its user is to know: words that are in them, and `=`."""
 
 _Answer = TypeVar("_Answer")
@@ -51,6 +52,7 @@ def without_secret(text: str) -> str:
     if not is_address(text):
         return text
     text = re.sub(r"://[^/?#]*@", "://", text)
+    text = re.sub(r"://[^/?#@:\[]*:(?!\d*(?:[/?#]|$))[^@?#]*@", "://", text)  # a password with a slash, and no port
     start, found, query = re.split(r"([?#])", text, maxsplit=1) if re.search("[?#]", text) else (text, "", "")
     return start + found + re.sub(rf"(?i)((?:^|(?<=[?&;#])){_HIDDEN})[^&#]+", r"\1...", query)
 
