@@ -23,7 +23,9 @@ PAUSES = (0.5, 1.0, 2.0)
 _FINAL = (IsADirectoryError, NotADirectoryError, NotImplementedError, ValueError, TypeError)
 """What another try would not change."""
 
-_HIDDEN_WORDS = "token|secret|key|credential|passw|pwd|jwt|signature|(?<![a-z])(?:sig|o?auth)|(?-i:(?:Sig|Auth)(?![a-z]))"
+_HIDDEN_WORDS = (
+    "token|secret|key|credential|passw|pwd|jwt|signature|(?<![a-z])(?:sig|o?auth)|(?-i:(?:Sig|Auth)(?![a-z]))"
+)
 _HIDDEN = rf"[\w.%-]*?(?:{_HIDDEN_WORDS})[\w.%-]*="
 """Names of what a query says that only its user is to know: words that are in them, and `=`."""
 

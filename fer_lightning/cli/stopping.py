@@ -37,8 +37,8 @@ class Stopping:
     number: int | None = None
     working = False
 
-    def __init__(self) -> None:
-        self._process = os.getpid()
+    def __init__(self, process_ends: bool = False) -> None:
+        self._process, self._process_ends = os.getpid(), process_ends
 
     @property
     def status(self) -> int:
@@ -69,6 +69,9 @@ class Stopping:
                 if not self.working:
                     os.write(2, f"Stopped by {self.name}.\n".encode())
                     os._exit(self.status)
+                if self._process_ends and hasattr(signal, "SIGCHLD"):
+                    # A scheduler may signal the workers as well: that they end is nothing to report (torch's handler).
+                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 raise Stopped
         else:
             self.number = self.number or number
@@ -81,8 +84,9 @@ def stopping(process_ends: bool = False) -> Iterator[Stopping]:
     Args:
         process_ends: Whether the process ends after the block. Then a SIGTERM or SIGHUP after the signal that stopped
             it is ignored to its very end, which takes the interpreter a while: the first one is the exit status.
+            From that signal on, nobody is told of child processes that end.
     """
-    ours = Stopping()
+    ours = Stopping(process_ends)
     earlier: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
         for number in SIGNALS:

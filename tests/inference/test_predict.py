@@ -171,8 +171,11 @@ def test_a_full_disk_is_one_message_and_the_rows_go_on_afterwards(drawn, tmp_pat
 
 
 @pytest.mark.slow
-def test_ctrl_c_keeps_the_rows_and_the_same_command_goes_on(many, tmp_path, capsys):
-    command = [*PREDICT, "--input", str(many), "--output", "rows.csv", "--faces", "whole", "--batch_size", "8"]
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes_keeps_the_rows_and_the_same_command_goes_on(many, tmp_path, capsys, number):
+    """As a terminal and a scheduler send it; SIGTERM ends the workers that decode images, too."""
+    command = [*PREDICT, "--input", str(many), "--output", "rows.csv", "--faces", "whole", "--workers", "2"]
+    command += ["--batch_size", "8"]
     run_here(*command[2:-2], cwd=tmp_path)
     whole = (tmp_path / "rows.csv").read_bytes()
     (tmp_path / "rows.csv").unlink()
@@ -190,9 +193,9 @@ def test_ctrl_c_keeps_the_rows_and_the_same_command_goes_on(many, tmp_path, caps
         if (tmp_path / "rows.csv").is_file() and (tmp_path / "rows.csv").stat().st_size > 10_000:
             break
         time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, number)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
+    assert process.returncode == 128 + number, said
     assert "Interrupted. The same command goes on" in flat(said)
     assert "Traceback" not in said
     kept = rows(tmp_path / "rows.csv")
