@@ -45,7 +45,14 @@ def largest(image: Image.Image) -> np.ndarray | None:
     return np.array(faces[0].landmarks) if faces and faces[0].landmarks is not None else None
 
 
-def aligned(image: Image.Image, landmarks: np.ndarray | None) -> Image.Image:
+def unturned(points: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """As `transform`, without rotation: the middle and the spread of points become those of places."""
+    scale = float(np.sqrt(np.square(points - points.mean(0)).sum() / np.square(places - places.mean(0)).sum()))
+    shift = points.mean(0) - scale * places.mean(0)
+    return np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
+
+
+def aligned(image: Image.Image, landmarks: np.ndarray | None, turn: bool = True) -> Image.Image:
     """The face with these landmarks, `(5, 2)` in pixels, aligned; without any, the whole image."""
     if landmarks is None:
         return image.resize((SIZE, SIZE), Image.Resampling.BICUBIC)
@@ -53,7 +60,7 @@ def aligned(image: Image.Image, landmarks: np.ndarray | None) -> Image.Image:
     pixels = np.asarray(image)
     wide = [(border, border), (border, border)] + [(0, 0)] * (pixels.ndim - 2)
     padded = Image.fromarray(np.pad(pixels, wide, mode="edge"))
-    matrix = transform(landmarks + border, PLACES * SIZE)
+    matrix = (transform if turn else unturned)(landmarks + border, PLACES * SIZE)
     shrink = float(np.hypot(*matrix[:, 0]))  # PIL's transform does not filter, so larger faces are made smaller first
     if shrink > 1:
         padded = padded.resize([round(side / shrink) for side in padded.size], Image.Resampling.LANCZOS)
@@ -67,6 +74,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--points", help="points of the mesh of these images, instead of YuNet's landmarks")
+    parser.add_argument("--unturned", action="store_true", help="place and scale faces, and do not turn them")
     options = parser.parse_args()
     source, target = options.data, options.output
     legend = next(source.rglob("legend.csv"))
@@ -84,7 +92,7 @@ def main() -> None:
         if landmarks is not None and not np.isfinite(landmarks).all():
             landmarks = None
         found += landmarks is not None
-        aligned(image, landmarks).save(target / "images" / name.name, quality=95)
+        aligned(image, landmarks, not options.unturned).save(target / "images" / name.name, quality=95)
     print(f"{found} of {len(names)} images have a face; {target} is the copy")
 
 

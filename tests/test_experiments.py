@@ -47,8 +47,11 @@ def test_the_best_rotation_scale_and_shift_are_found():
     """Points that were turned by 30 degrees, doubled and moved, computed here."""
     places = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     turn = 2 * np.array([[np.cos(np.pi / 6), -0.5], [0.5, np.cos(np.pi / 6)]])
-    matrix = runpy.run_path(str(ALIGNMENT))["transform"](places @ turn.T + [3, -1], places)
-    assert matrix == pytest.approx(np.column_stack([turn, [3, -1]]))
+    found = runpy.run_path(str(ALIGNMENT))
+    assert found["transform"](places @ turn.T + [3, -1], places) == pytest.approx(np.column_stack([turn, [3, -1]]))
+    unturned = found["unturned"](places @ turn.T + [3, -1], places)  # the size is found, and the middle stays
+    assert unturned[:, :2] == pytest.approx(2 * np.eye(2))
+    assert unturned[:, :2] @ places.mean(0) + unturned[:, 2] == pytest.approx(turn @ places.mean(0) + [3, -1])
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 
 import pytest
 
@@ -96,6 +97,27 @@ def test_weights_are_measured_on_every_fold_as_they_are(drawn, tmp_path, capsys)
     with pytest.raises(SystemExit, match="2"):
         run_here(*words, cwd=tmp_path)
     assert "other options" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_a_predefined_split_and_votes_is_measured_on_every_fold_too(drawn, tmp_path):
+    """What its training went by says nothing about these data: folds are those of people, and nobody voted."""
+    rows = list(csv.DictReader((drawn / "legend.csv").open()))
+    shutil.copytree(drawn, tmp_path / "declared")
+    with (tmp_path / "declared" / "legend.csv").open("w", newline="") as stream:
+        table = csv.DictWriter(stream, [*rows[0], "split", *EXPRESSIONS])
+        table.writeheader()
+        for row in rows:
+            part = "testing" if int(row["image"].split("_")[1]) < 2 else "training"
+            table.writerow(row | {"split": part} | {name: 9 * (name == row["emotion"]) + 1 for name in EXPRESSIONS})
+    own = ["--data.split", "predefined", "--data.soft_labels", "true", "--trainer.max_epochs", "1"]
+    run_here("fit", "--name", "declared", "--data.root", tmp_path / "declared", *TINY, *own, cwd=tmp_path)
+    weights = ["--ckpt_path", "runs/declared/checkpoints/last.ckpt"]
+    run_here("crossval", "--folds", "2", "--data.root", drawn, *weights, cwd=tmp_path)
+    report = json.loads((tmp_path / "runs" / "crossval" / "test" / "metrics.json").read_text())
+    assert report["images"] == 192
+    one = json.loads((tmp_path / "runs" / "crossval" / "seed0-fold0" / "test" / "metrics.json").read_text())
+    assert one["split_options"]["rule"] == "grouped"
 
 
 @pytest.mark.parametrize(
