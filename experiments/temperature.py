@@ -135,6 +135,10 @@ def main() -> None:
             test = ["test", "--name", "x", "--runs_dir", folder, "--ckpt_path", str(options.output)]
             run_in_process([*test, "--data.root", options.own, "--data.split", "predefined"])
             tested = measured_in(Path(folder, "x"), options.output)
+        again = (
+            f"test --ckpt_path {Path(options.output).stem} --data.root {Path(options.own).name} --data.split predefined"
+        )
+        tested["how"]["command"] = f"python -m fer_lightning {again}"  # of no folder of this machine
         save_weights(replace(info, measured=tested), state, options.output)
         print(f"Written {options.output}")
 

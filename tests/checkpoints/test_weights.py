@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -129,3 +130,10 @@ def test_the_weights_recognise_expressions_of_another_data_set(tmp_path):
     run_here("test", "--ckpt_path", "pretrained", *words, cwd=tmp_path)
     found = json.loads((tmp_path / "runs/pretrained/test/metrics.json").read_text())["metrics"]
     assert found["accuracy"]["value"] > 0.7
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_the_weights_of_the_package_speak_of_no_folder_of_the_machine_they_were_made_on(name):
+    about = read_checkpoint(NAMED[name])[0].to_dict()
+    assert about["measured"]["how"]["command"].startswith(f"python -m fer_lightning test --ckpt_path {name} --data")
+    assert not re.findall(r"(?<![\w.])/(?:home|root|tmp|work|mnt|Users|var)/[^\"]*", json.dumps(about))
