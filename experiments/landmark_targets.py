@@ -4,7 +4,7 @@ POINTS are the points of FERPLUS's faces (experiments/face_mesh.py). They are br
 direction (in three dimensions, as a head may be turned), so that the face's own shape and its expression are left; its
 first principal components are what the network is to tell as well, by a linear layer over the pooled values that is
 not kept (multi-task learning, Caruana 1997, https://doi.org/10.1023/A:1007379606734). The recipe is that of
-configs/ferplus_fast.yaml; `--weight 0` is that alone. Measured are the validation subset of FERPLUS and, with nothing
+configs/ferplus_fast.yaml; `--weights 0` is that alone. Measured are the validation subset of FERPLUS and, with nothing
 adapted, those of five folds of FE. One row for each weight and seed.
 """
 
@@ -21,6 +21,7 @@ import numpy as np
 import torch
 import yaml
 from lightning.pytorch import Trainer, seed_everything
+from measuring import FIGURES, cells, measured, validation, validation_of_folds
 from timm.optim import Muon
 from torch import Tensor, nn
 from trainings import PROJECT
@@ -28,16 +29,13 @@ from trainings import PROJECT
 from fer_lightning.data.augmentation import Augmentation, uniform
 from fer_lightning.data.batches import Batch
 from fer_lightning.data.datamodule import FERDataModule
-from fer_lightning.data.splits import TRAINING, VALIDATION
-from fer_lightning.evaluation.measures import Measures
-from fer_lightning.model.expression_model import ExpressionModel
+from fer_lightning.data.splits import TRAINING
 from fer_lightning.networks import CompactResNet
 from fer_lightning.training.classifier import ExpressionClassifier
 from fer_lightning.training.schedules import WarmupCosine
 
-COMPONENTS, FOLDS = 64, 5
+COMPONENTS = 64
 OUTER_EYES, BROW_AND_CHIN = (33, 263), (10, 152)
-FIGURES = ("accuracy", "balanced_accuracy", "macro_f1")
 
 
 def aligned(points: np.ndarray, mean: np.ndarray) -> np.ndarray:
@@ -84,6 +82,7 @@ class WithShape(CompactResNet):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits."""
+        # A hook that stayed would be copied with the averaged network, and keep the values in the one it was made for.
         hook = self.head[-1].register_forward_pre_hook(lambda _, given: setattr(self, "pooled", given[0]))
         logits = super().forward(images)
         hook.remove()
@@ -96,7 +95,6 @@ class Taught(ExpressionClassifier):
     def __init__(self, shapes: Tensor, weight: float, data_seed: int, **options: Any) -> None:
         super().__init__(**options)
         self.shapes, self.weight, self.data_seed = shapes, weight, data_seed
-        self.figures: dict[str, float] = {}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of the expressions and that of the shapes."""
@@ -113,14 +111,6 @@ class Taught(ExpressionClassifier):
         return total
 
 
-def measured(model: ExpressionModel, images: Tensor, labels: Any) -> list[float]:
-    """`FIGURES` and the negative log-likelihood."""
-    with torch.inference_mode():
-        found = torch.cat([model.probabilities(some) for some in images.split(256)]).double().numpy()
-    values = Measures(found, labels.numpy()).values()
-    return [*(values[name] for name in FIGURES), float(-np.log(found[np.arange(len(labels)), labels]).mean())]
-
-
 def main() -> None:
     """Train, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -135,7 +125,7 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     recipe = yaml.safe_load((PROJECT / "configs" / "ferplus_fast.yaml").read_text())
     kept = np.load(options.points)
-    print(f"| weight | seed | set | {' | '.join(FIGURES)} | negative log-likelihood | minutes |", flush=True)
+    print(f"| weight | seed | set | {', '.join(FIGURES)} | minutes |", flush=True)
     for seed in options.seeds:
         words = copy.deepcopy(recipe["data"])
         augmentation = Augmentation(**words.pop("augmentation"))
@@ -173,20 +163,12 @@ def main() -> None:
             trainer.fit(taught, data)
             minutes = (time.monotonic() - started) / 60
             model = taught.model.eval()
-            batch = data.samples(VALIDATION).__getitems__(list(range(len(data.samples(VALIDATION)))))
-            figures = {"own": measured(model, batch.images, batch.labels)}
+            figures = {"own": measured(model, validation(data))}
             if options.elsewhere:
-                per_fold = []
-                for fold in range(FOLDS):
-                    told: dict[str, Any] = {"classes": list(model.class_names), **model.input_spec.to_dict()}
-                    other = FERDataModule(options.elsewhere, split="grouped", fold=fold, folds=FOLDS, **told)
-                    samples = other.samples(VALIDATION)
-                    batch = samples.__getitems__(list(range(len(samples))))
-                    per_fold.append(measured(model, batch.images, batch.labels))
-                figures["elsewhere"] = np.mean(per_fold, 0).tolist()
+                folds = validation_of_folds(model, options.elsewhere)
+                figures["elsewhere"] = np.mean([measured(model, fold) for fold in folds], 0)
             for where, values in figures.items():
-                cells = " | ".join(f"{value:.3f}" for value in values)
-                print(f"| {weight:g} | {seed} | {where} | {cells} | {minutes:.1f} |", flush=True)
+                print(f"| {weight:g} | {seed} | {where} | {cells(values)} | {minutes:.1f} |", flush=True)
 
 
 if __name__ == "__main__":

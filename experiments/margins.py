@@ -8,24 +8,17 @@ used to, as other detectors do. The images end where the face does, so what lies
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import numpy as np
 import torch
+from measuring import FIGURES, cells, measured, validation_for, validation_of_folds
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F  # noqa: N812 (torch's own documentation calls it F)
 
 from fer_lightning.checkpoints.reading import load_model
-from fer_lightning.data.datamodule import FERDataModule
-from fer_lightning.data.splits import VALIDATION
-from fer_lightning.evaluation.measures import Measures
-from fer_lightning.model.expression_model import ExpressionModel
 
 SHARES = (0.85, 0.92, 1.0, 1.1, 1.2)
 """Of the side of a face as it is cut in training."""
-
-FIGURES = ("accuracy", "balanced_accuracy", "macro_f1")
-FOLDS = 5
 
 
 def framed(images: Tensor, share: float) -> Tensor:
@@ -38,33 +31,18 @@ def framed(images: Tensor, share: float) -> Tensor:
     return cut.round().clamp(0, 255).to(torch.uint8)
 
 
-def measured(model: ExpressionModel, images: Tensor, labels: Any) -> list[float]:
-    """`FIGURES` and the negative log-likelihood."""
-    with torch.inference_mode():
-        found = torch.cat([model.probabilities(some) for some in images.split(256)]).double().numpy()
-    values = Measures(found, labels.numpy()).values()
-    return [*(values[name] for name in FIGURES), float(-np.log(found[np.arange(len(labels)), labels]).mean())]
-
-
 def main(ferplus: str, elsewhere: str, weights: list[str]) -> None:
     """Measure and print."""
-    print(f"| weights | share of the side | FER+: {', '.join(FIGURES)}, log-likelihood | facial_expressions |")
+    print(f"| weights | share of the side | FER+: {', '.join(FIGURES)} | facial_expressions |")
     for path in weights:
         model = load_model(path)
-
-        def images(root: str, model: ExpressionModel = model, **options: Any) -> tuple[Tensor, Any]:
-            told: dict[str, Any] = {"classes": list(model.class_names), **model.input_spec.to_dict(), **options}
-            samples = FERDataModule(root, **told).samples(VALIDATION)
-            batch = samples.__getitems__(list(range(len(samples))))
-            return batch.images, batch.labels
-
-        own = images(ferplus, split="predefined", val_fraction=0.05 if path.startswith("pretrained") else 0.1)
-        folds = [images(elsewhere, split="grouped", fold=fold, folds=FOLDS) for fold in range(FOLDS)]
+        held_out = 0.05 if path.startswith("pretrained") else 0.1
+        images, labels = validation_for(model, ferplus, split="predefined", val_fraction=held_out)
+        folds = validation_of_folds(model, elsewhere)
         for share in SHARES:
-            there = np.mean([measured(model, framed(some, share), labels) for some, labels in folds], 0)
-            here = measured(model, framed(own[0], share), own[1])
-            cells = [", ".join(f"{value:.3f}" for value in values) for values in (here, there)]
-            print(f"| {path} | {share:g} | {cells[0]} | {cells[1]} |", flush=True)
+            here = measured(model, (framed(images, share), labels))
+            there = np.mean([measured(model, (framed(some, share), theirs)) for some, theirs in folds], 0)
+            print(f"| {path} | {share:g} | {cells(here)} | {cells(there)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -174,8 +174,8 @@ def _one_fold(
         place = ["--name", run.name, "--runs_dir", str(run.parent)]
         if ckpt_path is not None:
             # How a checkpoint's own training was split, and whether it learned from votes, is not said of these data.
-            folds = ["--data.split", "grouped", "--data.soft_labels", "false"]
-            measured = [*folds, *options, "--ckpt_path", ckpt_path]
+            elsewhere = ["--data.split", "grouped", "--data.soft_labels", "false"]
+            measured = [*elsewhere, *options, "--ckpt_path", ckpt_path]
         else:
             measured = ["--ckpt_path", "best", *_named_classes(options)]
             if not (run / "summary.json").is_file():
