@@ -85,7 +85,7 @@ class FERDataModule(LightningDataModule):
         interpolation: How images are resized.
         mean: Subtracted from each channel after scaling to 0..1.
         std: Divides each channel after that.
-        faces: Take the image as the face (whole), or find and cut out the largest face (detect).
+        faces: Take images as faces (whole), find and cut out the largest (detect), or turn it upright as well (align).
         margin: Added to the longer side of a detected face's box, as a fraction of it. The default frames faces as FER+
             and facial_expressions do: there the longer side of the box is 0.97 and 0.99 of the image's (medians of
             600 and 300 images).

@@ -181,7 +181,7 @@ def _digest(legend: Legend, input_spec: InputSpec) -> str:
     do not remove each other's caches.
     """
     spec: list[Any] = [_LAYOUT, input_spec.image_size, input_spec.color, input_spec.interpolation]
-    if input_spec.faces != "whole":
+    if input_spec.finds:
         spec += [input_spec.faces, input_spec.margin, input_spec.detector]
     names = "\n".join([os.fspath(legend.image_dir.resolve()), *legend.images])
     images = hashlib.sha256(names.encode(errors="surrogatepass")).hexdigest()
@@ -236,5 +236,5 @@ def _decode(legend: Legend, input_spec: InputSpec, cache: _Cache, rows: np.ndarr
                 path.unlink(missing_ok=True)
         raise
     check_complaints(complaints, legend)
-    if input_spec.faces == "detect":
+    if input_spec.finds:
         say(f"Faces  found in {faces:,} of {len(rows):,} images; the others are taken whole")

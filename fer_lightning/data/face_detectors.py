@@ -107,7 +107,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_lock)
 
 
-class _OneThread:
+class OneThread:
     """Within, torch uses the calling thread alone: on a busy machine, OpenMP's threads wait for each other.
 
     OpenMP is asked and not torch, whose number is for the whole process. OMP_NUM_THREADS is obeyed.
@@ -162,7 +162,7 @@ def load_yunet() -> "YuNet":
 def _yunet() -> Detector:
     import torch
 
-    network, one_thread = load_yunet(), _OneThread()
+    network, one_thread = load_yunet(), OneThread()
 
     def places(padded: np.ndarray) -> np.ndarray:
         with one_thread, torch.inference_mode():

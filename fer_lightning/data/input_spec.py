@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from PIL import Image
 
+from fer_lightning.data.face_alignment import aligned, open_landmarker
 from fer_lightning.data.face_crop import find_faces
 from fer_lightning.data.face_detectors import YUNET, Face, open_detector
 from fer_lightning.data.image_files import read_image
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 Color = Literal["rgb", "gray"]
-Faces = Literal["whole", "detect"]
+Faces = Literal["whole", "detect", "align"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 
 LARGEST = 4096
@@ -38,9 +39,11 @@ class InputSpec:
         mean: Subtracted from each channel after scaling to 0..1; one number a channel, or one for all.
         std: Divides each channel after that; one number a channel, or one for all.
         faces: `whole` takes the image as the face; `detect` cuts out the largest face that is found, and takes the
-            whole image where none is.
-        margin: With `detect`, what is added to the longer side of the face's box, as a fraction of it.
-        detector: With `detect`, what finds faces: `yunet`, or a YuNet model file.
+            whole image where none is; `align` turns, scales and shifts it as well, so that eyes, nose and mouth stand
+            where those of all others do.
+        margin: With `detect`, what is added to the longer side of the face's box, as a fraction of it; with `align`,
+            faces are as large on average as with `detect`.
+        detector: With `detect` and `align`, what finds faces: `yunet`, or a YuNet model file.
     """
 
     image_size: int = 100
@@ -80,6 +83,15 @@ class InputSpec:
         """3 for rgb, 1 for gray."""
         return 3 if self.color == "rgb" else 1
 
+    @property
+    def finds(self) -> bool:
+        """Whether faces are looked for in an image."""
+        return self.faces != "whole"
+
+    def finding(self) -> InputSpec:
+        """The same, with faces looked for, whatever it was trained on."""
+        return self if self.finds else replace(self, faces="detect")
+
     def to_dict(self) -> dict[str, Any]:
         """The specification in plain values, for a checkpoint."""
         return asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
@@ -94,8 +106,10 @@ class InputSpec:
 
     def need_detector(self) -> None:
         """Raise FERError if faces are to be found and the detector's package or file is missing."""
-        if self.faces == "detect":
+        if self.finds:
             open_detector(self.detector)
+        if self.faces == "align":
+            open_landmarker(self.detector)
 
     def load(self, path: str | os.PathLike[str]) -> torch.Tensor:
         """Decode a file and bring it to size.
@@ -114,11 +128,11 @@ class InputSpec:
     def look(self, path: str | os.PathLike[str]) -> tuple[torch.Tensor, bool]:
         """As `load`, and whether there is a face; always true where faces are not looked for."""
         image = read_image(path)
-        found = find_faces(image, self.detector)[:1] if self.faces == "detect" else []
-        return self.prepare(image, found[0] if found else None), bool(found) or self.faces == "whole"
+        found = find_faces(image, self.detector)[:1] if self.finds else []
+        return self.prepare(image, found[0] if found else None), bool(found) or not self.finds
 
     def prepare(self, image: Image.Image, face: Face | None = None) -> torch.Tensor:
-        """Cut a face out of an image, with the margin, and bring it to size; without one, the whole image.
+        """Cut a face out of an image as it was trained, and bring it to size; without one, the whole image.
 
         Returns:
             uint8 `(channels, image_size, image_size)`, 0..255.
@@ -129,14 +143,20 @@ class InputSpec:
 
     def pixels(self, image: Image.Image, face: Face | None = None) -> np.ndarray:
         """As `prepare`, without torch."""
-        flat = image
-        if face is not None:
+        flat = self._aligned(image, face) or image
+        if face is not None and flat is image:
             left, top, right, bottom = map(round, face.square(self.margin, image.size))
             flat = image.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
         flat = flat.convert("RGB" if self.color == "rgb" else "L")
         resampling = Image.Resampling[self.interpolation.upper()]
         pixels = np.array(flat.resize((self.image_size, self.image_size), resampling))  # as torchvision's resize does
         return np.ascontiguousarray(pixels.reshape(*pixels.shape[:2], self.channels).transpose(2, 0, 1))
+
+    def _aligned(self, image: Image.Image, face: Face | None) -> Image.Image | None:
+        """The face in its place; None where that is not asked for, or no landmarks are seen."""
+        if face is None or self.faces != "align":
+            return None
+        return aligned(image.convert("RGB"), face, self.image_size, self.margin, self.detector)
 
     def normalize(self, images: torch.Tensor) -> torch.Tensor:
         """Turn uint8 `(n, channels, h, w)` into float of the same shape: `(x / 255 - mean) / std`."""

@@ -42,6 +42,8 @@ def write_bundle(model: ExpressionModel, info: CheckpointInfo, folder: Path, nam
     Raises:
         FERError: If a package is missing, or the answers are others: nothing of this is to be kept then.
     """
+    if info.input_spec.faces == "align":
+        raise FERError("A folder for apps cannot align faces yet. Export this model as .safetensors, .onnx or .pt2.")
     (folder / "model.onnx").write_bytes(graph_bytes(model, info, ".onnx", resize=False, opset=opset))
     (folder / "detector.onnx").write_bytes(detector_bytes(opset))
     about = about_bundle(info, model.effective_prior, name)

@@ -41,7 +41,7 @@ def write_hub_folder(
         half: Write the weights in half precision.
         license: Under which license the model is given away; empty if nobody said.
     """
-    own = info.input_spec.detector if info.input_spec.faces == "detect" else YUNET
+    own = info.input_spec.detector if info.input_spec.finds else YUNET
     info = _portable(info)
     about = {"library_name": LIBRARY} | info.to_dict()
     about["versions"] = {LIBRARY: __version__, "torch": torch.__version__, "safetensors": safetensors.__version__}

@@ -83,7 +83,7 @@ class Look:
         """Find the faces in an image, unless they are given, and prepare them; `frame` says where it is from."""
         spec = self.spec if frame.frame is None else self.video_spec or self.spec
         if faces is None:
-            faces = find_faces_at(image, spec.detector, self.detection_size) if spec.faces == "detect" else [None]
+            faces = find_faces_at(image, spec.detector, self.detection_size) if spec.finds else [None]
         prepared = np.array([spec.pixels(image, face) for face in faces], np.uint8)
         pixels = prepared.reshape(len(faces), spec.channels, spec.image_size, spec.image_size)
         again = frame.frame is None and not frame.source.address  # a file can be read again

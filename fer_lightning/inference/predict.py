@@ -180,7 +180,7 @@ def predict(
     lengths = {source: expected(source, how) for source in sources if source.kind != "image"}
     told = sys.stderr if output == "-" else sys.stdout
     if workers is None:  # finding faces is the work; without it, the network is
-        workers = max(available_cpus(keep=0 if "detect" in (spec.faces, video_spec.faces) else 1), 1)
+        workers = max(available_cpus(keep=0 if spec.finds or video_spec.finds else 1), 1)
     onward, left = "", sources
     writer: RowWriter | None = None
     extras: list[_Extra] = [Answers(names, detection_size, images=few)] if output is None and (few or videos) else []

@@ -54,7 +54,7 @@ def _made(recognizer: ExpressionRecognizer, path: Path, name: str) -> list[bytes
     model = recognizer.model
     if isinstance(model, BundleModel) or path.suffix in (".onnx", ".pt2"):  # of which the faces may have any size
         return None
-    if recognizer.input_spec.detector != YUNET:
+    if recognizer.input_spec.detector != YUNET or recognizer.finding_spec.faces == "align":
         return None
     if any(find_spec(package) is None for package in ("onnx", "onnxruntime", "onnxscript")):
         return None

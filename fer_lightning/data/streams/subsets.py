@@ -192,7 +192,7 @@ class StreamSubsets:
     def _check_input(self) -> None:
         """Raise FERError if the images were decoded for another input than is asked for."""
         written = self.manifest.input_spec
-        names = _DECODING if "detect" in (written.faces, self.input_spec.faces) else _DECODING[:4]
+        names = _DECODING if written.finds or self.input_spec.finds else _DECODING[:4]
         other = [name for name in names if getattr(written, name) != getattr(self.input_spec, name)]
         if other:
             asked = ", ".join(f"{name} {getattr(self.input_spec, name)}" for name in other)

@@ -1,0 +1,184 @@
+"""Turn, scale and shift a face so that its eyes, nose and mouth stand where those of all others do."""
+
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fer_lightning.data.face_detectors import EXPORTED_YUNET, YUNET, Face, OneThread
+from fer_lightning.errors import FERError, MissingPackageError
+
+WEIGHTS = Path(__file__).parents[1] / "weights" / "face_landmarks.safetensors"
+
+EXPORTED_LANDMARKS = "landmarks.onnx"
+"""What the network is called in a folder that `export` wrote, beside the detector."""
+
+PLACES = ((0.303, 0.354), (0.675, 0.354), (0.484, 0.568), (0.347, 0.740), (0.642, 0.737))
+"""Where right eye, left eye, tip of the nose, right and left corner of the mouth come to stand, as shares of width and
+height at the usual margin: where FER+'s stand on average in faces that are cut out by their box."""
+
+USUAL = 0.02
+"""That margin."""
+
+AROUND = 1.5
+"""Side of the square in which landmarks are looked for, as a multiple of the longer side of the box."""
+
+SEEN = 192
+"""Height and width in pixels at which they are looked for."""
+
+CERTAIN = 0.5
+"""Below this confidence there is no face to be aligned."""
+
+MIDDLE = 0.5 + 0.5j
+"""Of a square, x + iy."""
+
+Landmarker = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""Takes uint8 `(192, 192, 3)`, RGB, and gives what `FaceLandmarks` does, `(11,)`; several threads may ask at once."""
+
+
+def aligned(image: Image.Image, face: Face, side: int, margin: float, detector: str = YUNET) -> Image.Image | None:
+    """The face, of which the box is known, turned upright and in its place.
+
+    Five landmarks are found around the box, and once more in the face as it is turned then. The rotation, scale and
+    shift are those that bring them closest to `PLACES` (least squares; S. Umeyama, IEEE Transactions on Pattern
+    Analysis and Machine Intelligence 13 (1991) 376-380). Beyond the edge of the image, its last pixels go on.
+
+    Args:
+        image: An RGB image.
+        face: The face; its landmarks are not used, as a detector's hardly turn with a face.
+        side: Pixels that the face is to have.
+        margin: Around the face, as in `Face.square`.
+        detector: What found the face: the landmarks' network lies beside an exported one.
+
+    Returns:
+        RGB, twice `side` high and wide, to be resized to what is wanted; None if no face is seen in the box.
+    """
+    wider = max((1 + margin) / (1 + USUAL), 1)
+    pixels = SEEN * -(-side // 128)  # so that there are at least as many as are asked for
+    landmarks, seen = open_landmarker(detector), _around(image, face, AROUND, SEEN)
+    sure, *numbers = landmarks(seen).tolist()
+    if sure < CERTAIN:
+        return None
+    shift, turn = fitted(_shares(numbers) * SEEN)
+    again = landmarks(turned(seen, shift, turn, SEEN, AROUND)).tolist()[
+        1:
+    ]  # upright: of 25 degrees, 4 were not seen yet
+    shift, turn = fitted(shift + turn * (_shares(again) - MIDDLE) * AROUND)
+    if (wider, pixels) != (1, SEEN):
+        seen = _around(image, face, AROUND * wider, pixels)
+        shift, turn = ((shift / SEEN - MIDDLE) / wider + MIDDLE) * pixels, turn / SEEN / wider * pixels
+    return Image.fromarray(turned(seen, shift, turn, 2 * side, (1 + margin) / (1 + USUAL)))
+
+
+def _around(image: Image.Image, face: Face, scale: float, pixels: int) -> NDArray[np.uint8]:
+    """The square around the box, `scale` times its longer side, where the image ends continued with its last pixels."""
+    half = max(round(max(face.width, face.height) * scale / 2), 1)
+    left, top, side = round(face.left + face.width / 2) - half, round(face.top + face.height / 2) - half, 2 * half
+    first, above = min(max(left, 0), image.width - 1), min(max(top, 0), image.height - 1)
+    last, below = min(max(left + side, 1), image.width), min(max(top + side, 1), image.height)
+    borders = ((above - top, top + side - below), (first - left, left + side - last), (0, 0))
+    part = np.pad(np.asarray(image.crop((first, above, last, below))), borders, mode="edge")
+    return np.array(Image.fromarray(part).resize((pixels, pixels), Image.Resampling.BICUBIC))
+
+
+def _shares(numbers: list[float]) -> NDArray[np.complex128]:
+    """Points, x + iy, as shares of the width and height, of x, y, x, y, ... in pixels of what was seen."""
+    return (np.array(numbers[::2]) + 1j * np.array(numbers[1::2])) / SEEN
+
+
+def fitted(points: NDArray[np.complex128]) -> tuple[complex, complex]:
+    """Shift and turn: a place in a face, x + iy from its middle, comes closest to its point by shift + turn * place.
+
+    Args:
+        points: (5,), x + iy of right eye, left eye, tip of the nose, right and left corner of the mouth.
+    """
+    places = np.array([complex(*place) for place in PLACES]) - MIDDLE
+    spread, center = places - places.mean(), points.mean()
+    turn = complex((spread.conj() * (points - center)).sum() / (abs(spread) ** 2).sum())
+    return complex(center) - turn * complex(places.mean()), turn
+
+
+def turned(image: NDArray[np.uint8], shift: complex, turn: complex, side: int, wide: float) -> NDArray[np.uint8]:
+    """The face that is fitted so, with room around it, between pixels bilinear.
+
+    Args:
+        image: uint8 (height, width, 3).
+        shift: The middle of the face in its pixels.
+        turn: Its side and direction.
+        side: Pixels that it is to have, with the room.
+        wide: Its side with the room, as a multiple of it.
+
+    Returns:
+        uint8 (side, side, 3).
+    """
+    steps = ((np.arange(side) + 0.5) / side - 0.5) * wide
+    height, width = image.shape[0] - 1, image.shape[1] - 1
+    left = (shift.real + turn.real * steps - turn.imag * steps[:, None] - 0.5).clip(0, width)
+    top = (shift.imag + turn.imag * steps + turn.real * steps[:, None] - 0.5).clip(0, height)
+    column, row = left.astype(int), top.astype(int)
+    next_column, next_row = np.minimum(column + 1, width), np.minimum(row + 1, height)
+    share, below = (left - column)[..., None], (top - row)[..., None]
+    upper = image[row, column] * (1 - share) + image[row, next_column] * share
+    lower = image[next_row, column] * (1 - share) + image[next_row, next_column] * share
+    made: NDArray[np.uint8] = (upper * (1 - below) + lower * below + 0.5).astype(np.uint8)
+    return made
+
+
+@cache
+def open_landmarker(detector: str = YUNET) -> Landmarker:
+    """The network that finds landmarks, once a process: that of the package, or the one beside an exported detector.
+
+    Raises:
+        FERError: If the folder of that detector has none.
+    """
+    if os.path.basename(detector) == EXPORTED_YUNET:
+        return _exported_landmarks(Path(detector).with_name(EXPORTED_LANDMARKS))
+    return _landmarks()
+
+
+def _landmarks() -> Landmarker:
+    import torch
+    from safetensors.torch import load_file
+
+    from fer_lightning.networks.face_landmarks import FaceLandmarks
+
+    network, one_thread = FaceLandmarks().eval().requires_grad_(False), OneThread()
+    network.load_state_dict(load_file(WEIGHTS))
+    network = network.to(memory_format=torch.channels_last)
+
+    def landmarks(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with one_thread, torch.inference_mode():
+            pixels = torch.tensor(image).permute(2, 0, 1)[None]  # channels last in memory
+            found: NDArray[np.float32] = network(pixels / 255)[0].numpy()
+        return found
+
+    return landmarks
+
+
+def _exported_landmarks(file: Path) -> Landmarker:
+    """The same network in a bundle, without torch."""
+    if not file.is_file():
+        raise FERError(f"The exported folder '{file.parent}' lacks {file.name}. Export it again.")
+    try:
+        import onnxruntime
+    except ImportError:
+        raise MissingPackageError("The landmarks of a bundle need onnxruntime: pip install onnxruntime.") from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 4
+    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+
+    def landmarks(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        try:
+            found: NDArray[np.float32] = session.run(["landmarks"], {"image": image})[0]
+        except Exception as error:  # onnxruntime's own have no base class in common
+            said = str(error).partition("\n")[0][:200]
+            raise FERError(f"The landmarks' network '{file}' does not work: {said}. Export it again.") from None
+        if found.shape != (11,) or not np.isfinite(found).all():
+            raise FERError(f"The landmarks' network '{file}' gives answers that are no landmarks. Export it again.")
+        return found
+
+    return landmarks

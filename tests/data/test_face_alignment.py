@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from fer_lightning.data.datamodule import FERDataModule
+from fer_lightning.data.face_alignment import PLACES, WEIGHTS, aligned, fitted, open_landmarker, turned
+from fer_lightning.data.face_crop import find_faces
+from fer_lightning.data.face_detectors import Face
+from fer_lightning.data.input_spec import InputSpec
+from fer_lightning.networks.face_landmarks import FaceLandmarks
+
+ALIGN, DETECT = InputSpec(48, "gray", faces="align"), InputSpec(48, "gray", faces="detect")
+
+
+@pytest.fixture(scope="module")
+def portrait() -> Image.Image:
+    return Image.fromarray(skimage.data.astronaut()[0:300, 60:360])
+
+
+def test_the_landmarks_are_those_of_mediapipe():
+    image = np.ascontiguousarray(skimage.data.astronaut()[20:212, 128:320])
+    sure, *found = open_landmarker()(image).tolist()
+    # face_landmark.tflite of mediapipe 0.10.14 run by ai-edge-litert 2.3.0: means of its points 33 and 133, and of 362
+    # and 263; its points 1, 61 and 291
+    expected = [[75.74, 81.45], [120.52, 83.46], [96.25, 110.73], [73.19, 120.35], [118.82, 122.20]]
+    assert np.abs(np.reshape(found, (5, 2)) - expected).max() < 0.01
+    assert sure > 0.99
+
+
+def test_where_there_is_no_face_the_network_says_so():
+    assert open_landmarker()(np.full((192, 192, 3), 128, np.uint8))[0] < 0.1
+
+
+def test_the_network_takes_several_images_at_once():
+    network = FaceLandmarks().eval()
+    network.load_state_dict(load_file(WEIGHTS))
+    images = torch.rand(3, 3, 192, 192, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        together, apart = network(images), torch.cat([network(image[None]) for image in images])
+    assert together.shape == (3, 11)
+    torch.testing.assert_close(together, apart, rtol=1e-4, atol=1e-3)
+
+
+def made(sheet: np.ndarray, points: np.ndarray, side: int, wide: float = 1.0) -> np.ndarray:
+    return turned(sheet, *fitted(points[:, 0] + 1j * points[:, 1]), side, wide)
+
+
+def test_points_in_their_places_leave_an_image_as_it_is():
+    sheet = np.random.default_rng(0).integers(0, 256, (60, 60, 3), dtype=np.uint8)
+    assert (made(sheet, np.array(PLACES) * 60, 60) == sheet).all()
+    inner = np.array(PLACES) * 30 + 15  # a face of half the size in the middle
+    assert (made(sheet, inner, 30) == sheet[15:45, 15:45]).all()
+    assert (made(sheet, inner, 60, 2.0) == sheet).all()  # with room around it
+
+
+def test_points_that_are_turned_turn_the_image_back():
+    sheet = np.random.default_rng(0).integers(0, 256, (60, 60, 3), dtype=np.uint8)
+    x, y = (np.array(PLACES) * 60).T
+    clockwise = np.stack([60 - y, x], 1)
+    assert (made(np.rot90(sheet, -1), clockwise, 60) == sheet).all()
+
+
+def test_between_pixels_is_their_mean():
+    sheet = np.array([[[0] * 3, [100] * 3], [[50] * 3, [250] * 3]], np.uint8)
+    assert (turned(sheet, 1 + 1j, 1 + 0j, 1, 1.0) == 100).all()  # (0 + 100 + 50 + 250) / 4
+
+
+def test_beyond_the_edge_the_last_pixels_go_on():
+    sheet = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    found = made(sheet, np.array(PLACES) * 40 + [0, 10], 40)
+    assert (found[:30] == sheet[10:]).all()
+    assert (found[30:] == sheet[-1]).all()
+
+
+@pytest.mark.parametrize("angle", [-35, -20, 20, 35])
+def test_a_turned_face_becomes_the_upright_one(portrait, angle):
+    tilted = portrait.rotate(angle, Image.Resampling.BICUBIC)
+    apart = {}
+    for spec in (ALIGN, DETECT):
+        one, other = (spec.pixels(image, find_faces(image)[0]).astype(float) for image in (portrait, tilted))
+        apart[spec.faces] = np.abs(one - other).mean()
+    assert apart["align"] < 12
+    assert apart["align"] < 0.4 * apart["detect"]
+
+
+@pytest.mark.parametrize("side", [48, 100, 224])
+@pytest.mark.parametrize("margin", [0.02, 0.3, 0.6])
+def test_eyes_nose_and_mouth_stand_in_their_places(portrait, side, margin):
+    tilted = portrait.rotate(25, Image.Resampling.BICUBIC)
+    made = aligned(tilted, find_faces(tilted)[0], side, margin)
+    assert made is not None
+    assert made.size == (2 * side, 2 * side)
+    wide = round(128 * (1 + margin) / 1.02)  # so that the face is 128 pixels wide of the 192 that are looked at
+    frame = np.asarray(made.resize((wide, wide)))
+    border = max((192 - wide) // 2, 0)
+    seen = np.pad(frame, ((border, 192), (border, 192), (0, 0)), mode="edge")[:192, :192]
+    if wide > 192:
+        seen = np.ascontiguousarray(frame[(wide - 192) // 2 :, (wide - 192) // 2 :][:192, :192])
+    sure, *found = open_landmarker()(seen).tolist()
+    assert sure > 0.9
+    shift, turn = fitted(np.array(found[::2]) + 1j * np.array(found[1::2]))
+    assert abs(shift - (96 + 96j)) < 1.5
+    assert abs(turn) == pytest.approx(128, rel=0.03)
+    assert np.degrees(np.angle(turn)) == pytest.approx(0, abs=1.5)
+
+
+def test_a_box_without_a_face_is_cut_out_as_it_is(portrait):
+    wall = Image.new("RGB", (200, 150), "gray")
+    wall.paste(Image.effect_noise((60, 60), 40), (30, 30))
+    box = Face(30, 30, 60, 60, 0.9)
+    assert aligned(wall, box, 48, 0.02) is None
+    assert (ALIGN.pixels(wall, box) == DETECT.pixels(wall, box)).all()
+
+
+def test_a_whole_image_is_not_aligned(portrait):
+    assert (ALIGN.pixels(portrait) == DETECT.pixels(portrait)).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 200), (200, 3), (48, 48)])
+@pytest.mark.parametrize("margin", [-0.5, 0.02, 2])
+def test_faces_of_any_size_and_place_become_input(size, margin):
+    spec = InputSpec(40, "rgb", faces="align", margin=margin)
+    image = Image.effect_noise(size, 60)
+    for face in (Face(-20, -30, 40, 50, 1), Face(0, 0, 0.2, 0.1, 1), Face(size[0] - 1, 0, 100, 300, 1)):
+        assert spec.pixels(image, face).shape == (3, 40, 40)
+
+
+def test_threads_get_the_same_as_one_after_the_other(portrait):
+    images = [portrait.rotate(angle) for angle in range(-30, 30, 5)]
+    faces = [find_faces(image)[0] for image in images]
+    one = [ALIGN.pixels(image, face) for image, face in zip(images, faces, strict=True)]
+    with ThreadPoolExecutor(8) as pool:
+        several = list(pool.map(ALIGN.pixels, images * 4, faces * 4))
+    assert all((made == one[place % len(one)]).all() for place, made in enumerate(several))
+
+
+def test_training_sees_aligned_faces(make_data, tmp_path, capsys, portrait):
+    root = make_data([(f"p{number}.png", ("jolly", "calm")[number % 2]) for number in range(10)])
+    for number, file in enumerate(sorted(root.rglob("*.png"))):
+        portrait.rotate(3 * number).save(file)
+    how = {"image_size": 48, "prepared_dir": str(tmp_path), "split": "stratified"}
+    made = {}
+    for faces in ("align", "detect"):
+        data = FERDataModule(str(root), faces=faces, **how)
+        data.prepare_data()
+        made[faces] = next(iter(data.val_dataloader())).images
+        assert "Faces  found in 10 of 10 images" in capsys.readouterr().out
+    assert (made["align"] != made["detect"]).any()
