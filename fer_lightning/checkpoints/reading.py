@@ -21,7 +21,7 @@ from fer_lightning.model.expression_model import ExpressionModel
 from fer_lightning.networks.class_paths import OWN, full_path
 from fer_lightning.networks.rebuilding import build, describe
 
-_FRAMING = ("faces", "margin", "detector")
+_FRAMING = ("faces", "margin", "detector", "align")
 """A network that was trained on face crops takes the faces found in photographs, so these may differ."""
 
 

@@ -182,7 +182,7 @@ def _digest(legend: Legend, input_spec: InputSpec) -> str:
     """
     spec: list[Any] = [_LAYOUT, input_spec.image_size, input_spec.color, input_spec.interpolation]
     if input_spec.finds:
-        spec += [input_spec.faces, input_spec.margin, input_spec.detector]
+        spec += [input_spec.framing, input_spec.margin, input_spec.detector]
     names = "\n".join([os.fspath(legend.image_dir.resolve()), *legend.images])
     images = hashlib.sha256(names.encode(errors="surrogatepass")).hexdigest()
     return hashlib.sha256(json.dumps([spec, images]).encode()).hexdigest()[:8]

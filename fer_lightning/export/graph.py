@@ -13,6 +13,7 @@ from torch._ops import HigherOrderOperator
 from torch.nn.functional import interpolate
 
 from fer_lightning.checkpoints.info import KEY, CheckpointInfo
+from fer_lightning.data.face_alignment import SEEN, load_landmarks
 from fer_lightning.data.face_detectors import load_yunet
 from fer_lightning.errors import FERError, MissingPackageError
 from fer_lightning.inference.model import EXPORTED
@@ -75,6 +76,22 @@ class DeployedDetector(nn.Module):
         return found
 
 
+class DeployedLandmarks(nn.Module):
+    """The network by which faces are aligned, for programs without fer_lightning.
+
+    Input: uint8 `(192, 192, 3)`, RGB. Output: float `(11,)`, see `FaceLandmarks`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = load_landmarks()
+
+    def forward(self, image: Tensor) -> Tensor:
+        """What the image says of the face in it."""
+        found: Tensor = self.network(image.permute(2, 0, 1).unsqueeze(0).float() / 255)
+        return found[0]
+
+
 def graph_bytes(
     model: ExpressionModel, info: CheckpointInfo, suffix: str, resize: bool = True, opset: int = OPSETS[1]
 ) -> bytes:
@@ -115,6 +132,13 @@ def detector_bytes(opset: int = OPSETS[1]) -> bytes:
     example = torch.zeros(64, 96, 3, dtype=torch.uint8)
     entries = {KEY: "detector", "license": "BSD-3-Clause, Shiqi Yu"}
     return _onnx(DeployedDetector(), example, ("height", "width"), 32, "places", entries, opset)
+
+
+def landmarks_bytes(opset: int = OPSETS[1]) -> bytes:
+    """The landmarks' network as an ONNX file, from `image` to `landmarks`; see `DeployedLandmarks`."""
+    example = torch.zeros(SEEN, SEEN, 3, dtype=torch.uint8)
+    entries = {KEY: "landmarks", "license": "Apache-2.0, MediaPipe"}
+    return _onnx(DeployedLandmarks(), example, (), 1, "landmarks", entries, opset)
 
 
 def _dynamic(sides: Sequence[str], multiple: int = 1) -> dict[str, dict[int, Any]]:

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import sharp from "sharp";
 import * as ort from "./ort/ort.wasm.min.mjs";
-import { recognize } from "./recognize.js";
+import { networksOf, recognize } from "./recognize.js";
 
 const here = (name) => new URL(name, import.meta.url);
 const read = (name) => readFileSync(here(name));
@@ -15,8 +15,8 @@ ort.env.wasm.wasmPaths = { mjs: here("ort/ort-wasm-simd-threaded.mjs").href };
 ort.env.wasm.wasmBinary = new Uint8Array(read("ort/ort-wasm-simd-threaded.wasm")).buffer;
 
 const about = JSON.parse(read("model.json"));
-const open = (name) => ort.InferenceSession.create(new Uint8Array(read(name)));
-const engine = { ort, model: await open("model.onnx"), detector: await open("detector.onnx") };
+const engine = { ort };
+for (const name of networksOf(about)) engine[name] = await ort.InferenceSession.create(new Uint8Array(read(`${name}.onnx`)));
 
 // The answers for an image file: see `recognize`.
 export async function answers(path) {

@@ -35,7 +35,7 @@ class Recognizer:
     """Names the expressions in images. Several threads may use one at once.
 
     Args:
-        folder: The folder with model.json, model.onnx and detector.onnx.
+        folder: The folder with model.json and the networks.
         threads: Cores that a network uses.
     """
 
@@ -51,7 +51,7 @@ class Recognizer:
         options.log_severity_level = 3
         self.networks = {
             name: onnxruntime.InferenceSession(folder / f"{name}.onnx", options, providers=["CPUExecutionProvider"])
-            for name in ("model", "detector")
+            for name in ("model", "detector", *(["landmarks"] if self.spec.get("align") else []))
         }
 
     def __call__(
@@ -113,7 +113,10 @@ class Recognizer:
     def prepare(self, image: Image.Image, face: Face | None = None) -> np.ndarray:
         """A face (without one, the whole image) as model.onnx takes it, uint8 (size, size, 3)."""
         spec = self.spec
-        if face:
+        aligned = self._aligned(image.convert("RGB"), face) if face and spec.get("align") else None
+        if aligned:
+            image = aligned
+        elif face:
             side = min(max(face["width"], face["height"]) * (1 + spec["margin"]), *image.size)
             left = min(max(face["left"] + face["width"] / 2 - side / 2, 0), image.width - side)
             top = min(max(face["top"] + face["height"] / 2 - side / 2, 0), image.height - side)
@@ -123,6 +126,61 @@ class Recognizer:
         size = (spec["image_size"], spec["image_size"])
         image = image.resize(size, Image.Resampling[spec["interpolation"].upper()])
         return np.asarray(image.convert("RGB"))
+
+    def _aligned(self, image: Image.Image, face: Face) -> Image.Image | None:
+        """A face turned upright, its eyes, nose and mouth in their places, twice as large; None if none is seen."""
+        how, side, middle = self.about["alignment"], self.spec["image_size"], 0.5 + 0.5j
+        places = np.array([complex(*place) for place in how["places"]]) - middle
+        seen, wide = how["seen"], (1 + self.spec["margin"]) / (1 + how["usual"])
+
+        def landmarks(pixels: np.ndarray) -> tuple[float, np.ndarray]:
+            sure, *found = self.networks["landmarks"].run(None, {"image": pixels})[0].tolist()
+            halves = np.floor(2 * np.array(found) + 0.5) / 2  # so that all runtimes turn a face alike
+            return sure, (halves[::2] + 1j * halves[1::2]) / seen
+
+        def fitted(found: np.ndarray) -> tuple[complex, complex]:
+            spread, center = places - places.mean(), found.mean()
+            turn = complex((spread.conj() * (found - center)).sum() / (abs(spread) ** 2).sum())
+            return complex(center) - turn * complex(places.mean()), turn
+
+        pixels = around(image, face, how["around"], seen)
+        sure, shares = landmarks(pixels)
+        if sure < how["certain"]:
+            return None
+        shift, turn = fitted(shares * seen)
+        _, shares = landmarks(turned(pixels, shift, turn, seen, how["around"]))  # once more, upright
+        shift, turn = fitted(shift + turn * (shares - middle) * how["around"])
+        wider, larger = max(wide, 1), seen * -(-side // 128)
+        if (wider, larger) != (1, seen):
+            pixels = around(image, face, how["around"] * wider, larger)
+            shift, turn = ((shift / seen - middle) / wider + middle) * larger, turn / seen / wider * larger
+        return Image.fromarray(turned(pixels, shift, turn, 2 * side, wide))
+
+
+def around(image: Image.Image, face: Face, scale: float, pixels: int) -> np.ndarray:
+    """The square around a box, `scale` times its longer side, where the image ends continued with its last pixels."""
+    half = max(round(max(face["width"], face["height"]) * scale / 2), 1)
+    left, top = round(face["left"] + face["width"] / 2) - half, round(face["top"] + face["height"] / 2) - half
+    first, above = min(max(left, 0), image.width - 1), min(max(top, 0), image.height - 1)
+    last, below = min(max(left + 2 * half, 1), image.width), min(max(top + 2 * half, 1), image.height)
+    borders = ((above - top, top + 2 * half - below), (first - left, left + 2 * half - last), (0, 0))
+    part = np.pad(np.asarray(image.crop((first, above, last, below))), borders, mode="edge")
+    return np.array(Image.fromarray(part).resize((pixels, pixels), Image.Resampling.BICUBIC))
+
+
+def turned(image: np.ndarray, shift: complex, turn: complex, side: int, wide: float) -> np.ndarray:
+    """The face with its middle at `shift` and of side and direction `turn`, `wide` times it, uint8 (side, side, 3)."""
+    steps = ((np.arange(side) + 0.5) / side - 0.5) * wide
+    most = len(image) - 1
+    left = (shift.real + turn.real * steps - turn.imag * steps[:, None] - 0.5).clip(0, most)
+    top = (shift.imag + turn.imag * steps + turn.real * steps[:, None] - 0.5).clip(0, most)
+    column, row = left.astype(int), top.astype(int)
+    next_column, next_row = np.minimum(column + 1, most), np.minimum(row + 1, most)
+    share, below = (left - column)[..., None], (top - row)[..., None]
+    upper = image[row, column] * (1 - share) + image[row, next_column] * share
+    lower = image[next_row, column] * (1 - share) + image[next_row, next_column] * share
+    made: np.ndarray = (upper * (1 - below) + lower * below + 0.5).astype(np.uint8)
+    return made
 
 
 def once(found: np.ndarray, same: float) -> np.ndarray:

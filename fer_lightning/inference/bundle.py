@@ -10,6 +10,7 @@ import numpy as np
 
 from fer_lightning.checkpoints.finding import BUNDLED
 from fer_lightning.checkpoints.info import KEY, CheckpointInfo
+from fer_lightning.data.face_alignment import EXPORTED_LANDMARKS
 from fer_lightning.data.face_detectors import EXPORTED_YUNET
 from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.errors import FERError
@@ -80,5 +81,9 @@ def open_bundle(path: Path) -> tuple[BundleModel, CheckpointInfo]:
     detector = path.with_name(EXPORTED_YUNET)
     with reading_graph(detector, "an ONNX"):
         read_onnx(detector, KEY, "places")
+    if info.input_spec.align:
+        landmarks = path.with_name(EXPORTED_LANDMARKS)
+        with reading_graph(landmarks, "an ONNX"):
+            read_onnx(landmarks, KEY, "landmarks")
     spec = replace(info.input_spec, detector=str(detector))
     return BundleModel(info.class_names, spec, list(info.learned_prior), info.risk_curve, graph), info

@@ -46,7 +46,7 @@ class ExpressionRecognizer:
         model: A checkpoint, an exported file or folder, `hf://OWNER/NAME`, or `pretrained`; an `ExpressionModel`, of
             which a copy is taken as it is now; or another recognizer, whose network is shared.
         faces: `detect` finds the faces in an image, `whole` takes the image as one face, `auto` does what the network
-            was trained on. Where it was trained on aligned faces, those that are found are aligned.
+            was trained on.
         class_prior: How frequent the classes are where it is used: `training`, as its training set the network up;
             `uniform`; a number from 0 to 10, those frequencies to that power; or a frequency for each class.
         target_risk: Fraction of wrong answers to accept; less sure ones become `uncertain`. None answers always.
@@ -90,7 +90,7 @@ class ExpressionRecognizer:
         self.model = given.with_prior(prior) if moved else given
         self.threshold = 0.0 if target_risk is None else self._threshold(target_risk, moved, given is not trained)
         spec = trained.input_spec
-        framing = spec.faces if faces == "auto" else spec.finding().faces if faces == "detect" else faces
+        framing = spec.faces if faces == "auto" else faces
         self.input_spec = replace(spec, faces=framing, detector=spec.detector if detector is None else detector)
         self.input_spec.need_detector()
         self._auto = faces == "auto"
@@ -220,14 +220,9 @@ class ExpressionRecognizer:
         return not isinstance(self.model, BundleModel)
 
     @property
-    def finding_spec(self) -> InputSpec:
-        """As `input_spec`, with faces looked for; where it was trained on aligned ones, they are aligned."""
-        return replace(self.input_spec, faces=self._trained.input_spec.finding().faces)
-
-    @property
     def video_spec(self) -> InputSpec:
         """As `input_spec`, for films: there, faces are looked for unless it was said otherwise."""
-        return self.finding_spec if self._auto else self.input_spec
+        return replace(self.input_spec, faces="detect") if self._auto else self.input_spec
 
     def answer(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """Give each frame its probabilities, computed in full batches across frames; their order stays."""

@@ -70,7 +70,7 @@ class Batcher:
         self._batch_size, self._batch_seconds = batch_size, batch_seconds
         spec = recognizer.input_spec
         self._looks = {None: Look(spec), True: Look(replace(spec, faces="whole"))}
-        self._looks[False] = Look(recognizer.finding_spec)
+        self._looks[False] = Look(replace(spec, faces="detect"))
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._looked: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._lock = threading.Lock()

@@ -10,16 +10,14 @@ from fer_lightning.export.about import about_bundle
 from fer_lightning.inference.bundle import BundleModel, is_bundle, open_bundle
 from fer_lightning.inference.recognizer import ExpressionRecognizer
 
-ADDRESSES = {
-    "/model.json": "application/json",
-    "/model.onnx": "application/octet-stream",
-    "/detector.onnx": "application/octet-stream",
-}
-"""Where the page looks for the files, and what kind of content they are."""
+NETWORKS = ("model.onnx", "detector.onnx", "landmarks.onnx")
+"""What the page looks for beside model.json; the last one where faces are aligned."""
 
 
 def browser_files(recognizer: ExpressionRecognizer, path: Path, name: str) -> dict[str, tuple[bytes, str]]:
-    """The files of `ADDRESSES`: content and its kind; none where the page could not answer as the service does.
+    """model.json and the networks, by their addresses: content and its kind.
+
+    None where the page could not answer as the service does.
 
     Args:
         recognizer: That of the service.
@@ -36,14 +34,16 @@ def browser_files(recognizer: ExpressionRecognizer, path: Path, name: str) -> di
     about, *networks = found
     said = json.loads(about)
     said["input"]["faces"], said["threshold"] = recognizer.input_spec.faces, recognizer.threshold
-    contents = (json.dumps(said).encode(), *networks)
-    return {place: (content, kind) for (place, kind), content in zip(ADDRESSES.items(), contents, strict=True)}
+    files = {
+        f"/{name}": (content, "application/octet-stream") for name, content in zip(NETWORKS, networks, strict=False)
+    }
+    return {"/model.json": (json.dumps(said).encode(), "application/json")} | files
 
 
 def _of_bundle(recognizer: ExpressionRecognizer, path: Path, name: str) -> list[bytes] | None:
-    networks = [path.with_name(place.lstrip("/")) for place in list(ADDRESSES)[1:]]
+    networks = [path.with_name(name) for name in NETWORKS[: 3 if recognizer.input_spec.align else 2]]
     moved = not isinstance(recognizer.model, BundleModel) or recognizer.model.ratio is not None
-    if moved or recognizer.input_spec.detector != str(networks[-1]):
+    if moved or recognizer.input_spec.detector != str(networks[1]):
         return None
     info = open_bundle(path)[1]  # as the service answers, and not what somebody may have written into model.json
     about = json.dumps(about_bundle(info, info.learned_prior, name)).encode()
@@ -54,14 +54,15 @@ def _made(recognizer: ExpressionRecognizer, path: Path, name: str) -> list[bytes
     model = recognizer.model
     if isinstance(model, BundleModel) or path.suffix in (".onnx", ".pt2"):  # of which the faces may have any size
         return None
-    if recognizer.input_spec.detector != YUNET or recognizer.finding_spec.faces == "align":
+    if recognizer.input_spec.detector != YUNET:
         return None
     if any(find_spec(package) is None for package in ("onnx", "onnxruntime", "onnxscript")):
         return None
     from fer_lightning.export.bundle import OPSET  # needs torch, which exported models are served without
-    from fer_lightning.export.graph import detector_bytes, graph_bytes
+    from fer_lightning.export.graph import detector_bytes, graph_bytes, landmarks_bytes
     from fer_lightning.inference.model import info_of_file
 
     model, info = copy.deepcopy(model).cpu(), info_of_file(path)
     about = json.dumps(about_bundle(info, model.effective_prior, name)).encode()
-    return [about, graph_bytes(model, info, ".onnx", resize=False, opset=OPSET), detector_bytes(OPSET)]
+    landmarks = [landmarks_bytes(OPSET)] if recognizer.input_spec.align else []
+    return [about, graph_bytes(model, info, ".onnx", resize=False, opset=OPSET), detector_bytes(OPSET), *landmarks]

@@ -85,7 +85,7 @@ def test_a_turned_face_becomes_the_upright_one(portrait, angle):
     apart = {}
     for spec in (ALIGN, DETECT):
         one, other = (spec.pixels(image, find_faces(image)[0]).astype(float) for image in (portrait, tilted))
-        apart[spec.faces] = np.abs(one - other).mean()
+        apart[spec.framing] = np.abs(one - other).mean()
     assert apart["align"] < 12
     assert apart["align"] < 0.4 * apart["detect"]
 

@@ -17,9 +17,9 @@ if (jobs.some((job) => job.what === "recognize")) {
   ort.env.wasm.numThreads = 1;
   ort.env.wasm.wasmPaths = { mjs: pathToFileURL(join(page, "ort/ort-wasm-simd-threaded.mjs")).href };
   ort.env.wasm.wasmBinary = gunzipSync(readFileSync(join(page, "ort/ort-wasm-simd-threaded.wasm.gz"))).buffer;
-  const [model, detector] = [await ort.InferenceSession.create(read("model.onnx")), await ort.InferenceSession.create(read("detector.onnx"))];
-  engine = { ort, model, detector };
   about = JSON.parse(readFileSync(join(work, "model.json")));
+  engine = { ort };
+  for (const name of its.networksOf(about)) engine[name] = await ort.InferenceSession.create(read(`${name}.onnx`));
 }
 const results = [];
 for (const [number, job] of jobs.entries()) {

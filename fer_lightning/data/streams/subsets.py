@@ -24,7 +24,7 @@ from fer_lightning.data.streams.order import in_lanes
 from fer_lightning.data.streams.rows import read_rows
 from fer_lightning.errors import FERError
 
-_DECODING = ("image_size", "color", "interpolation", "faces", "margin", "detector")
+_DECODING = ("image_size", "color", "interpolation", "framing", "margin", "detector")
 """Of an input specification, what the pixels of a stream depend on."""
 
 
@@ -195,8 +195,13 @@ class StreamSubsets:
         names = _DECODING if written.finds or self.input_spec.finds else _DECODING[:4]
         other = [name for name in names if getattr(written, name) != getattr(self.input_spec, name)]
         if other:
-            asked = ", ".join(f"{name} {getattr(self.input_spec, name)}" for name in other)
-            settings = " ".join(f"--data.{name} {getattr(written, name)}" for name in other)
+            options = [name.replace("framing", "faces") for name in other]
+            asked = ", ".join(
+                f"{option} {getattr(self.input_spec, name)}" for option, name in zip(options, other, strict=True)
+            )
+            settings = " ".join(
+                f"--data.{option} {getattr(written, name)}" for option, name in zip(options, other, strict=True)
+            )
             raise FERError(
                 f"The images of the stream '{self.shown}' were decoded for another input than {asked}. Take it as it "
                 f"is, with {settings}, or make another stream."

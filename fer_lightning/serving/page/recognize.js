@@ -177,6 +177,90 @@ export function prepare(image, face, spec) {
   return made.channels === 3 ? made.data : Uint8Array.from({ length: 3 * made.data.length }, (_, at) => made.data[Math.floor(at / 3)]);
 }
 
+// ---- faces that are turned upright, their eyes, nose and mouth in their places
+
+// The square around a box, `scale` times its longer side, where the image ends continued with its last pixels.
+function around({ data, width, height }, face, scale, pixels) {
+  const half = Math.max(round(Math.max(face.width, face.height) * scale / 2), 1), side = 2 * half;
+  const left = round(face.left + face.width / 2) - half, top = round(face.top + face.height / 2) - half;
+  const within = (place, sides) => Math.min(Math.max(place, 0), sides - 1);
+  const part = new Uint8Array(side * side * 3);
+  for (let row = 0, at = 0; row < side; row += 1) {
+    const line = within(top + row, height) * width;
+    for (let column = 0; column < side; column += 1) {
+      const read = (line + within(left + column, width)) * 3;
+      for (let c = 0; c < 3; c += 1, at += 1) part[at] = data[read + c];
+    }
+  }
+  return resize({ data: part, width: side, height: side, channels: 3 }, pixels, pixels, "bicubic");
+}
+
+const mean = (points) => [0, 1].map((axis) => points.reduce((sum, point) => sum + point[axis], 0) / points.length);
+
+// Shift and turn, as complex numbers: a place in a face, from its middle, comes closest to its point by shift + turn * place.
+function fitted(points, places) {
+  const middle = mean(places), center = mean(points), turn = [0, 0];
+  let size = 0;
+  places.forEach((place, number) => {
+    const [x, y] = [place[0] - middle[0], place[1] - middle[1]], [u, v] = [points[number][0] - center[0], points[number][1] - center[1]];
+    turn[0] += x * u + y * v;
+    turn[1] += x * v - y * u;
+    size += x * x + y * y;
+  });
+  turn[0] /= size;
+  turn[1] /= size;
+  return { shift: [center[0] - (turn[0] * middle[0] - turn[1] * middle[1]), center[1] - (turn[0] * middle[1] + turn[1] * middle[0])], turn };
+}
+
+// The face with its middle at `shift` and of side and direction `turn`, `wide` times it; between pixels bilinear.
+function turned(image, { shift, turn }, side, wide) {
+  const most = image.width - 1, made = new Uint8Array(side * side * 3), { data, width } = image;
+  const steps = Array.from({ length: side }, (_, at) => ((at + 0.5) / side - 0.5) * wide);
+  const within = (place) => Math.min(Math.max(place, 0), most);
+  let at = 0;
+  for (const down of steps) {
+    for (const right of steps) {
+      const left = within(shift[0] + turn[0] * right - turn[1] * down - 0.5), top = within(shift[1] + turn[1] * right + turn[0] * down - 0.5);
+      const column = Math.floor(left), row = Math.floor(top), share = left - column, below = top - row;
+      const next = Math.min(column + 1, most), lower = Math.min(row + 1, most) * width;
+      for (let c = 0; c < 3; c += 1, at += 1) {
+        const pixel = (line, place) => data[(line + place) * 3 + c];
+        const above = pixel(row * width, column) * (1 - share) + pixel(row * width, next) * share;
+        const under = pixel(lower, column) * (1 - share) + pixel(lower, next) * share;
+        made[at] = Math.floor(above * (1 - below) + under * below + 0.5);
+      }
+    }
+  }
+  return { data: made, width: side, height: side, channels: 3 };
+}
+
+// A face as `prepare` takes it whole, or null where no landmarks are seen.
+async function aligned(image, face, spec, how, { ort, landmarks }) {
+  const seen = how.seen, wide = (1 + spec.margin) / (1 + how.usual);
+  const places = how.places.map((place) => place.map((share) => share - 0.5));
+  const look = async ({ data }) => { // the confidence, and the points as shares of the sides, of half pixels
+    const [sure, ...found] = (await landmarks.run({ image: new ort.Tensor("uint8", data, [seen, seen, 3]) })).landmarks.data;
+    const share = (place) => Math.floor(2 * place + 0.5) / 2 / seen;
+    return [sure, places.map((_, number) => [share(found[2 * number]), share(found[2 * number + 1])])];
+  };
+  let pixels = around(image, face, how.around, seen);
+  const [sure, first] = await look(pixels);
+  if (!(sure >= how.certain)) return null;
+  let { shift, turn } = fitted(first.map((point) => point.map((share) => share * seen)), places);
+  const [, again] = await look(turned(pixels, { shift, turn }, seen, how.around)); // once more, upright
+  ({ shift, turn } = fitted(again.map((point) => {
+    const [x, y] = point.map((share) => (share - 0.5) * how.around);
+    return [shift[0] + turn[0] * x - turn[1] * y, shift[1] + turn[0] * y + turn[1] * x];
+  }), places));
+  const wider = Math.max(wide, 1), larger = seen * Math.ceil(spec.image_size / 128);
+  if (wider !== 1 || larger !== seen) {
+    pixels = around(image, face, how.around * wider, larger);
+    shift = shift.map((place) => ((place / seen - 0.5) / wider + 0.5) * larger);
+    turn = turn.map((part) => part / seen / wider * larger);
+  }
+  return turned(pixels, { shift, turn }, 2 * spec.image_size, wide);
+}
+
 const AT_ONCE = 16; // faces in a batch: more would take much memory, and no less time
 
 async function probabilities(inputs, side, { ort, model }) {
@@ -198,15 +282,24 @@ function short(value, digits) {
   return middle ? round(value * 10 ** digits) / 10 ** digits : Number(value.toFixed(digits));
 }
 
+// The names of the networks that a model takes: NAME.onnx beside model.json.
+export const networksOf = (about) => ["model", "detector", ...(about.alignment ? ["landmarks"] : [])];
+
 // What the faces in an image show, as the service answers it.
 //   image: of 3 channels, or of 4 the last of which is opacity
 //   about: what model.json says
-//   engine: { ort, model, detector }, the module of onnxruntime-web and its sessions with the two networks
+//   engine: the module of onnxruntime-web and its sessions with the networks, { ort, model, detector } and, where faces
+//     are aligned, landmarks
 //   whole: take the image as one face, whatever the model was trained with; least: below this, answers are uncertain
 export async function recognize(image, about, engine, { whole = false, least = 0 } = {}) {
   const flat = image.channels === 4 ? onWhite(image) : image, spec = about.input;
   const faces = spec.faces === "detect" && !whole ? await findFaces(flat, about.detection, engine) : [null];
-  const rows = await probabilities(faces.map((face) => prepare(flat, face, spec)), spec.image_size, engine);
+  const inputs = [];
+  for (const face of faces) {
+    const upright = face && about.alignment ? await aligned(flat, face, spec, about.alignment, engine) : null;
+    inputs.push(upright ? prepare(upright, null, spec) : prepare(flat, face, spec));
+  }
+  const rows = await probabilities(inputs, spec.image_size, engine);
   return rows.map((row, number) => {
     const face = faces[number], confidence = Math.max(...row);
     const uncertain = confidence < Math.max(least, about.threshold ?? 0);

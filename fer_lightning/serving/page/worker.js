@@ -1,7 +1,7 @@
 // Looks at pictures in a thread of its own, so that the page stays awake: the networks run here (WebAssembly).
 // Takes { id, open: token } once, then { id, picture, whole, least }; says { loading } and answers { id, answer or error }.
 import * as ort from "./ort/ort.wasm.min.mjs";
-import { recognize } from "./recognize.js";
+import { networksOf, recognize } from "./recognize.js";
 
 const STRIP = 256; // rows of a picture that are read at once: a canvas may be smaller than a large photograph
 let about, engine;
@@ -36,13 +36,16 @@ async function load(names, headers) {
 
 async function open(token) {
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
-  const [wasm, model, detector, json] = await load(["ort/ort-wasm-simd-threaded.wasm", "model.onnx", "detector.onnx", "model.json"], headers);
-  about = JSON.parse(new TextDecoder().decode(json));
+  about = JSON.parse(new TextDecoder().decode((await load(["model.json"], headers))[0]));
+  const names = networksOf(about);
+  const [wasm, ...networks] = await load(["ort/ort-wasm-simd-threaded.wasm", ...names.map((name) => `${name}.onnx`)], headers);
   ort.env.wasm.wasmPaths = { mjs: new URL("ort/ort-wasm-simd-threaded.mjs", import.meta.url).href };
   ort.env.wasm.wasmBinary = wasm.buffer;
   ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1;
   ort.env.logLevel = "error";
-  engine = { ort, model: await ort.InferenceSession.create(model), detector: await ort.InferenceSession.create(detector) };
+  const made = { ort };
+  for (const [number, name] of names.entries()) made[name] = await ort.InferenceSession.create(networks[number]);
+  engine = made;
 }
 
 // The pixels of a file or bitmap, as they are in it: upright, without a change of colors.

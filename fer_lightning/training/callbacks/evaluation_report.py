@@ -70,7 +70,7 @@ class EvaluationReport(Callback):
                 "checkpoint": str(trainer.ckpt_path),
                 "checkpoint_sha256": digest_of(str(trainer.ckpt_path)),
                 "data": list(data.info.training.names),
-                "faces": data.input_spec.faces,
+                "faces": data.input_spec.framing,
                 "class_prior": model.class_prior,
                 "effective_prior": dict(zip(model.class_names, model.effective_prior, strict=False)) or None,
                 "image_dir": str(data.legend.image_dir.resolve()),
