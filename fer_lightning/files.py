@@ -8,7 +8,7 @@ import platform
 import shutil
 import stat
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -61,7 +61,7 @@ def replacing_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def replacing_all(folder: str | os.PathLike[str], last: str) -> Iterator[Path]:
+def replacing_all(folder: str | os.PathLike[str], last: str, earlier: Collection[str] = ()) -> Iterator[Path]:
     """Write several files of a folder (made if it is not there), all or none: yields a folder aside for them.
 
     They take their places once the block has ended; after an exception those that were there still are.
@@ -69,6 +69,7 @@ def replacing_all(folder: str | os.PathLike[str], last: str) -> Iterator[Path]:
     Args:
         folder: Where the files belong.
         last: The one of them that is there only if all the others are, also after a kill.
+        earlier: What an earlier version of the folder may hold, and goes unless it is written anew.
     """
     target = Path(folder)
     new = not target.exists()
@@ -85,6 +86,8 @@ def replacing_all(folder: str | os.PathLike[str], last: str) -> Iterator[Path]:
             with open(path, "rb+") as stream:
                 os.fsync(stream.fileno())
         (target / last).unlink(missing_ok=True)
+        for place in {target / name for name in earlier} - {*written.values()}:
+            place.unlink(missing_ok=True)
         for path in sorted(written, key=lambda path: path.name == last):
             written[path].parent.mkdir(exist_ok=True)
             path.replace(written[path])

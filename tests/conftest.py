@@ -53,6 +53,21 @@ def _own_places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def aligning(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights that take aligned faces: those of the package, as if they had been trained so."""
+    from dataclasses import replace
+
+    from fer_lightning.checkpoints.finding import PRETRAINED
+    from fer_lightning.checkpoints.reading import read_checkpoint
+    from fer_lightning.checkpoints.weights import save_weights
+
+    info, state = read_checkpoint(PRETRAINED)
+    path = tmp_path_factory.mktemp("aligning") / "aligning.safetensors"
+    save_weights(replace(info, input_spec=replace(info.input_spec, align=True)), state, path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve invented people with two images of each expression: 192 images."""
     from fer_lightning.data.sources.synthetic import synthetic_faces

@@ -146,7 +146,7 @@ def export(
         info = replace(info, measured=measured_in(path.parent.parent, path))
     try:
         if folder:
-            with replacing_all(target, files[0]) as aside:
+            with replacing_all(target, files[0], files) as aside:
                 if hub:
                     said = hub_folder.write_hub_folder(info, state, aside, target.name, half, license)
                     said += check_parity(model, aside / HUB_WEIGHTS, half, trusted)

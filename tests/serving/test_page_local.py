@@ -17,7 +17,7 @@ import skimage.data
 from PIL import Image
 
 from fer_lightning.export.export import export
-from tests.serving.conftest import BEARER, TOKEN, Served, encoded, photograph
+from tests.serving.conftest import BEARER, TOKEN, Served, encoded, photograph, serving
 from tests.serving.test_page import Page
 
 pytest.importorskip("onnxscript", reason="onnxscript is not installed: pip install 'fer_lightning[onnx]'")
@@ -226,6 +226,25 @@ def test_a_folder_without_a_service(browser, bundle):
         assert not [line for line in opened.sent if not line.startswith("GET ")]
     finally:
         opened.context.close()
+
+
+def test_aligned_faces_are_answered_as_by_the_service(browser, aligning, tmp_path):
+    with serving(tmp_path, "--ckpt_path", str(aligning)) as server:
+        opened = Device(browser, server)
+        try:
+            content = encoded(Image.fromarray(skimage.data.astronaut()).rotate(20), "PNG")
+            opened.context.route("**/picture", lambda route: route.fulfill(body=content))
+            here = opened.page.evaluate(ANSWER)["faces"]
+            there = server.ask(content=content, headers={"Content-Type": "image/png"}).json()["images"][0]["faces"]
+            assert [one["box"] for one in here] == [one["box"] for one in there]
+            assert here[0]["probabilities"] == pytest.approx(there[0]["probabilities"], abs=1e-4)
+            assert any(url.endswith("/landmarks.onnx") for url in opened.asked)
+            opened.ready()
+            opened.give(("turned.png", content))
+            opened.said("turned.png: happiness")
+            assert opened.wrong == []
+        finally:
+            opened.context.close()
 
 
 def test_the_token_is_for_the_model_too(browser, guarded):

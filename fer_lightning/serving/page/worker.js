@@ -6,6 +6,12 @@ import { networksOf, recognize } from "./recognize.js";
 const STRIP = 256; // rows of a picture that are read at once: a canvas may be smaller than a large photograph
 let about, engine;
 
+async function fetched(name, headers) {
+  const response = await fetch(name, { headers });
+  if (!response.ok) throw new Error(`${name} could not be fetched (status ${response.status}).`);
+  return response;
+}
+
 // The files' bytes, fetched side by side; says how much is there about once a second.
 async function load(names, headers) {
   const got = new Map(), sizes = new Map();
@@ -17,8 +23,7 @@ async function load(names, headers) {
     postMessage({ loading: { megabytes: sum(sizes) / 1e6, done: sum(got) / Math.max(1, sum(sizes)) } });
   };
   return Promise.all(names.map(async (name) => {
-    const response = await fetch(name, { headers });
-    if (!response.ok) throw new Error(`${name} could not be fetched (status ${response.status}).`);
+    const response = await fetched(name, headers);
     sizes.set(name, Number(response.headers.get("content-length")));
     const parts = [];
     let length = 0;
@@ -36,7 +41,7 @@ async function load(names, headers) {
 
 async function open(token) {
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
-  about = JSON.parse(new TextDecoder().decode((await load(["model.json"], headers))[0]));
+  about = await (await fetched("model.json", headers)).json();
   const names = networksOf(about);
   const [wasm, ...networks] = await load(["ort/ort-wasm-simd-threaded.wasm", ...names.map((name) => `${name}.onnx`)], headers);
   ort.env.wasm.wasmPaths = { mjs: new URL("ort/ort-wasm-simd-threaded.mjs", import.meta.url).href };

@@ -1,0 +1,108 @@
+"""Exported folders of a model that takes aligned faces: landmarks are found there too."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+import skimage.data
+from PIL import Image
+
+from fer_lightning.data.sources.synthetic_face import draw_face
+from fer_lightning.export.export import export
+from fer_lightning.inference.recognizer import ExpressionRecognizer
+from tests.conftest import run
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def folder(aligning, tmp_path_factory):
+    """A bundle, and photographs of faces that are turned."""
+    folder = tmp_path_factory.mktemp("aligned")
+    export(str(aligning), str(folder / "app"))
+    (folder / "images").mkdir()
+    face = Image.fromarray(skimage.data.astronaut())
+    for angle in (-25, 0, 15):
+        face.rotate(angle).save(folder / "images" / f"{angle}.png")
+    face.crop((150, 30, 300, 200)).resize((60, 68)).convert("L").save(folder / "images" / "small.png")
+    face.crop((170, 60, 300, 180)).save(folder / "images" / "tight.png")  # the face goes on beyond the edges
+    for number, expression in enumerate(("sadness", "fear", "anger")):
+        wall = Image.new("RGB", (300, 300), (90, 110, 130))
+        wall.paste(draw_face(expression, (1, number), number).convert("RGB").resize((140, 140)), (80, 80))
+        wall.rotate(10, fillcolor=(90, 110, 130)).save(folder / "images" / f"{expression}.png")
+    Image.fromarray(skimage.data.coffee()).save(folder / "images" / "none.png")
+    return folder
+
+
+def without(modules, words, folder):
+    """Run fer in Python without these modules."""
+    code = "import sys\n" + "".join(f"sys.modules[{name!r}] = None\n" for name in modules)
+    code += f"from fer_lightning.cli.main import main\nmain({words!r})"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, check=False)
+
+
+def test_its_own_program_answers_the_same(folder, aligning):
+    names = sorted(str(path) for path in (folder / "images").iterdir())
+    words = [sys.executable, str(folder / "app" / "recognize.py"), "--json", *names]
+    told = [json.loads(line) for line in subprocess.run(words, capture_output=True, check=True).stdout.splitlines()]
+    recognizer, boxes = ExpressionRecognizer(aligning), ExpressionRecognizer("pretrained")
+    different = 0
+    for name, one in zip(names, told, strict=True):
+        for said, face in zip(one["faces"], recognizer.predict(name).faces, strict=True):
+            assert said["probabilities"] == pytest.approx(face.probabilities, abs=1e-4)
+        for said, face in zip(one["faces"], boxes.predict(name).faces, strict=True):
+            apart = [abs(said["probabilities"][key] - value) for key, value in face.probabilities.items()]
+            different += max(apart) > 0.01
+    assert different >= 2  # it was aligned, above
+
+
+def test_it_is_used_without_torch(folder, aligning, tmp_path):
+    given = ["predict", str(folder / "images"), "--output"]
+    done = run(*given, tmp_path / "torch.csv", "--ckpt_path", aligning, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = without(("torch", "lightning"), [*given, "onnx.csv", "--ckpt_path", str(folder / "app")], tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows, wanted = ((tmp_path / name).read_text().splitlines() for name in ("onnx.csv", "torch.csv"))
+    assert len(rows) == len(wanted) >= 9
+    for row, other in zip(rows[1:], wanted[1:], strict=True):
+        for one, value in zip(row.split(","), other.split(","), strict=True):
+            numbers = [each for each in (one, value) if each.replace(".", "").replace("e-", "").isdigit()]
+            assert one == value or (len(numbers) == 2 and abs(float(one) - float(value)) < 2e-4), (row, other)
+
+
+def test_a_damaged_one_is_one_message(folder, tmp_path):
+    image = str(folder / "images" / "0.png")
+    for content in (b"no", None, (folder / "app" / "detector.onnx").read_bytes()):
+        bundle = tmp_path / "broken"
+        bundle.mkdir(exist_ok=True)
+        for path in (path for path in (folder / "app").iterdir() if path.is_file()):
+            (bundle / path.name).write_bytes(path.read_bytes())
+        (bundle / "landmarks.onnx").unlink()
+        if content is not None:
+            (bundle / "landmarks.onnx").write_bytes(content)
+        done = run("predict", image, "--ckpt_path", bundle, cwd=tmp_path)
+        assert done.returncode == 2, done.stdout
+        assert done.stderr.count("\n") == 2, done.stderr  # the message, and the page that explains it
+        assert "landmarks.onnx" in done.stderr
+
+
+def test_what_is_not_needed_is_not_there(aligning, tmp_path):
+    export(str(aligning), str(tmp_path / "app"))
+    assert (tmp_path / "app" / "landmarks.LICENSE").read_text().count("Apache License") > 0
+    assert "alignment" in json.loads((tmp_path / "app" / "model.json").read_text())
+    export("pretrained", str(tmp_path / "app"), overwrite=True)
+    assert not list((tmp_path / "app").glob("landmarks.*"))
+    assert "alignment" not in json.loads((tmp_path / "app" / "model.json").read_text())
+
+
+def test_each_image_may_be_taken_as_one_face(folder, aligning, tmp_path):
+    export(str(aligning), str(tmp_path / "whole"), faces="whole")
+    image = str(folder / "images" / "tight.png")
+    recognizer = ExpressionRecognizer(tmp_path / "whole")
+    assert recognizer.predict(image).faces[0].face is None
+    found = ExpressionRecognizer(recognizer, faces="detect").predict(image).faces[0]
+    wanted = ExpressionRecognizer(aligning).predict(image).faces[0]
+    assert found.probabilities == pytest.approx(wanted.probabilities, abs=1e-4)  # aligned where a box is known
