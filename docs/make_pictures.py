@@ -17,6 +17,8 @@ from PIL import Image, ImageDraw
 
 from fer_lightning import ExpressionRecognizer
 from fer_lightning.data.augmentation import Augmentation, Moment
+from fer_lightning.data.face_crop import find_faces
+from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.data.legend import EXPRESSIONS
 from fer_lightning.data.sources.synthetic_face import draw_face
 from fer_lightning.inference.drawing import annotated
@@ -49,6 +51,19 @@ def augmented_faces() -> Image.Image:
     epochs = [images.float()] + [STRONG(images, torch.arange(len(faces)), Moment(0, epoch)) for epoch in range(7)]
     sheet = torch.cat([torch.cat(list(epoch), 1) for epoch in epochs], 2)
     return Image.fromarray(sheet.round().to(torch.uint8).permute(1, 2, 0).numpy())
+
+
+def aligned_faces() -> Image.Image:
+    """A face turned to either side, by its box and aligned (NASA, public domain)."""
+    angles, side = range(-30, 31, 12), 128
+    sheet = Image.new("RGB", (side * len(angles), 2 * side), "white")
+    for row, faces in enumerate(("detect", "align")):
+        spec = InputSpec(side, "rgb", faces=faces)
+        for column, angle in enumerate(angles):
+            turned = Image.fromarray(skimage.data.astronaut()).rotate(angle, Image.Resampling.BICUBIC)
+            pixels = spec.pixels(turned, find_faces(turned)[0])
+            sheet.paste(Image.fromarray(pixels.transpose(1, 2, 0)), (side * column, side * row))
+    return sheet
 
 
 def at_work() -> Image.Image:
@@ -103,4 +118,5 @@ if __name__ == "__main__":
     report().save(here / "report.png", optimize=True)
     synthetic_faces().save(here / "synthetic_faces.png", optimize=True)
     augmented_faces().save(here / "augmented_faces.png", optimize=True)
+    aligned_faces().save(here / "aligned_faces.png", optimize=True)
     at_work().save(here / "at_work.png", optimize=True)

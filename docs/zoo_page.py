@@ -11,7 +11,7 @@ from safetensors import safe_open
 from fer_lightning.checkpoints.finding import NAMED, PRETRAINED
 from fer_lightning.checkpoints.reading import load_model, read_checkpoint
 
-WEIGHTS, DETECTOR = PRETRAINED.parent, "yunet.safetensors"
+WEIGHTS, DETECTOR, LANDMARKS = PRETRAINED.parent, "yunet.safetensors", "face_landmarks.safetensors"
 MEASURED = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
@@ -66,6 +66,13 @@ def zoo_entry(path: Path, card: str) -> tuple[list[str], str]:
     return row, section
 
 
+def size_of(name: str) -> str:
+    """What a file of weights holds, in words."""
+    with safe_open(WEIGHTS / name, "pt") as file:
+        numbers = sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118
+    return f"`{name}`, {numbers:,} numbers, {(WEIGHTS / name).stat().st_size / 1e6:.1f} MB"
+
+
 def zoo_page() -> str:
     """The page about the weights that come with the package."""
     card = (WEIGHTS / "README.md").read_text(encoding="utf-8")
@@ -81,15 +88,21 @@ def zoo_page() -> str:
     )
     head = ("name", "network", "parameters", "size", "data", "accuracy", "balanced accuracy", "macro-F1")
     text += table([row for row, _ in entries], head) + "".join(section for _, section in entries)
-    with safe_open(WEIGHTS / DETECTOR, "pt") as file:
-        numbers = sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
-    size = (WEIGHTS / DETECTOR).stat().st_size / 1e6
     text += "## The face detector\n\n" + table(
         [
             ("network", "YuNet, `fer_lightning.networks.yunet`"),
-            ("file", f"`{DETECTOR}`, {numbers:,} numbers, {size:.1f} MB"),
+            ("file", size_of(DETECTOR)),
             ("trained on", "WIDER FACE, by the authors of libfacedetection"),
             ("license", "3-clause BSD (`yunet.LICENSE`)"),
+        ],
+        ("", ""),
+    )
+    text += "## The landmarks of aligned faces\n\n" + table(
+        [
+            ("network", "a part of MediaPipe's face mesh, `fer_lightning.networks.face_landmarks`"),
+            ("file", size_of(LANDMARKS)),
+            ("trained on", "photographs of Google's own"),
+            ("license", "Apache License 2.0 (`face_landmarks.LICENSE`)"),
         ],
         ("", ""),
     )

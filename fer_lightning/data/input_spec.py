@@ -102,7 +102,10 @@ class InputSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """The specification in plain values, for a checkpoint."""
-        return asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
+        values = asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
+        if not self.align:
+            del values["align"]  # versions that cannot align read what need not be
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> InputSpec:
