@@ -61,7 +61,7 @@ def replacing_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def replacing_all(folder: str | os.PathLike[str], last: str, earlier: Collection[str] = ()) -> Iterator[Path]:
+def replacing_all(folder: str | os.PathLike[str], last: str, others: Collection[str] = ()) -> Iterator[Path]:
     """Write several files of a folder (made if it is not there), all or none: yields a folder aside for them.
 
     They take their places once the block has ended; after an exception those that were there still are.
@@ -69,14 +69,13 @@ def replacing_all(folder: str | os.PathLike[str], last: str, earlier: Collection
     Args:
         folder: Where the files belong.
         last: The one of them that is there only if all the others are, also after a kill.
-        earlier: What an earlier version of the folder may hold, and goes unless it is written anew.
+        others: What goes unless it is written anew.
     """
-    target = Path(folder)
-    new = not target.exists()
+    target, new = Path(folder), not os.path.exists(folder)
     _remove_left(target, ASIDE, "")
     aside = target / f"{ASIDE}{os.getpid()}-{threading.get_native_id()}"
     try:
-        shutil.rmtree(aside, ignore_errors=True)
+        _remove(aside)
         aside.mkdir(parents=True)
         yield aside
         written = {path: target / path.relative_to(aside) for path in aside.rglob("*") if not path.is_dir()}
@@ -86,8 +85,7 @@ def replacing_all(folder: str | os.PathLike[str], last: str, earlier: Collection
             with open(path, "rb+") as stream:
                 os.fsync(stream.fileno())
         (target / last).unlink(missing_ok=True)
-        for place in {target / name for name in earlier} - {*written.values()}:
-            place.unlink(missing_ok=True)
+        _remove(*(target / name for name in others if not (aside / name).exists()))
         for path in sorted(written, key=lambda path: path.name == last):
             written[path].parent.mkdir(exist_ok=True)
             path.replace(written[path])
@@ -161,10 +159,8 @@ def _is_running(process: int) -> bool:
         return True
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        pass
+    except (OSError, OverflowError) as error:
+        return not isinstance(error, ProcessLookupError)
     return True
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -123,4 +124,5 @@ def test_the_keys_of_a_bundle():
     from fer_lightning.export.about import about_bundle
 
     info, _ = read_checkpoint(PRETRAINED)
+    info = replace(info, input_spec=replace(info.input_spec, align=True))
     assert said_of("model.json") == list(about_bundle(info, info.learned_prior, "app"))
