@@ -49,7 +49,7 @@ def zoo_entry(path: Path, card: str) -> tuple[list[str], str]:
     facts = {
         "network": f"`{info.network['class_path'] if info.network else network}`, {parameters} parameters",
         "file": f"`{path.name}`, {size}, half precision",
-        "input": f"{spec.image_size} x {spec.image_size} pixels, {spec.color}; faces: {spec.faces}",
+        "input": f"{spec.image_size} x {spec.image_size} pixels, {spec.color}; faces: {spec.framing}",
         "classes": ", ".join(info.class_names),
         "trained on": f"{names}: {sum(data.class_counts):,} images" if data else "not stated",
         "license of the data": (data and data.license) or "not stated",

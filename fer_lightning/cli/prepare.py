@@ -41,7 +41,8 @@ def prepare(options: Sequence[str], output: str, overwrite: bool = False) -> Non
     counts = ", ".join(f"{many(one.images, 'image')} for {name}" for name, one in manifest.shards.items())
     say(f"Stream {counts}, in '{shown}'.")
     spec = manifest.input_spec
-    say(f"Read it with --data.root '{shown}' --data.image_size {spec.image_size} --data.color {spec.color}.")
+    faces = f" --data.faces {spec.framing}" if spec.finds else ""
+    say(f"Read it with --data.root '{shown}' --data.image_size {spec.image_size} --data.color {spec.color}{faces}.")
 
 
 def data_module(words: Sequence[str]) -> FERDataModule:

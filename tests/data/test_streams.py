@@ -240,6 +240,7 @@ def test_what_is_settled_is_not_asked_for_again(drawn, stream, tmp_path):
     for options, match in (
         ({"image_size": 20}, r"for another input than image_size 20. Take it as it is, with --data.image_size 24"),
         ({"color": "rgb"}, "another input than color rgb"),
+        ({"faces": "align"}, r"another input than faces align. Take it as it is, with --data.faces whole"),
         ({"split": "stratified"}, r"Invalid value for --data.split. The stream '.*' was made with None.*stratified"),
         ({"val_fraction": 0.3}, r"--data.val_fraction. The stream '.*' was made with 0.1"),
         ({"fold": 1}, "--data.fold"),
