@@ -75,7 +75,7 @@ def saved_settings(
             network["init_args"] = given | {"weights": None}
     if data.get("label_names") is None:  # numbers mean what was said in the training, and nothing without that
         data["label_names"] = data.get("classes") or []
-    data.update(info.input_spec.to_dict(), classes=list(info.class_names))
+    data.update(info.input_spec.settings(), classes=list(info.class_names))
     data.pop("prepared_dir", None)
     for name in set(saved) - {"model", "data"}:
         _take_places(saved[name], str(run_dir) if run_dir else None)

@@ -45,7 +45,7 @@ Landmarker = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 def aligned(image: Image.Image, face: Face, side: int, margin: float, detector: str = YUNET) -> Image.Image | None:
-    """The face, of which the box is known, turned upright and in its place.
+    """The face in a box, turned upright (from up to some 45 degrees) and in its place.
 
     Five landmarks are found around the box, and once more in the face as it is turned then. The rotation, scale and
     shift are those that bring them closest to `PLACES` (least squares; S. Umeyama, IEEE Transactions on Pattern
@@ -68,10 +68,9 @@ def aligned(image: Image.Image, face: Face, side: int, margin: float, detector: 
     if sure < CERTAIN:
         return None
     shift, turn = fitted(_shares(numbers) * SEEN)
-    again = landmarks(turned(seen, shift, turn, SEEN, AROUND)).tolist()[
-        1:
-    ]  # upright: of 25 degrees, 4 were not seen yet
-    shift, turn = fitted(shift + turn * (_shares(again) - MIDDLE) * AROUND)
+    upright = turned(seen, shift, turn, SEEN, AROUND)
+    _, *numbers = landmarks(upright).tolist()  # of a face turned by 25 degrees, 4 were not seen at first
+    shift, turn = fitted(shift + turn * (_shares(numbers) - MIDDLE) * AROUND)
     if (wider, pixels) != (1, SEEN):
         seen = _around(image, face, AROUND * wider, pixels)
         shift, turn = ((shift / SEEN - MIDDLE) / wider + MIDDLE) * pixels, turn / SEEN / wider * pixels
@@ -82,10 +81,11 @@ def _around(image: Image.Image, face: Face, scale: float, pixels: int) -> NDArra
     """The square around the box, `scale` times its longer side, where the image ends continued with its last pixels."""
     half = max(round(max(face.width, face.height) * scale / 2), 1)
     left, top, side = round(face.left + face.width / 2) - half, round(face.top + face.height / 2) - half, 2 * half
-    first, above = min(max(left, 0), image.width - 1), min(max(top, 0), image.height - 1)
-    last, below = min(max(left + side, 1), image.width), min(max(top + side, 1), image.height)
-    borders = ((above - top, top + side - below), (first - left, left + side - last), (0, 0))
-    part = np.pad(np.asarray(image.crop((first, above, last, below))), borders, mode="edge")
+    columns, rows = (
+        np.arange(start, start + side).clip(0, most - 1) for start, most in zip((left, top), image.size, strict=True)
+    )
+    within = image.crop((int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1))
+    part = np.asarray(within)[rows - rows[0]][:, columns - columns[0]]
     return np.array(Image.fromarray(part).resize((pixels, pixels), Image.Resampling.BICUBIC))
 
 
@@ -125,9 +125,14 @@ def turned(image: NDArray[np.uint8], shift: complex, turn: complex, side: int, w
         uint8 (side, side, 3).
     """
     steps = ((np.arange(side) + 0.5) / side - 0.5) * wide
+    blocks = np.array_split(steps[:, None], -(-side // 128))  # as what is computed of a pixel takes much memory
+    return np.concatenate([_between(image, shift + turn * (steps + 1j * down)) for down in blocks])
+
+
+def _between(image: NDArray[np.uint8], places: NDArray[np.complex128]) -> NDArray[np.uint8]:
+    """The colors at places (h, w), x + iy in pixels of an image, uint8 (h, w, 3)."""
     height, width = image.shape[0] - 1, image.shape[1] - 1
-    left = (shift.real + turn.real * steps - turn.imag * steps[:, None] - 0.5).clip(0, width)
-    top = (shift.imag + turn.imag * steps + turn.real * steps[:, None] - 0.5).clip(0, height)
+    left, top = (places.real - 0.5).clip(0, width), (places.imag - 0.5).clip(0, height)
     column, row = left.astype(int), top.astype(int)
     next_column, next_row = np.minimum(column + 1, width), np.minimum(row + 1, height)
     share, below = (left - column)[..., None], (top - row)[..., None]
@@ -142,11 +147,18 @@ def open_landmarker(detector: str = YUNET) -> Landmarker:
     """The network that finds landmarks, once a process: that of the package, or the one beside an exported detector.
 
     Raises:
-        FERError: If the folder of that detector has none.
+        FERError: If that of the package is needed and torch is missing, or the one beside the detector is damaged.
     """
-    if os.path.basename(detector) == EXPORTED_YUNET:
-        return _exported_landmarks(Path(detector).with_name(EXPORTED_LANDMARKS))
-    return _landmarks()
+    file = Path(detector).with_name(EXPORTED_LANDMARKS)
+    if os.path.basename(detector) == EXPORTED_YUNET and file.is_file():
+        return _exported_landmarks(file)
+    try:
+        return _landmarks()
+    except ImportError as error:
+        raise MissingPackageError(
+            f"Faces are aligned here by a network that needs {error.name}: install torch, or take the detector of a "
+            f"folder that has {EXPORTED_LANDMARKS} too."
+        ) from None
 
 
 def load_landmarks() -> "FaceLandmarks":
@@ -177,8 +189,6 @@ def _landmarks() -> Landmarker:
 
 def _exported_landmarks(file: Path) -> Landmarker:
     """The same network in a bundle, without torch."""
-    if not file.is_file():
-        raise FERError(f"The exported folder '{file.parent}' lacks {file.name}. Export it again.")
     try:
         import onnxruntime
     except ImportError:

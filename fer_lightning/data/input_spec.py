@@ -107,6 +107,12 @@ class InputSpec:
             del values["align"]  # versions that cannot align read what need not be
         return values
 
+    def settings(self) -> dict[str, Any]:
+        """The specification as the data module is told of it."""
+        values = self.to_dict() | {"faces": self.framing}
+        values.pop("align", None)
+        return values
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> InputSpec:
         """What `to_dict` gave; an FERError if it says something else."""
@@ -167,7 +173,8 @@ class InputSpec:
         """The face in its place; None where that is not asked for, or no landmarks are seen."""
         if face is None or not self.align:
             return None
-        return aligned(image.convert("RGB"), face, self.image_size, self.margin, self.detector)
+        colored = image if image.mode == "RGB" else image.convert("RGB")
+        return aligned(colored, face, self.image_size, self.margin, self.detector)
 
     def normalize(self, images: torch.Tensor) -> torch.Tensor:
         """Turn uint8 `(n, channels, h, w)` into float of the same shape: `(x / 255 - mean) / std`."""

@@ -36,6 +36,9 @@ OPSET = 17
 TOLERANCE = 1e-4
 """Largest difference of a probability between the bundle's own program and the original."""
 
+OTHERWISE = 0.1
+"""The same where a face is turned otherwise by a fraction of a degree, which one in a hundred aligned ones may be."""
+
 _COMPARED = 200
 """Images that it is compared on."""
 
@@ -74,7 +77,7 @@ def _compared(model: ExpressionModel, info: CheckpointInfo, folder: Path) -> str
     """Compare whole images, and the faces that are found in them, on synthetic faces before synthetic walls."""
     from fer_lightning.export.recognize import Recognizer  # with onnxruntime
 
-    ours, differences, faces = Recognizer(folder), [0.0], 0
+    ours, whole_ones, found_ones = Recognizer(folder), [0.0], [0.0]
     whole = ExpressionRecognizer(model, faces="whole", device="cpu")
     detecting = ExpressionRecognizer(whole, faces="detect")
     for number in range(_COMPARED):
@@ -90,11 +93,14 @@ def _compared(model: ExpressionModel, info: CheckpointInfo, folder: Path) -> str
                 raise FERError("The bundle's detector finds other faces than the original: it was not kept.")
             for one, other in zip(wanted, found, strict=True):
                 pairs = zip(one.probabilities.values(), other["probabilities"].values(), strict=True)
+                differences = found_ones if recognizer is detecting else whole_ones
                 differences.append(max(abs(value - same) for value, same in pairs))
-            faces += len(found) * (recognizer is detecting)
     # Where a landmark lies on the border between half pixels, runtimes may turn a face a little otherwise.
-    otherwise = len(differences) // 100 if info.input_spec.align else 0
-    difference = float(np.sort(differences)[-1 - otherwise])
-    if not np.isfinite(differences).all() or difference > TOLERANCE:
+    spared = len(found_ones) // 100 if info.input_spec.align else 0
+    otherwise = [one for one in sorted(found_ones)[len(found_ones) - spared :] if TOLERANCE < one < OTHERWISE]
+    difference = max(one for one in whole_ones + found_ones if one not in otherwise)
+    if not np.isfinite(whole_ones + found_ones).all() or difference > TOLERANCE:
         raise FERError(f"The bundle answers otherwise than the original (by up to {difference:.1e}): it was not kept.")
-    return f"largest difference to the original {difference:.1e} on {_COMPARED} images and {faces} faces found in them"
+    said = f"largest difference to the original {difference:.1e} on {_COMPARED} images and {len(found_ones) - 1} faces "
+    said += "found in them"
+    return f"{said}; {len(otherwise)} more are turned by a fraction of a degree more" if otherwise else said

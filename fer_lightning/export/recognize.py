@@ -113,7 +113,7 @@ class Recognizer:
     def prepare(self, image: Image.Image, face: Face | None = None) -> np.ndarray:
         """A face (without one, the whole image) as model.onnx takes it, uint8 (size, size, 3)."""
         spec = self.spec
-        aligned = self._aligned(image.convert("RGB"), face) if face and spec.get("align") else None
+        aligned = self._aligned(image, face) if face and spec.get("align") else None
         if aligned:
             image = aligned
         elif face:
@@ -161,10 +161,10 @@ def around(image: Image.Image, face: Face, scale: float, pixels: int) -> np.ndar
     """The square around a box, `scale` times its longer side, where the image ends continued with its last pixels."""
     half = max(round(max(face["width"], face["height"]) * scale / 2), 1)
     left, top = round(face["left"] + face["width"] / 2) - half, round(face["top"] + face["height"] / 2) - half
-    first, above = min(max(left, 0), image.width - 1), min(max(top, 0), image.height - 1)
-    last, below = min(max(left + 2 * half, 1), image.width), min(max(top + 2 * half, 1), image.height)
-    borders = ((above - top, top + 2 * half - below), (first - left, left + 2 * half - last), (0, 0))
-    part = np.pad(np.asarray(image.crop((first, above, last, below))), borders, mode="edge")
+    sides = zip((left, top), image.size, strict=True)
+    columns, rows = (np.arange(start, start + 2 * half).clip(0, most - 1) for start, most in sides)
+    within = image.crop((int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1))
+    part = np.asarray(within)[rows - rows[0]][:, columns - columns[0]]
     return np.array(Image.fromarray(part).resize((pixels, pixels), Image.Resampling.BICUBIC))
 
 
@@ -172,8 +172,8 @@ def turned(image: np.ndarray, shift: complex, turn: complex, side: int, wide: fl
     """The face with its middle at `shift` and of side and direction `turn`, `wide` times it, uint8 (side, side, 3)."""
     steps = ((np.arange(side) + 0.5) / side - 0.5) * wide
     most = len(image) - 1
-    left = (shift.real + turn.real * steps - turn.imag * steps[:, None] - 0.5).clip(0, most)
-    top = (shift.imag + turn.imag * steps + turn.real * steps[:, None] - 0.5).clip(0, most)
+    left = (shift.real + (turn.real * steps - turn.imag * steps[:, None]) - 0.5).clip(0, most)
+    top = (shift.imag + (turn.real * steps[:, None] + turn.imag * steps) - 0.5).clip(0, most)
     column, row = left.astype(int), top.astype(int)
     next_column, next_row = np.minimum(column + 1, most), np.minimum(row + 1, most)
     share, below = (left - column)[..., None], (top - row)[..., None]

@@ -42,7 +42,7 @@ def _head(blocks: list[nn.Module], answers: int) -> nn.Sequential:
 
 
 class FaceLandmarks(nn.Module):
-    """Finds five landmarks in the image of a face, however it is turned (201,819 parameters).
+    """Finds five landmarks in the image of a face, turned by up to some 45 degrees (201,819 parameters).
 
     Y. Kartynnik, A. Ablavatski, I. Grishchenko, M. Grundmann: Real-time Facial Surface Geometry from Monocular Video on
     Mobile GPUs. arXiv 1907.06724. The layers and weights are those of `face_landmark.tflite` in mediapipe 0.10.14
@@ -66,8 +66,8 @@ class FaceLandmarks(nn.Module):
         """What an image says of the face in it.
 
         Args:
-            image: (n, 3, 192, 192), float, red, green, blue, 0 to 1: a face upright to sideways, of which the box takes
-                two thirds to four fifths of the width.
+            image: (n, 3, 192, 192), float, red, green, blue, 0 to 1: a face, of which the box takes two thirds to four
+                fifths of the width.
 
         Returns:
             (n, 11), float: confidence that there is a face, 0 to 1; x and y of the right eye, left eye, tip of the

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -9,12 +10,15 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from fer_lightning.checkpoints.reading import read_checkpoint
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.face_alignment import PLACES, WEIGHTS, aligned, fitted, open_landmarker, turned
 from fer_lightning.data.face_crop import find_faces
 from fer_lightning.data.face_detectors import Face
 from fer_lightning.data.input_spec import InputSpec
+from fer_lightning.inference.model import info_of_file
 from fer_lightning.networks.face_landmarks import FaceLandmarks
+from tests.conftest import TINY, run_here
 
 ALIGN, DETECT = InputSpec(48, "gray", faces="align"), InputSpec(48, "gray", faces="detect")
 
@@ -125,11 +129,34 @@ def test_a_whole_image_is_not_aligned(portrait):
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (200, 3), (48, 48)])
 @pytest.mark.parametrize("margin", [-0.5, 0.02, 2])
-def test_faces_of_any_size_and_place_become_input(size, margin):
+def test_boxes_of_any_size_and_place_become_input(size, margin):
     spec = InputSpec(40, "rgb", faces="align", margin=margin)
     image = Image.effect_noise(size, 60)
-    for face in (Face(-20, -30, 40, 50, 1), Face(0, 0, 0.2, 0.1, 1), Face(size[0] - 1, 0, 100, 300, 1)):
+    boxes = [Face(-20, -30, 40, 50, 1), Face(0, 0, 0.2, 0.1, 1), Face(size[0] - 1, 0, 100, 300, 1)]
+    boxes += [Face(size[0] + 50, 10, 10, 10, 1), Face(-90, 10, 20, 20, 1), Face(10, size[1] + 40, 8, 8, 1)]  # outside
+    for face in boxes:
         assert spec.pixels(image, face).shape == (3, 40, 40)
+
+
+@pytest.mark.parametrize("side", [1, 48, 129, 400])
+@pytest.mark.parametrize("margin", [-0.5, 2])
+def test_faces_of_any_size_are_aligned(portrait, side, margin):
+    for shrink in (1, 4):
+        small = portrait.reduce(shrink)
+        tight = find_faces(small)[0]
+        cut = small.crop((round(tight.left), round(tight.top), round(tight.left + tight.width), small.height))
+        for image, face in ((small, tight), (cut, Face(0, 0, tight.width, tight.height, 1))):
+            made = aligned(image, face, side, margin)
+            assert made is not None
+            assert made.size == (2 * side, 2 * side)
+
+
+def test_gray_and_transparent_images_are_aligned(portrait):
+    face = find_faces(portrait)[0]
+    wanted = ALIGN.pixels(portrait.convert("L"), face)
+    for mode in ("RGB", "RGBA", "L"):
+        made = ALIGN.pixels(portrait.convert("L").convert(mode), face)
+        assert np.abs(made.astype(int) - wanted.astype(int)).max() <= 1, mode
 
 
 def test_threads_get_the_same_as_one_after_the_other(portrait):
@@ -153,3 +180,28 @@ def test_training_sees_aligned_faces(make_data, tmp_path, capsys, portrait):
         made[faces] = next(iter(data.val_dataloader())).images
         assert "Faces  found in 10 of 10 images" in capsys.readouterr().out
     assert (made["align"] != made["detect"]).any()
+
+
+def test_a_run_measures_and_goes_on_as_it_was_trained(drawn, tmp_path):
+    words = ["--data.root", drawn, *TINY, "--name", "al"]
+    run_here("fit", *words, "--data.faces", "align", "--trainer.max_epochs", "1", cwd=tmp_path)
+    checkpoints = tmp_path / "runs" / "al" / "checkpoints"
+    run_here("test", "--name", "al", "--ckpt_path", "best", "--data.root", drawn, cwd=tmp_path)
+    assert json.loads((tmp_path / "runs" / "al" / "test" / "metrics.json").read_text())["faces"] == "align"
+    run_here("fit", *words, "--trainer.max_epochs", "2", "--ckpt_path", "last", cwd=tmp_path)
+    assert read_checkpoint(checkpoints / "last.ckpt")[0].input_spec.align
+    run_here("export", "--name", "al", "--output", "al.safetensors", "--ckpt_path", "last", cwd=tmp_path)
+    run_here("fit", *words[:-1], "new", "--trainer.max_epochs", "1", "--ckpt_path", "al.safetensors", cwd=tmp_path)
+    assert read_checkpoint(tmp_path / "runs" / "new" / "checkpoints" / "last.ckpt")[0].input_spec.align
+
+
+@pytest.mark.slow
+def test_what_is_made_of_a_run_is_aligned_too(drawn, tmp_path):
+    words = ["--data.root", drawn, *TINY, "--data.faces", "align", "--trainer.max_epochs", "1"]
+    run_here("fit", *words, "--name", "al", cwd=tmp_path)
+    graph = ["--name", "al", "--ckpt_path", "last", "--output", "al.onnx"]
+    run_here("export", *graph, "--quantize", "int8", "--data.root", drawn, cwd=tmp_path)
+    assert info_of_file(tmp_path / "al.onnx").input_spec.align
+    run_here("crossval", *words, "--folds", "2", "--name", "folds", cwd=tmp_path)
+    found = [json.loads(path.read_text()) for path in (tmp_path / "runs" / "folds").rglob("metrics.json")]
+    assert [one["faces"] for one in found if "faces" in one] == ["align"] * 2

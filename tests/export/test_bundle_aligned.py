@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -106,3 +107,15 @@ def test_each_image_may_be_taken_as_one_face(folder, aligning, tmp_path):
     found = ExpressionRecognizer(recognizer, faces="detect").predict(image).faces[0]
     wanted = ExpressionRecognizer(aligning).predict(image).faces[0]
     assert found.probabilities == pytest.approx(wanted.probabilities, abs=1e-4)  # aligned where a box is known
+
+
+def test_another_detector_without_torch_is_one_message(folder, tmp_path):
+    shutil.copy(folder / "app" / "detector.onnx", tmp_path / "detector.onnx")  # with no landmarks beside it
+    image = str(folder / "images" / "0.png")
+    words = ["predict", image, "--ckpt_path", str(folder / "app"), "--detector", str(tmp_path / "detector.onnx")]
+    done = without(("torch",), words, tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 2, done.stderr
+    assert "Faces are aligned here by a network that needs torch" in done.stderr
+    done = run(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr

@@ -220,7 +220,7 @@ function turned(image, { shift, turn }, side, wide) {
   let at = 0;
   for (const down of steps) {
     for (const right of steps) {
-      const left = within(shift[0] + turn[0] * right - turn[1] * down - 0.5), top = within(shift[1] + turn[1] * right + turn[0] * down - 0.5);
+      const left = within(shift[0] + (turn[0] * right - turn[1] * down) - 0.5), top = within(shift[1] + (turn[0] * down + turn[1] * right) - 0.5);
       const column = Math.floor(left), row = Math.floor(top), share = left - column, below = top - row;
       const next = Math.min(column + 1, most), lower = Math.min(row + 1, most) * width;
       for (let c = 0; c < 3; c += 1, at += 1) {
