@@ -82,7 +82,8 @@ class CheckpointInfo:
 
     def to_dict(self) -> dict[str, Any]:
         """In the plain values that a checkpoint or JSON can hold."""
-        return {"format": FORMAT} | asdict(self, dict_factory=_plain)
+        values = asdict(self, dict_factory=_plain)
+        return {"format": FORMAT} | values | {"input_spec": self.input_spec.to_dict()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any] | str | bytes, path: Any) -> CheckpointInfo:
