@@ -40,7 +40,7 @@ def main(given: str, root: str, words: list[str]) -> None:
     """Export, measure and print."""
     options = dict(zip([word.removeprefix("--") for word in words[::2]], words[1::2], strict=True))
     original = open_model(given, device="cpu")
-    spec = original.input_spec.to_dict()
+    spec = original.input_spec.settings()
     data = FERDataModule(root, classes=list(original.class_names), **spec, **options)  # type: ignore[arg-type]
     samples = data.samples(TESTING)
     batch = samples.__getitems__(list(range(min(1000, len(samples)))))

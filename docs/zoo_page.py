@@ -11,7 +11,23 @@ from safetensors import safe_open
 from fer_lightning.checkpoints.finding import NAMED, PRETRAINED
 from fer_lightning.checkpoints.reading import load_model, read_checkpoint
 
-WEIGHTS, DETECTOR, LANDMARKS = PRETRAINED.parent, "yunet.safetensors", "face_landmarks.safetensors"
+WEIGHTS = PRETRAINED.parent
+OTHERS = (
+    (
+        *("The face detector", "YuNet, `fer_lightning.networks.yunet`", "yunet.safetensors"),
+        *("WIDER FACE, by the authors of libfacedetection", "3-clause BSD (`yunet.LICENSE`)"),
+    ),
+    (
+        *("The landmarks of aligned faces", "a part of MediaPipe's face mesh, `fer_lightning.networks.face_landmarks`"),
+        *(
+            "face_landmarks.safetensors",
+            "by Google; the package does not say on what",
+            "Apache License 2.0 (`face_landmarks.LICENSE`)",
+        ),
+    ),
+)
+"""Networks beside those that name expressions: title, network, file, what it was trained on, license."""
+
 MEASURED = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
@@ -88,22 +104,7 @@ def zoo_page() -> str:
     )
     head = ("name", "network", "parameters", "size", "data", "accuracy", "balanced accuracy", "macro-F1")
     text += table([row for row, _ in entries], head) + "".join(section for _, section in entries)
-    text += "## The face detector\n\n" + table(
-        [
-            ("network", "YuNet, `fer_lightning.networks.yunet`"),
-            ("file", size_of(DETECTOR)),
-            ("trained on", "WIDER FACE, by the authors of libfacedetection"),
-            ("license", "3-clause BSD (`yunet.LICENSE`)"),
-        ],
-        ("", ""),
-    )
-    text += "## The landmarks of aligned faces\n\n" + table(
-        [
-            ("network", "a part of MediaPipe's face mesh, `fer_lightning.networks.face_landmarks`"),
-            ("file", size_of(LANDMARKS)),
-            ("trained on", "photographs of Google's own"),
-            ("license", "Apache License 2.0 (`face_landmarks.LICENSE`)"),
-        ],
-        ("", ""),
-    )
+    for title, network, file, data, license in OTHERS:
+        facts = [("network", network), ("file", size_of(file)), ("trained on", data), ("license", license)]
+        text += f"## {title}\n\n" + table(facts, ("", ""))
     return text.rstrip() + "\n"

@@ -68,7 +68,7 @@ def main(path: str, root: str, words: list[str]) -> None:
     """Measure and print."""
     model = load_model(path)
     options = dict(zip([word.removeprefix("--") for word in words[::2]], words[1::2], strict=True))
-    data = FERDataModule(root, classes=list(model.class_names), **model.input_spec.to_dict(), **options)  # type: ignore[arg-type]
+    data = FERDataModule(root, classes=list(model.class_names), **model.input_spec.settings(), **options)  # type: ignore[arg-type]
     samples = data.samples(2)
     images, labels, *_ = samples.__getitems__(list(range(len(samples))))
 

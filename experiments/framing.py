@@ -77,7 +77,7 @@ def main() -> None:
     heads = [f"{whose}: {name}" for whose in ("as it is", "new last layer") for name in names]
     rows = [f"| faces | pixels | {' | '.join(heads)} |", "| --- " * 8 + "|"]
     for framing in FRAMINGS:
-        spec = {**model.input_spec.to_dict(), **framing}
+        spec = {**model.input_spec.settings(), **framing}
         words: dict[str, Any] = {"classes": list(model.class_names), "split": "grouped", **spec}
         data = FERDataModule(options.data, **words)
         everything = np.arange(len(data.legend))

@@ -29,7 +29,7 @@ def validation(data: FERDataModule) -> Faces:
 
 def validation_for(model: ExpressionModel, root: str, **options: Any) -> Faces:
     """The validation subset of a data set, as a model wants its images; `options` are those of `FERDataModule`."""
-    told: dict[str, Any] = {"classes": list(model.class_names), **model.input_spec.to_dict(), **options}
+    told: dict[str, Any] = {"classes": list(model.class_names), **model.input_spec.settings(), **options}
     return validation(FERDataModule(root, **told))
 
 

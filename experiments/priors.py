@@ -84,7 +84,7 @@ def main() -> None:
     learned = np.array(model.learned_prior, float)
     print(f"{platform.machine()}, {os.cpu_count()} cores; {options.weights}")
     for root in options.data:
-        words: dict[str, Any] = {"classes": list(model.class_names), **model.input_spec.to_dict()}
+        words: dict[str, Any] = {"classes": list(model.class_names), **model.input_spec.settings()}
         data = FERDataModule(root, **words)
         if data.split.options["rule"] == "predefined":
             data = FERDataModule(root, val_fraction=0.05, **words)

@@ -101,7 +101,7 @@ def main() -> None:
     path, strengths = find_checkpoint(options.weights), strengths_of(options.strong)
     model = load_model(path).eval()
     model.tta_flip = model.tta_flip or options.tta_flip
-    words: dict[str, Any] = {"classes": list(model.class_names), **model.input_spec.to_dict()}
+    words: dict[str, Any] = {"classes": list(model.class_names), **model.input_spec.settings()}
     data = FERDataModule(options.own, split="predefined", val_fraction=0.05, **words)
     samples = data.samples(VALIDATION)
     images, targets, *_ = samples.__getitems__(list(range(len(samples))))

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fer_lightning.data.face_detectors import EXPORTED_YUNET, YUNET, Face, OneThread
-from fer_lightning.errors import FERError, MissingPackageError
+from fer_lightning.data.face_detectors import EXPORTED_YUNET, YUNET, Face
+from fer_lightning.data.face_networks import OneThread, exported, with_weights
+from fer_lightning.errors import MissingPackageError
 
 if TYPE_CHECKING:
     from fer_lightning.networks.face_landmarks import FaceLandmarks
@@ -151,7 +152,7 @@ def open_landmarker(detector: str = YUNET) -> Landmarker:
     """
     file = Path(detector).with_name(EXPORTED_LANDMARKS)
     if os.path.basename(detector) == EXPORTED_YUNET and file.is_file():
-        return _exported_landmarks(file)
+        return exported(file, "landmark detector", "landmarks", "landmarks", lambda image: (11,))
     try:
         return _landmarks()
     except ImportError as error:
@@ -163,14 +164,9 @@ def open_landmarker(detector: str = YUNET) -> Landmarker:
 
 def load_landmarks() -> "FaceLandmarks":
     """The network with its weights, ready to answer."""
-    import torch
-    from safetensors.torch import load_file
-
     from fer_lightning.networks.face_landmarks import FaceLandmarks
 
-    network = FaceLandmarks().eval().requires_grad_(False).to(memory_format=torch.channels_last)
-    network.load_state_dict(load_file(WEIGHTS))
-    return network
+    return with_weights(FaceLandmarks(), WEIGHTS)
 
 
 def _landmarks() -> Landmarker:
@@ -182,29 +178,6 @@ def _landmarks() -> Landmarker:
         with one_thread, torch.inference_mode():
             pixels = torch.tensor(image).permute(2, 0, 1)[None]  # channels last in memory
             found: NDArray[np.float32] = network(pixels / 255)[0].numpy()
-        return found
-
-    return landmarks
-
-
-def _exported_landmarks(file: Path) -> Landmarker:
-    """The same network in a bundle, without torch."""
-    try:
-        import onnxruntime
-    except ImportError:
-        raise MissingPackageError("The landmarks of a bundle need onnxruntime: pip install onnxruntime.") from None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = 1, 4
-    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-
-    def landmarks(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        try:
-            found: NDArray[np.float32] = session.run(["landmarks"], {"image": image})[0]
-        except Exception as error:  # onnxruntime's own have no base class in common
-            said = str(error).partition("\n")[0][:200]
-            raise FERError(f"The landmarks' network '{file}' does not work: {said}. Export it again.") from None
-        if found.shape != (11,) or not np.isfinite(found).all():
-            raise FERError(f"The landmarks' network '{file}' gives answers that are no landmarks. Export it again.")
         return found
 
     return landmarks

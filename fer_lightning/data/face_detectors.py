@@ -1,6 +1,5 @@
 """What finds faces: the network that comes with the package, or a file for OpenCV."""
 
-import ctypes
 import os
 import threading
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fer_lightning.data.face_networks import OneThread, exported, with_weights
 from fer_lightning.errors import FERError, MissingPackageError
 
 if TYPE_CHECKING:
@@ -107,27 +107,6 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_lock)
 
 
-class OneThread:
-    """Within, torch uses the calling thread alone: on a busy machine, OpenMP's threads wait for each other.
-
-    OpenMP is asked and not torch, whose number is for the whole process. OMP_NUM_THREADS is obeyed.
-    """
-
-    def __init__(self) -> None:
-        here = None if os.name == "nt" or os.environ.get("OMP_NUM_THREADS") else ctypes.CDLL(None)
-        self._openmp = here if hasattr(here, "omp_set_num_threads") else None
-        self._before = threading.local()
-
-    def __enter__(self) -> None:
-        if self._openmp:
-            self._before.count = self._openmp.omp_get_max_threads()
-            self._openmp.omp_set_num_threads(1)
-
-    def __exit__(self, *error: object) -> None:
-        if self._openmp:
-            self._openmp.omp_set_num_threads(self._before.count)
-
-
 def _face(row: list[float], score: float) -> Face:
     """From left, top, width, height and ten numbers of landmarks."""
     left, top, width, height, *points = row
@@ -149,14 +128,9 @@ def _once(found: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def load_yunet() -> "YuNet":
     """The network with its weights, ready to answer."""
-    import torch
-    from safetensors.torch import load_file
-
     from fer_lightning.networks.yunet import YuNet
 
-    network = YuNet().eval().requires_grad_(False).to(memory_format=torch.channels_last)
-    network.load_state_dict(load_file(WEIGHTS))
-    return network
+    return with_weights(YuNet(), WEIGHTS)
 
 
 def _yunet() -> Detector:
@@ -177,27 +151,11 @@ def _exported_yunet(file: str) -> Detector:
     """The same network in a bundle, without torch."""
     if not os.path.isfile(file):
         raise FERError(f"Invalid value for the detector. Found nothing at '{file}'.")
-    try:
-        import onnxruntime
-    except ImportError:
-        raise MissingPackageError("The detector of a bundle needs onnxruntime: pip install onnxruntime.") from None
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = 1, 4
-    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    def shape(padded: np.ndarray) -> tuple[int, int]:
+        return sum(padded.shape[0] // stride * (padded.shape[1] // stride) for stride in (8, 16, 32)), 15
 
-    def places(padded: np.ndarray) -> np.ndarray:
-        try:
-            found: np.ndarray = session.run(["places"], {"image": padded})[0]
-        except Exception as error:  # onnxruntime's own have no base class in common
-            said = str(error).partition("\n")[0][:200]
-            raise FERError(f"The detector '{file}' does not work: {said}. Export it again.") from None
-        expected = sum(padded.shape[0] // stride * (padded.shape[1] // stride) for stride in (8, 16, 32))
-        if found.shape != (expected, 15) or not np.isfinite(found).all():
-            raise FERError(f"The detector '{file}' gives answers that are no faces. Export it again.")
-        return found
-
-    return partial(_found, places)
+    return partial(_found, exported(file, "detector", "faces", "places", shape))
 
 
 def _found(places: Callable[[np.ndarray], np.ndarray], image: Image.Image) -> list[Face]:

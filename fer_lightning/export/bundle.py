@@ -70,10 +70,10 @@ def write_bundle(model: ExpressionModel, info: CheckpointInfo, folder: Path, nam
     for file, source in licenses.items():
         (folder / file).write_bytes(WEIGHTS.with_name(source).read_bytes())
     write_page(folder)
-    return _compared(model, info, folder)
+    return compare(model, info, folder)
 
 
-def _compared(model: ExpressionModel, info: CheckpointInfo, folder: Path) -> str:
+def compare(model: ExpressionModel, info: CheckpointInfo, folder: Path) -> str:
     """Compare whole images, and the faces that are found in them, on synthetic faces before synthetic walls."""
     from fer_lightning.export.recognize import Recognizer  # with onnxruntime
 

@@ -11,6 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from fer_lightning.checkpoints.reading import read_checkpoint
+from fer_lightning.cli.prepare import prepare
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.face_alignment import PLACES, WEIGHTS, aligned, fitted, open_landmarker, turned
 from fer_lightning.data.face_crop import find_faces
@@ -193,6 +194,21 @@ def test_a_run_measures_and_goes_on_as_it_was_trained(drawn, tmp_path):
     run_here("export", "--name", "al", "--output", "al.safetensors", "--ckpt_path", "last", cwd=tmp_path)
     run_here("fit", *words[:-1], "new", "--trainer.max_epochs", "1", "--ckpt_path", "al.safetensors", cwd=tmp_path)
     assert read_checkpoint(tmp_path / "runs" / "new" / "checkpoints" / "last.ckpt")[0].input_spec.align
+
+
+def test_a_stream_has_the_same_faces(drawn, tmp_path):
+    how = {"faces": "align", "image_size": 32, "prepared_dir": str(tmp_path), "num_workers": 0}
+    words = ["--data.root", str(drawn), "--data.faces", "align", "--data.image_size", "32"]
+    prepare(words, str(tmp_path / "stream"))
+    batches = []
+    for root in (drawn, tmp_path / "stream"):
+        data = FERDataModule(str(root), **how)
+        data.prepare_data()
+        batches.append(next(iter(data.test_dataloader())))
+    assert (batches[0].images == batches[1].images).all()
+    other = FERDataModule(str(drawn), **how | {"faces": "detect"})
+    other.prepare_data()
+    assert (next(iter(other.test_dataloader())).images != batches[0].images).any()
 
 
 @pytest.mark.slow

@@ -7,11 +7,16 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
+import onnx
 import pytest
 import skimage.data
 from PIL import Image
 
+from fer_lightning.checkpoints.reading import load_model, read_checkpoint
 from fer_lightning.data.sources.synthetic_face import draw_face
+from fer_lightning.errors import FERError
+from fer_lightning.export.bundle import compare
 from fer_lightning.export.export import export
 from fer_lightning.inference.recognizer import ExpressionRecognizer
 from tests.conftest import run
@@ -99,9 +104,24 @@ def test_what_is_not_needed_is_not_there(aligning, tmp_path):
     assert "alignment" not in json.loads((tmp_path / "app" / "model.json").read_text())
 
 
+def test_landmarks_that_are_others_are_not_kept(folder, aligning, tmp_path):
+    shutil.copytree(folder / "app", tmp_path / "app")
+    graph = onnx.load(tmp_path / "app" / "landmarks.onnx")
+    last = next(node for node in graph.graph.node if "landmarks" in node.output)
+    last.output[0] = "before"
+    moved = np.array([0] + [0, 3] * 5, np.float32)  # all of them three pixels lower
+    graph.graph.initializer.append(onnx.numpy_helper.from_array(moved, "moved"))
+    graph.graph.node.append(onnx.helper.make_node("Add", ["before", "moved"], ["landmarks"]))
+    onnx.save(graph, tmp_path / "app" / "landmarks.onnx")
+    info, _ = read_checkpoint(aligning)
+    with pytest.raises(FERError, match="The bundle answers otherwise than the original"):
+        compare(load_model(aligning), info, tmp_path / "app")
+    assert "faces found in them" in compare(load_model(aligning), info, folder / "app")
+
+
 def test_each_image_may_be_taken_as_one_face(folder, aligning, tmp_path):
     export(str(aligning), str(tmp_path / "whole"), faces="whole")
-    image = str(folder / "images" / "tight.png")
+    image = str(folder / "images" / "fear.png")  # not sure, so that framing shows
     recognizer = ExpressionRecognizer(tmp_path / "whole")
     assert recognizer.predict(image).faces[0].face is None
     found = ExpressionRecognizer(recognizer, faces="detect").predict(image).faces[0]

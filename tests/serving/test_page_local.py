@@ -16,7 +16,9 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from fer_lightning.data.sources.synthetic_face import draw_face
 from fer_lightning.export.export import export
+from fer_lightning.inference.recognizer import ExpressionRecognizer
 from tests.serving.conftest import BEARER, TOKEN, Served, encoded, photograph, serving
 from tests.serving.test_page import Page
 
@@ -232,16 +234,20 @@ def test_aligned_faces_are_answered_as_by_the_service(browser, aligning, tmp_pat
     with serving(tmp_path, "--ckpt_path", str(aligning)) as server:
         opened = Device(browser, server)
         try:
-            content = encoded(Image.fromarray(skimage.data.astronaut()).rotate(20), "PNG")
+            wall = Image.new("RGB", (300, 300), (90, 110, 130))
+            wall.paste(draw_face("fear", (1, 1), 1).convert("RGB").resize((140, 140)), (80, 80))  # which is not sure
+            content = encoded(wall.rotate(15, fillcolor=(90, 110, 130)), "PNG")
             opened.context.route("**/picture", lambda route: route.fulfill(body=content))
             here = opened.page.evaluate(ANSWER)["faces"]
             there = server.ask(content=content, headers={"Content-Type": "image/png"}).json()["images"][0]["faces"]
             assert [one["box"] for one in here] == [one["box"] for one in there]
             assert here[0]["probabilities"] == pytest.approx(there[0]["probabilities"], abs=1e-4)
             assert any(url.endswith("/landmarks.onnx") for url in opened.asked)
+            plain = ExpressionRecognizer("pretrained").predict(content).faces[0].probabilities
+            assert max(abs(here[0]["probabilities"][name] - value) for name, value in plain.items()) > 0.01
             opened.ready()
             opened.give(("turned.png", content))
-            opened.said("turned.png: happiness")
+            opened.said(f"turned.png: {here[0]['label']}")
             assert opened.wrong == []
         finally:
             opened.context.close()
