@@ -196,6 +196,7 @@ def test_a_run_measures_and_goes_on_as_it_was_trained(drawn, tmp_path):
     assert read_checkpoint(tmp_path / "runs" / "new" / "checkpoints" / "last.ckpt")[0].input_spec.align
 
 
+@pytest.mark.slow
 def test_a_stream_has_the_same_faces(drawn, tmp_path):
     how = {"faces": "align", "image_size": 32, "prepared_dir": str(tmp_path), "num_workers": 0}
     words = ["--data.root", str(drawn), "--data.faces", "align", "--data.image_size", "32"]
