@@ -13,6 +13,7 @@ import os
 import shutil
 import time
 import zlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from tqdm import tqdm
 
 from fer_lightning.cores import available_cpus
 from fer_lightning.data.image_checks import LegendImages, check_complaints, explained
-from fer_lightning.data.input_spec import InputSpec
+from fer_lightning.data.input_spec import Framed, InputSpec
 from fer_lightning.data.legend import Legend
 from fer_lightning.files import no_file, replacing
 from fer_lightning.locks import alone
@@ -196,7 +197,7 @@ def _decode(legend: Legend, input_spec: InputSpec, cache: _Cache, rows: np.ndarr
         images, _BATCH, sampler=rows.tolist(), num_workers=workers, collate_fn=list, worker_init_fn=start_worker
     )
     start, size = open_decoded(cache.pixels).offset, size_of(legend, input_spec) // len(legend)
-    fresh, faces = not cache.stamps.any(), 0
+    fresh, taken = not cache.stamps.any(), Counter[Framed]()
     complaints: list[str] = []
     checksums: list[int] = []
 
@@ -218,12 +219,12 @@ def _decode(legend: Legend, input_spec: InputSpec, cache: _Cache, rows: np.ndarr
             saved = time.monotonic()
             try:
                 for batch in batches:
-                    for pixels, face, said in batch:
+                    for pixels, framed, said in batch:
                         stream.seek(start + int(rows[len(complaints)]) * size)
                         stream.write(pixels)
                         complaints.append(said)
                         checksums.append(zlib.crc32(pixels))
-                        faces += face
+                        taken[framed] += 1
                     bar.update(len(batch))
                     if time.monotonic() - saved > _SECONDS:
                         keep()
@@ -237,4 +238,7 @@ def _decode(legend: Legend, input_spec: InputSpec, cache: _Cache, rows: np.ndarr
         raise
     check_complaints(complaints, legend)
     if input_spec.finds:
+        faces = len(rows) - taken[Framed.WHOLE]
         say(f"Faces  found in {faces:,} of {len(rows):,} images; the others are taken whole")
+    if input_spec.framing == "align":
+        say(f"       aligned in {taken[Framed.ALIGNED]:,}; no landmarks in {taken[Framed.BOX]:,}, taken by their box")

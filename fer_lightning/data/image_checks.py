@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from fer_lightning.data.image_files import UnreadableImageError
-from fer_lightning.data.input_spec import InputSpec
+from fer_lightning.data.input_spec import Framed, InputSpec
 from fer_lightning.data.legend import Legend
 from fer_lightning.errors import FERError
 from fer_lightning.files import new_folder
@@ -21,18 +21,18 @@ from fer_lightning.locks import alone
 _SHOWN = 20
 
 
-class LegendImages(Dataset[tuple[bytes, bool, str]]):
-    """By row of a legend: the pixels of an image, whether it has a face, what is wrong with it (empty: nothing)."""
+class LegendImages(Dataset[tuple[bytes, Framed, str]]):
+    """By row of a legend: pixels, what was taken of the image, what is wrong with it (empty: nothing)."""
 
     def __init__(self, legend: Legend, input_spec: InputSpec) -> None:
         self.images, self.image_dir, self.input_spec = legend.images, legend.image_dir, input_spec
 
-    def __getitem__(self, row: int) -> tuple[bytes, bool, str]:
+    def __getitem__(self, row: int) -> tuple[bytes, Framed, str]:
         try:
-            image, face = self.input_spec.look(self.image_dir / self.images[row])
+            image, framed = self.input_spec.look(self.image_dir / self.images[row])
         except UnreadableImageError as error:
-            return b"", False, str(error)
-        return image.numpy().tobytes(), face, ""
+            return b"", Framed.WHOLE, str(error)
+        return image.numpy().tobytes(), framed, ""
 
 
 def check_images(legend: Legend, rows: np.ndarray) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -27,6 +28,14 @@ Interpolation = Literal["nearest", "bilinear", "bicubic"]
 
 LARGEST = 4096
 """Pixels that the side of a network's input may have."""
+
+
+class Framed(IntEnum):
+    """What was taken of an image: all of it, the box of a face, or a face that was aligned by its landmarks."""
+
+    WHOLE = 0
+    BOX = 1
+    ALIGNED = 2
 
 
 @dataclass(frozen=True)
@@ -142,11 +151,14 @@ class InputSpec:
         """
         return self.look(path)[0]
 
-    def look(self, path: str | os.PathLike[str]) -> tuple[torch.Tensor, bool]:
-        """As `load`, and whether there is a face; always true where faces are not looked for."""
+    def look(self, path: str | os.PathLike[str]) -> tuple[torch.Tensor, Framed]:
+        """As `load`, and what was taken of the image."""
+        import torch
+
         image = read_image(path)
         found = find_faces(image, self.detector)[:1] if self.finds else []
-        return self.prepare(image, found[0] if found else None), bool(found) or not self.finds
+        flat, framed = self._framed(image, found[0] if found else None)
+        return torch.from_numpy(self._sized(flat)), framed
 
     def prepare(self, image: Image.Image, face: Face | None = None) -> torch.Tensor:
         """Cut a face out of an image as it was trained, and bring it to size; without one, the whole image.
@@ -160,21 +172,24 @@ class InputSpec:
 
     def pixels(self, image: Image.Image, face: Face | None = None) -> np.ndarray:
         """As `prepare`, without torch."""
-        flat = self._aligned(image, face) or image
-        if face is not None and flat is image:
-            left, top, right, bottom = map(round, face.square(self.margin, image.size))
-            flat = image.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
-        flat = flat.convert("RGB" if self.color == "rgb" else "L")
+        return self._sized(self._framed(image, face)[0])
+
+    def _framed(self, image: Image.Image, face: Face | None) -> tuple[Image.Image, Framed]:
+        """What is taken of an image; a face in which no landmarks are seen is taken by its box."""
+        if face is None:
+            return image, Framed.WHOLE
+        if self.align:
+            colored = image if image.mode == "RGB" else image.convert("RGB")
+            if turned := aligned(colored, face, self.image_size, self.margin, self.detector):
+                return turned, Framed.ALIGNED
+        left, top, right, bottom = map(round, face.square(self.margin, image.size))
+        return image.crop((left, top, max(right, left + 1), max(bottom, top + 1))), Framed.BOX
+
+    def _sized(self, image: Image.Image) -> np.ndarray:
+        flat = image.convert("RGB" if self.color == "rgb" else "L")
         resampling = Image.Resampling[self.interpolation.upper()]
         pixels = np.array(flat.resize((self.image_size, self.image_size), resampling))  # as torchvision's resize does
         return np.ascontiguousarray(pixels.reshape(*pixels.shape[:2], self.channels).transpose(2, 0, 1))
-
-    def _aligned(self, image: Image.Image, face: Face | None) -> Image.Image | None:
-        """The face in its place; None where that is not asked for, or no landmarks are seen."""
-        if face is None or not self.align:
-            return None
-        colored = image if image.mode == "RGB" else image.convert("RGB")
-        return aligned(colored, face, self.image_size, self.margin, self.detector)
 
     def normalize(self, images: torch.Tensor) -> torch.Tensor:
         """Turn uint8 `(n, channels, h, w)` into float of the same shape: `(x / 255 - mean) / std`."""
