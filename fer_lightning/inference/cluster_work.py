@@ -5,7 +5,7 @@ import math
 import os
 import pickle
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from fer_lightning.checkpoints.finding import digest_of
 from fer_lightning.errors import FERError
 from fer_lightning.inference.columns import columns
-from fer_lightning.inference.frames import Frame, Look, look
+from fer_lightning.inference.frames import Frame, look
 from fer_lightning.inference.parquet_rows import GROUP, parquet_schema, parquet_table, pyarrow
 from fer_lightning.inference.parts_folder import SETTINGS, PartsFolder
 from fer_lightning.inference.recognizer import ExpressionRecognizer
@@ -111,9 +111,8 @@ class Worker:
         work.check("A machine of the cluster")
         self.work = work
         self.recognizer = ExpressionRecognizer(work.model, device=device, workers=0, **work.recognizer)
-        spec, size = self.recognizer.input_spec, self.recognizer.detection_size
         stride, fps, self._smooth = work.films
-        self._how = Look(spec, self.recognizer.video_spec, False, stride, fps, size, processes=False)
+        self._how = replace(self.recognizer.how(False, stride, fps), processes=False)
         self._schema = parquet_schema(columns(self.recognizer.model.class_names), work.settings)
 
     def look(self, part: Part) -> Iterator[Frame]:

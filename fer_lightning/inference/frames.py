@@ -69,6 +69,7 @@ class Look:
         fps: Of a video, take about so many frames a second instead.
         detection_size: The longer side in pixels at which faces are looked for.
         processes: Whether processes may be started to look at several; they need torch.
+        or_whole: Whether an image in which faces are looked for and none is found is taken as one; not so in videos.
     """
 
     spec: InputSpec
@@ -78,12 +79,15 @@ class Look:
     fps: float | None = None
     detection_size: int = LONGEST
     processes: bool = True
+    or_whole: bool = False
 
     def at(self, image: Image.Image, frame: Frame, faces: Sequence[Face | None] | None = None) -> Frame:
         """Find the faces in an image, unless they are given, and prepare them; `frame` says where it is from."""
         spec = self.spec if frame.frame is None else self.video_spec or self.spec
         if faces is None:
             faces = find_faces_at(image, spec.detector, self.detection_size) if spec.finds else [None]
+            if self.or_whole and frame.frame is None:
+                faces = faces or [None]
         prepared = np.array([spec.pixels(image, face) for face in faces], np.uint8)
         pixels = prepared.reshape(len(faces), spec.channels, spec.image_size, spec.image_size)
         again = frame.frame is None and not frame.source.address  # a file can be read again

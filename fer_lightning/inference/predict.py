@@ -18,11 +18,11 @@ from fer_lightning.inference.annotate import Annotations
 from fer_lightning.inference.bundle import BundleModel
 from fer_lightning.inference.cluster_work import Work
 from fer_lightning.inference.films import film_rate
-from fer_lightning.inference.frames import Frame, Look, expected, look
+from fer_lightning.inference.frames import Frame, expected, look
 from fer_lightning.inference.on_engine import check_engine, predict_on_ray
 from fer_lightning.inference.outputs import check_places, folders_of, for_the_terminal, mark_folder, own_folder
 from fer_lightning.inference.parts_folder import PartsFolder
-from fer_lightning.inference.recognizer import ExpressionRecognizer
+from fer_lightning.inference.recognizer import ExpressionRecognizer, FacesOption
 from fer_lightning.inference.rows import RowWriter
 from fer_lightning.inference.shard import Shard, check_shard
 from fer_lightning.inference.sources import list_sources
@@ -43,7 +43,7 @@ def predict(
     ckpt_path: str | None = None,
     input: list[str] | None = None,
     output: str | None = None,
-    faces: Literal["auto", "whole", "detect"] = "auto",
+    faces: FacesOption = "auto",
     detector: str | None = None,
     detection_size: int = 640,
     class_prior: Literal["training", "uniform"] | float | list[float] = "training",
@@ -77,8 +77,8 @@ def predict(
         input: Images, videos, folders of them, patterns, addresses (http, s3, rtsp and such), the number of a
             camera, or - for paths on standard input. They may also stand without --input.
         output: File for the rows, ending in .csv, .jsonl or .parquet; - writes CSV to standard output.
-        faces: Find and cut out all faces (detect), or take each image as one face (whole); auto does as in training,
-            and finds faces in videos.
+        faces: Find and cut out all faces (detect), or take each image as one face (whole), or do so only where none is
+            found (detect_or_whole, as `test` does); auto does as in training, and finds faces in videos.
         detector: What finds faces: yunet, or a YuNet model file (.onnx) for OpenCV.
         detection_size: The longer side in pixels at which faces are looked for. For small faces in large images, take
             that of the images; above 640, it is done in tiles of that size, and takes as much longer.
@@ -150,7 +150,7 @@ def predict(
     spec, names = recognizer.input_spec, recognizer.model.class_names
     video_spec = recognizer.video_spec if videos else spec
     video_spec.need_detector()
-    how = Look(spec, video_spec, annotate is not None, frame_stride, fps, detection_size, recognizer.processes)
+    how = recognizer.how(annotate is not None, frame_stride, fps)
     rate = film_rate(videos[0], frame_stride, fps) if annotate and annotate.lower().endswith(".mp4") else 25.0
     settings: dict[str, Any] = {
         "fer_lightning": __version__,
@@ -158,7 +158,9 @@ def predict(
         "sha256": digest_of(path),
         "input": [without_secret(given) for given in input],
         "folder": os.getcwd(),
-        "input_spec": spec.to_dict() | {"faces_in_videos": video_spec.faces if videos else None},
+        "input_spec": spec.to_dict()
+        | ({"faces": faces} if recognizer.or_whole else {})
+        | {"faces_in_videos": video_spec.faces if videos else None},
         "detection_size": detection_size,
         "class_prior": class_prior,
         "effective_prior": dict(zip(names, recognizer.model.effective_prior, strict=False)) or None,

@@ -35,6 +35,8 @@ from fer_lightning.storage import is_address, without_secret
 if TYPE_CHECKING:
     from fer_lightning.model.expression_model import ExpressionModel
 
+FacesOption = Literal["auto", "whole", "detect", "detect_or_whole"]
+
 DETECTION_SIZES = (64, 32_768)
 """The smallest and the largest longer side at which faces can be looked for."""
 
@@ -45,8 +47,8 @@ class ExpressionRecognizer:
     Args:
         model: A checkpoint, an exported file or folder, `hf://OWNER/NAME`, or `pretrained`; an `ExpressionModel`, of
             which a copy is taken as it is now; or another recognizer, whose network is shared.
-        faces: `detect` finds the faces in an image, `whole` takes the image as one face, `auto` does what the network
-            was trained on.
+        faces: `detect` finds the faces in an image; `whole` takes the image as one face; `detect_or_whole` does so
+            where it finds none, as `test` does; `auto` does what the network was trained on.
         class_prior: How frequent the classes are where it is used: `training`, as its training set the network up;
             `uniform`; a number from 0 to 10, those frequencies to that power; or a frequency for each class.
         target_risk: Fraction of wrong answers to accept; less sure ones become `uncertain`. None answers always.
@@ -68,7 +70,7 @@ class ExpressionRecognizer:
     def __init__(
         self,
         model: str | os.PathLike[str] | ExpressionModel | ExpressionRecognizer = "pretrained",
-        faces: Literal["auto", "whole", "detect"] = "auto",
+        faces: FacesOption = "auto",
         class_prior: ClassPrior = "training",
         target_risk: float | None = None,
         detector: str | None = None,
@@ -90,10 +92,10 @@ class ExpressionRecognizer:
         self.model = given.with_prior(prior) if moved else given
         self.threshold = 0.0 if target_risk is None else self._threshold(target_risk, moved, given is not trained)
         spec = trained.input_spec
-        framing = spec.faces if faces == "auto" else faces
+        framing: Any = {"auto": spec.faces, "detect_or_whole": "detect"}.get(faces, faces)
         self.input_spec = replace(spec, faces=framing, detector=spec.detector if detector is None else detector)
         self.input_spec.need_detector()
-        self._auto = faces == "auto"
+        self._auto, self.or_whole = faces == "auto", faces == "detect_or_whole"
         check_range("--batch_size", batch_size, 1, 1_000_000)
         if workers is not None:
             check_range("--workers", workers, 0, 256)
@@ -158,7 +160,7 @@ class ExpressionRecognizer:
                 "Invalid value for faces. Expected for a list of images one list of boxes, or None, each. Received: "
                 f"{len(faces)} for {len(images)} images."
             )
-        how = Look(self.input_spec, detection_size=self.detection_size, processes=self.processes)
+        how = self.how()
         boxes = [None if one is None else faces_of(one) for one in faces or [None] * len(images)]
         openers = (opener(image, channels) for image in images)
         sources = [Source(os.fspath(image) if is_path(image) else "", "image") for image in images]
@@ -210,7 +212,7 @@ class ExpressionRecognizer:
         source = Source(without_secret(name), kind, address=stream)
         Film(source, frame_stride, fps).close()
         self.video_spec.need_detector()
-        how = Look(self.input_spec, self.video_spec, True, frame_stride, fps, self.detection_size, self.processes)
+        how = self.how(True, frame_stride, fps)
         answered = map(Tracks(smooth).follow, self.answer(look([source], how, self.workers)))
         return ((frame.seconds or 0.0, self.recognition(frame)) for frame in answered)
 
@@ -223,6 +225,11 @@ class ExpressionRecognizer:
     def video_spec(self) -> InputSpec:
         """As `input_spec`, for films: there, faces are looked for unless it was said otherwise."""
         return replace(self.input_spec, faces="detect") if self._auto else self.input_spec
+
+    def how(self, keep_image: bool = False, frame_stride: int = 1, fps: float | None = None) -> Look:
+        """How images and videos are looked at."""
+        size, processes = self.detection_size, self.processes
+        return Look(self.input_spec, self.video_spec, keep_image, frame_stride, fps, size, processes, self.or_whole)
 
     def answer(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """Give each frame its probabilities, computed in full batches across frames; their order stays."""
