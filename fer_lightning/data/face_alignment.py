@@ -135,11 +135,14 @@ def _between(image: NDArray[np.uint8], places: NDArray[np.complex128]) -> NDArra
     height, width = image.shape[0] - 1, image.shape[1] - 1
     left, top = (places.real - 0.5).clip(0, width), (places.imag - 0.5).clip(0, height)
     column, row = left.astype(int), top.astype(int)
-    next_column, next_row = np.minimum(column + 1, width), np.minimum(row + 1, height)
-    share, below = (left - column)[..., None], (top - row)[..., None]
-    upper = image[row, column] * (1 - share) + image[row, next_column] * share
-    lower = image[next_row, column] * (1 - share) + image[next_row, next_column] * share
-    made: NDArray[np.uint8] = (upper * (1 - below) + lower * below + 0.5).astype(np.uint8)
+    rows, columns = (row, np.minimum(row + 1, height)), (column, np.minimum(column + 1, width))
+    corners = [one * image.shape[1] + other for one in rows for other in columns]
+    share, below = left - column, top - row
+    made = np.empty((*places.shape, 3), np.uint8)
+    for channel, values in enumerate(image.reshape(-1, 3).T.copy()):  # one after the other takes half the time
+        first, second, third, fourth = (values[corner] for corner in corners)
+        upper, lower = first * (1 - share) + second * share, third * (1 - share) + fourth * share
+        made[..., channel] = upper * (1 - below) + lower * below + 0.5
     return made
 
 

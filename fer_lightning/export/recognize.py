@@ -175,11 +175,14 @@ def turned(image: np.ndarray, shift: complex, turn: complex, side: int, wide: fl
     left = (shift.real + (turn.real * steps - turn.imag * steps[:, None]) - 0.5).clip(0, most)
     top = (shift.imag + (turn.real * steps[:, None] + turn.imag * steps) - 0.5).clip(0, most)
     column, row = left.astype(int), top.astype(int)
-    next_column, next_row = np.minimum(column + 1, most), np.minimum(row + 1, most)
-    share, below = (left - column)[..., None], (top - row)[..., None]
-    upper = image[row, column] * (1 - share) + image[row, next_column] * share
-    lower = image[next_row, column] * (1 - share) + image[next_row, next_column] * share
-    made: np.ndarray = (upper * (1 - below) + lower * below + 0.5).astype(np.uint8)
+    rows, columns = (row, np.minimum(row + 1, most)), (column, np.minimum(column + 1, most))
+    corners = [one * len(image) + other for one in rows for other in columns]
+    share, below = left - column, top - row
+    made = np.empty((side, side, 3), np.uint8)
+    for channel, values in enumerate(image.reshape(-1, 3).T.copy()):  # one after the other takes half the time
+        first, second, third, fourth = (values[corner] for corner in corners)
+        upper, lower = first * (1 - share) + second * share, third * (1 - share) + fourth * share
+        made[..., channel] = upper * (1 - below) + lower * below + 0.5
     return made
 
 
