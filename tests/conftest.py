@@ -75,6 +75,15 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return synthetic_faces(tmp_path_factory.mktemp("drawn"), people=12, images=2)
 
 
+def linked(drawn: Path, folder: Path, copies: int) -> Path:
+    """Make a folder, unless it is there, of so many links to each of the 192 drawn images."""
+    folder.mkdir(exist_ok=True)
+    for copy in range(copies):
+        for path in (drawn / "images").iterdir():
+            (folder / f"{copy}_{path.name}").symlink_to(path)
+    return folder
+
+
 @pytest.fixture
 def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to work in."""

@@ -12,17 +12,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.conftest import PROJECT
+from tests.conftest import PROJECT, linked
 
 
 @pytest.fixture(scope="module")
 def images(drawn, tmp_path_factory):
     """A folder with 3,072 images, by links."""
-    folder = tmp_path_factory.mktemp("images")
-    for copy in range(16):
-        for path in (drawn / "images").iterdir():
-            (folder / f"{copy}_{path.name}").symlink_to(path)
-    return folder
+    return linked(drawn, tmp_path_factory.mktemp("images"), 16)
 
 
 def children(process):

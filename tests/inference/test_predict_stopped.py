@@ -18,18 +18,14 @@ from fer_lightning.inference.predict import _work
 from fer_lightning.inference.recognizer import ExpressionRecognizer
 from fer_lightning.inference.rows import RowWriter
 from fer_lightning.inference.sources import list_sources
-from tests.conftest import flat, run_here
+from tests.conftest import flat, linked, run_here
 from tests.inference.test_predict import PREDICT, rows
 
 
 @pytest.fixture(scope="module")
 def many(drawn, tmp_path_factory):
     """A folder with 1,536 images."""
-    folder = tmp_path_factory.mktemp("many")
-    for copy in range(8):
-        for path in (drawn / "images").iterdir():
-            (folder / f"{copy}_{path.name}").symlink_to(path)
-    return folder
+    return linked(drawn, tmp_path_factory.mktemp("many"), 8)
 
 
 def test_a_full_disk_is_one_message_and_the_rows_go_on_afterwards(drawn, tmp_path, capsys, monkeypatch):

@@ -16,7 +16,7 @@ import pyarrow.dataset
 import pyarrow.parquet
 import pytest
 
-from tests.conftest import PROJECT, flat, run_here
+from tests.conftest import PROJECT, flat, linked, run_here
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("ray")
@@ -109,10 +109,7 @@ def same(found: Sequence[dict[str, object]], expected: Sequence[dict[str, object
 
 
 def test_a_machine_that_is_lost_loses_and_repeats_no_row(machines, drawn, video, tmp_path):
-    (tmp_path / "in").mkdir()
-    for copy in range(4):
-        for path in (drawn / "images").iterdir():
-            (tmp_path / "in" / f"{copy}_{path.name}").symlink_to(path)
+    linked(drawn, tmp_path / "in", 4)
     (tmp_path / "in" / "2_broken.jpg").write_text("no image")
     (tmp_path / "in" / "film.mp4").symlink_to(video)
     words = ["--input", "in", "--faces", "detect", "--smooth", "0.3", "--output"]
@@ -204,10 +201,7 @@ def test_nobody_at_the_address_of_the_cluster(machines, drawn, tmp_path, monkeyp
 
 def test_a_head_that_is_lost_ends_it_with_a_message_and_the_parts_stay(machines, drawn, tmp_path):
     """The last test of this cluster."""
-    (tmp_path / "in").mkdir()
-    for copy in range(8):
-        for path in (drawn / "images").iterdir():
-            (tmp_path / "in" / f"{copy}_{path.name}").symlink_to(path)
+    linked(drawn, tmp_path / "in", 8)
     going = machines.predict(tmp_path, "in", "--faces", "detect", "--output", "rows")
     while not list((tmp_path / "rows").glob("part-*")) and going.poll() is None:
         time.sleep(0.05)

@@ -18,7 +18,7 @@ from PIL import Image
 from fer_lightning.cli.commands import VERBS
 from fer_lightning.cli.functions import with_option
 from fer_lightning.inference.terminal import bar, clock
-from tests.conftest import PROJECT, flat, run_here
+from tests.conftest import PROJECT, flat, linked, run_here
 
 
 def rows(path):
@@ -153,9 +153,7 @@ def test_a_run_that_comes_to_nothing_leaves_no_folder(video, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_an_interrupted_run_says_how_it_goes_on(drawn, tmp_path, capsys):
-    for copy in range(8):
-        for path in (drawn / "images").iterdir():
-            (tmp_path / f"{copy}_{path.name}").symlink_to(path)
+    linked(drawn, tmp_path, 8)
     command = [sys.executable, "-m", "fer_lightning", "predict", ".", "--faces", "whole", "--batch_size", "8"]
     process = subprocess.Popen(
         command,
