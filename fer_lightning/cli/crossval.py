@@ -173,9 +173,8 @@ def _one_fold(
     if not report.is_file():
         place = ["--name", run.name, "--runs_dir", str(run.parent)]
         if ckpt_path is not None:
-            # How a checkpoint's own training was split, and whether it learned from votes, is not said of these data.
-            elsewhere = ["--data.split", "grouped", "--data.soft_labels", "false"]
-            measured = [*elsewhere, *options, "--ckpt_path", ckpt_path]
+            # How a checkpoint's own training was split is not said of these data.
+            measured = ["--data.split", "grouped", *options, "--ckpt_path", ckpt_path]
         else:
             measured = ["--ckpt_path", "best", *_named_classes(options)]
             if not (run / "summary.json").is_file():

@@ -118,6 +118,8 @@ def test_a_checkpoint_of_a_predefined_split_and_votes_is_measured_on_every_fold_
     assert report["images"] == 192
     one = json.loads((tmp_path / "runs" / "crossval" / "seed0-fold0" / "test" / "metrics.json").read_text())
     assert one["split_options"]["rule"] == "grouped"
+    run_here("test", "--data.root", drawn, "--data.split", "grouped", *weights, cwd=tmp_path)
+    assert json.loads((tmp_path / "runs" / "declared" / "test" / "metrics.json").read_text())["images"] == 32
 
 
 @pytest.mark.parametrize(
