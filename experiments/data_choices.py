@@ -77,8 +77,7 @@ def measure(choice: Choice, seed: int, on: str, options: argparse.Namespace) -> 
     if not report.is_file():
         root, split = (options.fe, "grouped") if on == FE else (options.ferplus, "predefined")
         words = ["--name", name, "--runs_dir", str(options.runs), "--ckpt_path", str(checkpoint)]
-        words += ["--data.root", str(root), "--data.split", split]
-        words += ["--data.soft_labels", "false", "--data.exclude", "null"]
+        words += ["--data.root", str(root), "--data.split", split, "--data.exclude", "null"]
         command("validate", words)
     found = json.loads(report.read_text())["metrics"]
     return [found[figure]["value"] for figure in FIGURES]

@@ -25,7 +25,7 @@ from fer_lightning.checkpoints.weights import SUFFIX
 from fer_lightning.cli import lr_find
 from fer_lightning.cli.callbacks import SLICES, callbacks_of_fit, callbacks_of_measuring, progress_bar
 from fer_lightning.cli.commands import VERBS, take
-from fer_lightning.cli.configs import DEFAULT, layers, named_classes, said_of_data
+from fer_lightning.cli.configs import DEFAULT, layers, leave_old_places, named_classes, said_of_data
 from fer_lightning.cli.data_module import own_data_module
 from fer_lightning.cli.fit_options import check_options
 from fer_lightning.cli.fit_start import check_epoch, check_origin, check_start
@@ -122,6 +122,8 @@ class FERCommandLine(LightningCLI):
             )
         self.config = parser.parse_args([verb, *(f"--config={text}" for text in texts), *options])
         self.config[verb]["ckpt_path"] = None if finetune or path is None else str(path)
+        if path is not None:
+            leave_old_places(self.config[verb]["data"], saved["data"], said_of_data(given, options))
         if verb == "fit" and path is not None and not finetune:
             tuning = self.config[verb]["model"]["fine_tuning"]
             check_origin(tuning["weights"], saved["model"]["fine_tuning"]["weights"], path)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.util import find_spec
 from itertools import groupby
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from PIL import Image
@@ -16,12 +16,22 @@ from fer_lightning.data.face_crop import LONGEST
 from fer_lightning.data.face_detectors import Face
 from fer_lightning.data.face_tiles import find_faces_at
 from fer_lightning.data.image_files import UnreadableImageError, decode_image, read_image
-from fer_lightning.data.input_spec import InputSpec
+from fer_lightning.data.input_spec import Faces, InputSpec
 from fer_lightning.errors import FERError
 from fer_lightning.inference.addresses import fetch
 from fer_lightning.inference.films import Film
 from fer_lightning.inference.sources import Source
 from fer_lightning.processes import may_start_processes
+from fer_lightning.values import shown
+
+FacesOption = Literal["auto", "whole", "detect", "detect_or_whole"]
+
+
+def framing_of(faces: FacesOption, trained: Faces) -> Faces:
+    """What is taken of an image for a network that was trained so; an FERError if `faces` is no such option."""
+    if faces not in (known := get_args(FacesOption)):
+        raise FERError(f"Invalid value for faces. Expected one of {', '.join(known)}. Received: {shown(faces)}.")
+    return trained if faces == "auto" else "whole" if faces == "whole" else "detect"
 
 
 @dataclass
@@ -42,6 +52,7 @@ class Frame:
         probabilities: float `(faces, classes)`, once the network has answered.
         numbers: A number for each face: its place by size, or in a video what it keeps from frame to frame.
         size: Width and height of the image in pixels.
+        faceless: Whether it is taken whole because no face was found in it.
     """
 
     source: Source
@@ -55,6 +66,7 @@ class Frame:
     probabilities: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.float32))
     numbers: list[int] = field(default_factory=list)
     size: tuple[int, int] = (0, 0)
+    faceless: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,8 +98,8 @@ class Look:
         spec = self.spec if frame.frame is None else self.video_spec or self.spec
         if faces is None:
             faces = find_faces_at(image, spec.detector, self.detection_size) if spec.finds else [None]
-            if self.or_whole and frame.frame is None:
-                faces = faces or [None]
+            if not faces and self.or_whole and frame.frame is None:
+                faces, frame = [None], replace(frame, faceless=True)
         prepared = np.array([spec.pixels(image, face) for face in faces], np.uint8)
         pixels = prepared.reshape(len(faces), spec.channels, spec.image_size, spec.image_size)
         again = frame.frame is None and not frame.source.address  # a file can be read again

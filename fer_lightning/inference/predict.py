@@ -18,11 +18,11 @@ from fer_lightning.inference.annotate import Annotations
 from fer_lightning.inference.bundle import BundleModel
 from fer_lightning.inference.cluster_work import Work
 from fer_lightning.inference.films import film_rate
-from fer_lightning.inference.frames import Frame, expected, look
+from fer_lightning.inference.frames import FacesOption, Frame, expected, look
 from fer_lightning.inference.on_engine import check_engine, predict_on_ray
 from fer_lightning.inference.outputs import check_places, folders_of, for_the_terminal, mark_folder, own_folder
 from fer_lightning.inference.parts_folder import PartsFolder
-from fer_lightning.inference.recognizer import ExpressionRecognizer, FacesOption
+from fer_lightning.inference.recognizer import ExpressionRecognizer
 from fer_lightning.inference.rows import RowWriter
 from fer_lightning.inference.shard import Shard, check_shard
 from fer_lightning.inference.sources import list_sources
@@ -78,7 +78,7 @@ def predict(
             camera, or - for paths on standard input. They may also stand without --input.
         output: File for the rows, ending in .csv, .jsonl or .parquet; - writes CSV to standard output.
         faces: Find and cut out all faces (detect), or take each image as one face (whole), or do so only where none is
-            found (detect_or_whole, as `test` does); auto does as in training, and finds faces in videos.
+            found (detect_or_whole; not in videos); auto does as in training, and finds faces in videos.
         detector: What finds faces: yunet, or a YuNet model file (.onnx) for OpenCV.
         detection_size: The longer side in pixels at which faces are looked for. For small faces in large images, take
             that of the images; above 640, it is done in tiles of that size, and takes as much longer.

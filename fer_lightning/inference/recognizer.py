@@ -22,7 +22,7 @@ from fer_lightning.inference.addresses import is_stream
 from fer_lightning.inference.bundle import BundleModel, is_bundle, open_bundle
 from fer_lightning.inference.expression import SAID, Expression
 from fer_lightning.inference.films import Film
-from fer_lightning.inference.frames import Frame, Look, look
+from fer_lightning.inference.frames import FacesOption, Frame, Look, framing_of, look
 from fer_lightning.inference.given import Box, ImageLike, faces_of, is_path, opener, with_faces
 from fer_lightning.inference.recognition import Recognition, Recognitions
 from fer_lightning.inference.sources import Source
@@ -35,8 +35,6 @@ from fer_lightning.storage import is_address, without_secret
 if TYPE_CHECKING:
     from fer_lightning.model.expression_model import ExpressionModel
 
-FacesOption = Literal["auto", "whole", "detect", "detect_or_whole"]
-
 DETECTION_SIZES = (64, 32_768)
 """The smallest and the largest longer side at which faces can be looked for."""
 
@@ -48,7 +46,7 @@ class ExpressionRecognizer:
         model: A checkpoint, an exported file or folder, `hf://OWNER/NAME`, or `pretrained`; an `ExpressionModel`, of
             which a copy is taken as it is now; or another recognizer, whose network is shared.
         faces: `detect` finds the faces in an image; `whole` takes the image as one face; `detect_or_whole` does so
-            where it finds none, as `test` does; `auto` does what the network was trained on.
+            where it finds none, but in films; `auto` does what the network was trained on.
         class_prior: How frequent the classes are where it is used: `training`, as its training set the network up;
             `uniform`; a number from 0 to 10, those frequencies to that power; or a frequency for each class.
         target_risk: Fraction of wrong answers to accept; less sure ones become `uncertain`. None answers always.
@@ -92,7 +90,7 @@ class ExpressionRecognizer:
         self.model = given.with_prior(prior) if moved else given
         self.threshold = 0.0 if target_risk is None else self._threshold(target_risk, moved, given is not trained)
         spec = trained.input_spec
-        framing: Any = {"auto": spec.faces, "detect_or_whole": "detect"}.get(faces, faces)
+        framing = framing_of(faces, spec.faces)
         self.input_spec = replace(spec, faces=framing, detector=spec.detector if detector is None else detector)
         self.input_spec.need_detector()
         self._auto, self.or_whole = faces == "auto", faces == "detect_or_whole"

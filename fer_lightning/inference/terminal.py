@@ -52,11 +52,11 @@ class Answers:
     def _about(self, frame: Frame) -> str:
         if frame.error:
             return f"cannot be read: {_plain(frame)}"
-        if len(frame.faces):
+        if len(frame.faces) and not frame.faceless:
             return "taken as one face" if frame.faces[0] is None else many(len(frame.faces), "face")
         shrunk = max(frame.size) > self._detection_size
         smaller = f"; smaller ones may be found with --detection_size {max(frame.size)}"
-        return f"no face{smaller if shrunk else ''}"
+        return f"no face{', taken whole' if frame.faceless else ''}{smaller if shrunk else ''}"
 
     def _of_face(self, said: Expression) -> str:
         ranked = sorted(said.probabilities.items(), key=lambda item: -item[1])
@@ -79,7 +79,7 @@ class Counts:
 
     def __init__(self, where: str) -> None:
         self.where = where
-        self.frames = self.failed = self.faceless = self.several = 0
+        self.frames = self.failed = self.faceless = self.whole = self.several = 0
         self.labels: Counter[str] = Counter()
 
     def add(self, frame: Frame, expressions: Sequence[Expression]) -> None:
@@ -88,11 +88,12 @@ class Counts:
         self.failed += bool(frame.error)
         self.several += frame.first_of_several
         self.faceless += not frame.error and not expressions
+        self.whole += frame.faceless
         self.labels.update(said.label for said in expressions)
 
     def include(self, other: "Counts") -> None:
         """Count what another one has counted."""
-        for name in ("frames", "failed", "faceless", "several"):
+        for name in ("frames", "failed", "faceless", "whole", "several"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.labels.update(other.labels)
 
@@ -100,6 +101,7 @@ class Counts:
         """What there was, and what was found, the most frequent first."""
         said = f"{many(self.labels.total(), 'face')} in {many(self.frames, 'image')}"
         said += f", {self.faceless:,} without a face" if self.faceless else ""
+        said += f", {self.whole:,} without a face and taken whole" if self.whole else ""
         said += f", {self.failed:,} unreadable" if self.failed else ""
         said += f", {self.several:,} of several images of which the first was taken" if self.several else ""
         labels = ", ".join(f"{printable(label)} {count:,}" for label, count in self.labels.most_common())

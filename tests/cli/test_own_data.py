@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fer_lightning.cli.configs import leave_old_places
 from tests.conftest import flat, run_here
 
 WORDS = ("angry", "happy", "sad")
@@ -117,6 +118,26 @@ def test_numbers_are_never_taken_for_the_classes_of_a_checkpoint(workdir, capsys
     run_here("test", "--name", "mine", "--ckpt_path", "best", cwd=workdir)
     report = json.loads((workdir / "runs" / "mine" / "test" / "metrics.json").read_text())
     assert sorted(report["classes"]) == NAMES
+
+
+def test_another_data_set_is_not_read_by_the_table_of_the_training(workdir, capsys):
+    table(workdir)
+    folders(workdir / "other")
+    own = ["--data.root", ".", "--data.legend", "labels.csv", "--data.images", "."]
+    run_here("fit", *own, *BRIEFLY, "--trainer.max_epochs", "1", "--name", "mine", cwd=workdir)
+    test = ["test", "--name", "mine", "--ckpt_path", "last"]
+    capsys.readouterr()
+    for words, read in {
+        (): "labels.csv",
+        ("--data.root", str(workdir)): "labels.csv",
+        ("--data.root", "other/kaggle"): "other/kaggle, a folder for each class",
+        ("--data.root", "other/kaggle", "--data.legend", "labels.csv", "--data.images", "."): "labels.csv",
+    }.items():
+        run_here(*test, *words, "--data.classes", "null", "--data.on_error", "drop", cwd=workdir)
+        assert read in flat(capsys.readouterr().out).split("Split")[0]
+    data = {"root": "a", "legend": "b", "images": None, "source": "Own"}
+    leave_old_places(data, {"root": "a", "legend": "b", "images": None}, {"--data.source", "--data.source.size"})
+    assert data == {"root": None, "legend": None, "images": None, "source": "Own"}
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from fer_lightning.data.face_alignment import PLACES, WEIGHTS, aligned, fitted, 
 from fer_lightning.data.face_crop import find_faces
 from fer_lightning.data.face_detectors import Face
 from fer_lightning.data.input_spec import InputSpec
+from fer_lightning.export import recognize
 from fer_lightning.inference.model import info_of_file
 from fer_lightning.networks.face_landmarks import FaceLandmarks
 from tests.conftest import TINY, run_here
@@ -72,9 +73,12 @@ def test_points_that_are_turned_turn_the_image_back():
     assert (made(np.rot90(sheet, -1), clockwise, 60) == sheet).all()
 
 
-def test_between_pixels_is_their_mean():
-    sheet = np.array([[[0] * 3, [100] * 3], [[50] * 3, [250] * 3]], np.uint8)
-    assert (turned(sheet, 1 + 1j, 1 + 0j, 1, 1.0) == 100).all()  # (0 + 100 + 50 + 250) / 4
+@pytest.mark.parametrize("program", [turned, recognize.turned])
+def test_between_pixels_the_nearer_ones_count_more(program):
+    sheet = np.array([[[0, 250, 7], [100, 50, 7]], [[50, 100, 7], [250, 0, 7]]], np.uint8)
+    assert program(sheet, 1 + 1j, 1 + 0j, 1, 1.0).tolist() == [[[100, 100, 7]]]  # (0 + 100 + 50 + 250) / 4
+    # three quarters of the right, a quarter of the lower: 3/4 * 75 + 1/4 * 200 and 3/4 * 100 + 1/4 * 25
+    assert program(sheet, 1.25 + 0.75j, 1 + 0j, 1, 1.0).tolist() == [[[106, 81, 7]]]
 
 
 def test_beyond_the_edge_the_last_pixels_go_on():

@@ -13,7 +13,7 @@ from PIL import Image
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.face_crop import find_faces
 from fer_lightning.data.face_detectors import Face
-from fer_lightning.data.input_spec import InputSpec
+from fer_lightning.data.input_spec import Framed, InputSpec
 from fer_lightning.errors import FERError
 from tests.conftest import REAL_DATA
 
@@ -43,7 +43,7 @@ def test_a_face_is_found_and_cut_out_wherever_it_is(tmp_path):
     pixels, seen = contract.look(tmp_path / "scene.png")
     portrait.save(tmp_path / "portrait.png")
     alone, _ = contract.look(tmp_path / "portrait.png")
-    assert seen
+    assert seen == Framed.BOX
     assert (pixels.float() - alone.float()).abs().mean() < 25
 
 
