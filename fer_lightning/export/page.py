@@ -7,7 +7,7 @@ _SOURCE = Path(__file__).parents[1] / "serving" / "page"
 
 PAGE = (
     "index.html",
-    *("page.css", "page.js", "card.js", "service.js", "local.js", "worker.js", "recognize.js"),
+    *("page.css", "page.js", "card.js", "service.js", "local.js", "worker.js", "recognize.js", "pixels.js"),
     *("ort/LICENSE", "ort/README.md", "ort/ort.wasm.min.mjs"),
     *("ort/ort-wasm-simd-threaded.mjs", "ort/ort-wasm-simd-threaded.wasm"),
 )

@@ -14,8 +14,8 @@ _PAGES = {
     "/": ("index.html", _HTML),
     "/page.css": ("page.css", _CSS),
     "/docs": ("docs.html", _HTML),  # FastAPI's own loads its script from another site
-    **{f"/{name}.js": (f"{name}.js", _SCRIPT) for name in ("page", "card", "docs", "service", "local", "worker")},
-    "/recognize.js": ("recognize.js", _SCRIPT),
+    **{f"/{name}.js": (f"{name}.js", _SCRIPT) for name in ("page", "card", "docs", "service")},
+    **{f"/{name}.js": (f"{name}.js", _SCRIPT) for name in ("local", "worker", "recognize", "pixels")},
 }
 _RUNTIME = {
     "/ort/ort.wasm.min.mjs": ("ort/ort.wasm.min.mjs", _SCRIPT),

@@ -1,4 +1,4 @@
-// Runs the page's recognize.js in Node: `node recognize_in_node.mjs PAGE_FOLDER WORK_FOLDER`.
+// Runs the page's recognize.js and pixels.js in Node: `node recognize_in_node.mjs PAGE_FOLDER WORK_FOLDER`.
 // In the work folder: jobs.json, the pixels that it names and, where whole images are asked about, the networks.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ const [page, work] = process.argv.slice(2);
 const load = (name) => import(pathToFileURL(join(page, name)));
 const read = (name) => new Uint8Array(readFileSync(join(work, name)));
 const jobs = JSON.parse(readFileSync(join(work, "jobs.json")));
-const its = await load("recognize.js");
+const its = { ...(await load("recognize.js")), ...(await load("pixels.js")) };
 
 let engine, about;
 if (jobs.some((job) => job.what === "recognize")) {

@@ -122,7 +122,7 @@ def test_health_and_description(server):
 @pytest.mark.parametrize(
     "path",
     ["/", "/docs", "/page.css"]
-    + [f"/{name}.js" for name in ("page", "card", "docs", "service", "local", "worker", "recognize")],
+    + [f"/{name}.js" for name in ("page", "card", "docs", "service", "local", "worker", "recognize", "pixels")],
 )
 def test_pages_load_nothing_from_elsewhere(server, path):
     done = server.ask("GET", path)
