@@ -123,7 +123,7 @@ class FERCommandLine(LightningCLI):
         self.config = parser.parse_args([verb, *(f"--config={text}" for text in texts), *options])
         self.config[verb]["ckpt_path"] = None if finetune or path is None else str(path)
         if path is not None:
-            leave_old_places(self.config[verb]["data"], saved["data"], said_of_data(given, options))
+            leave_old_places(self.config[verb].get("data") or {}, saved["data"], said_of_data(given, options))
         if verb == "fit" and path is not None and not finetune:
             tuning = self.config[verb]["model"]["fine_tuning"]
             check_origin(tuning["weights"], saved["model"]["fine_tuning"]["weights"], path)
