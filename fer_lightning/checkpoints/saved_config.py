@@ -16,7 +16,7 @@ from fer_lightning.values import is_no_file, shown
 _SECTIONS = ("model", "data", "trainer", "early_stopping", "checkpoint_best", "checkpoint_last")
 """What is taken over, beside the seed. Not the rest: a run's name and folder, or how files are opened."""
 
-_OF_A_TRAINING = {"model": ("optimizer", "lr_scheduler", "distillation"), "data": ("soft_labels",)}
+_OF_A_TRAINING = {"model": ("optimizer", "lr_scheduler", "distillation"), "data": ("soft_labels", "unaligned")}
 """What a model is used without; other data may have no votes."""
 
 _PERHAPS = {"model": ("loss",), "data": ("sampling", "augmentation")}

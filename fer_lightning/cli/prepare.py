@@ -35,6 +35,8 @@ def prepare(options: Sequence[str], output: str, overwrite: bool = False) -> Non
     data = data_module(options)
     if isinstance(data.subsets, StreamSubsets):
         raise FERError("Invalid value for --data.root. It is a stream already: copy it as any other files.")
+    if data.settled["unaligned"]:
+        raise FERError("Invalid value for --data.unaligned. A stream has one look at each image: leave it away.")
     check_place(output, overwrite)
     shown = storage.without_secret(output)
     manifest = write_stream(data.subsets, output, data.settled, data.license, overwrite)

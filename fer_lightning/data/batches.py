@@ -21,8 +21,8 @@ class Batch(NamedTuple):
     Attributes:
         images: uint8 `(n, channels, size, size)`, 0..255; float in the same range once augmented.
         labels: int64 `(n,)`, index into the class names, or `IGNORE_INDEX`; None where there are only images.
-        samples: int64 `(n,)`, the number of each face in its subset; where classes are drawn unequally often, the
-            `k`-th repetition within an epoch has `k` times the size of the subset added. None if they have no number.
+        samples: int64 `(n,)`, the number of each face in its subset; where classes are drawn unequally often, or images
+            taken in two ways, multiples of the subset's size are added (`TrainingSampler`). None: they have no number.
         targets: float32 `(n, classes)`, the label distribution to train towards, or None for the labels themselves.
     """
 
@@ -80,22 +80,32 @@ def labeled(batch: Any, classes: int) -> tuple[Tensor, Tensor, Tensor | None]:
     return images, labels, targets
 
 
+Gather = Callable[[list[int]], Tensor]
+"""Makes uint8 `(n, channels, size, size)` from the numbers of `n` faces."""
+
+
 class FaceSamples(Dataset[Batch]):
     """One subset of a split, to be asked for whole batches.
 
-    Numbers from `len(self)` on are repetitions, see `TrainingSampler`; -1 is answered with some face labelled
-    `IGNORE_INDEX`, see `EvaluationSampler`.
+    Numbers from `len(self)` on are repetitions or faces that are taken the other way, see `TrainingSampler`; -1 is
+    answered with some face labelled `IGNORE_INDEX`, see `EvaluationSampler`.
 
     Args:
         labels: The label of every face.
-        gather: Makes uint8 `(n, channels, size, size)` from the numbers of `n` faces.
+        gather: Makes the images.
         targets: float32 `(faces, classes)`, label distributions.
+        other: As `gather`, where faces can be taken another way.
     """
 
     def __init__(
-        self, labels: Sequence[int] | np.ndarray, gather: Callable[[list[int]], Tensor], targets: Tensor | None = None
+        self,
+        labels: Sequence[int] | np.ndarray,
+        gather: Gather,
+        targets: Tensor | None = None,
+        other: Gather | None = None,
     ) -> None:
         self.labels, self.gather, self.targets = torch.tensor(labels, dtype=torch.int64), gather, targets
+        self.other = other
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -106,7 +116,15 @@ class FaceSamples(Dataset[Batch]):
         faces = asked % len(self)
         labels = self.labels[faces].where(asked >= 0, IGNORE_INDEX)
         targets = None if self.targets is None else self.targets[faces]
-        return Batch(self.gather(faces.tolist()), labels, asked.where(asked >= 0, faces), targets)
+        return Batch(self._images(asked, faces), labels, asked.where(asked >= 0, faces), targets)
+
+    def _images(self, asked: Tensor, faces: Tensor) -> Tensor:
+        if self.other is None:
+            return self.gather(faces.tolist())
+        otherwise = (asked >= 0) & (asked // len(self) % 2 == 1)
+        ways = [(self.gather, ~otherwise), (self.other, otherwise)]
+        images = torch.cat([gather(faces[those].tolist()) for gather, those in ways if those.any()])
+        return images[otherwise.argsort(stable=True).argsort()]
 
 
 def decode_files(input_spec: InputSpec, paths: Sequence[Path], numbers: list[int]) -> Tensor:

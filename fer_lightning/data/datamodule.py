@@ -86,9 +86,9 @@ class FERDataModule(LightningDataModule):
         mean: Subtracted from each channel after scaling to 0..1.
         std: Divides each channel after that.
         faces: Take images as faces (whole), find and cut out the largest (detect), or turn it upright as well (align).
+        unaligned: With align, the share of training images that are cut out as they are, drawn anew each epoch.
         margin: Added to the longer side of a detected face's box, as a fraction of it. The default frames faces as FER+
-            and facial_expressions do: there the longer side of the box is 0.97 and 0.99 of the image's (medians of
-            600 and 300 images).
+            and facial_expressions do: there that side is 0.97 and 0.99 of the image's (600 and 300 images, medians).
         detector: What finds faces: yunet, or a YuNet model file (.onnx) for OpenCV.
         augmentation: Changes training batches on their device: `Augmentation`, which has every change switched off by
             default, or any module; see `fer_lightning.data.augmentation.augment`.
@@ -134,6 +134,7 @@ class FERDataModule(LightningDataModule):
         mean: Sequence[float] = (0.5,),
         std: Sequence[float] = (0.5,),
         faces: Faces = "whole",
+        unaligned: float = 0.0,
         margin: float = 0.02,
         detector: str = YUNET,
         augmentation: nn.Module | None = None,
@@ -157,10 +158,10 @@ class FERDataModule(LightningDataModule):
         self.in_channels, self.image_size = self.input_spec.channels, image_size
         batch_bytes = (batch_size + eval_batch_size) * self.in_channels * image_size**2
         split_options: dict[str, Any] = {"train_fraction": train_fraction, "val_fraction": val_fraction}
-        split_options |= {"identity": identity}
+        split_options["identity"] = identity
         self.settled = split_options | {"split": split, "split_seed": split_seed, "fold": fold, "folds": folds}
         self.settled |= {"legend": legend, "images": images, "columns": columns, "conflicts": conflicts}
-        self.settled |= {"on_error": on_error, "exclude": exclude, "relabel": relabel}
+        self.settled |= {"on_error": on_error, "exclude": exclude, "relabel": relabel, "unaligned": unaligned}
         split_options |= {"rule": split, "seed": split_seed, "fold": None if fold is None else (fold, folds)}
         names = normalised_classes(classes) if classes is not None else None
         kept: tuple[Any, ...] = (self.input_spec, prepared_dir, cache)
@@ -172,7 +173,7 @@ class FERDataModule(LightningDataModule):
         # What `exclude` names may be missing: what else is wrong shows once the legend is read.
         reading |= {"on_error": "drop" if exclude else on_error}
         sources = [] if stream else chosen_sources(source, root, legend, reading)
-        options: tuple[Any, ...] = (split_options, exclude, relabel, soft_labels, on_error, *kept)
+        options: tuple[Any, ...] = (split_options, exclude, relabel, soft_labels, on_error, unaligned, *kept)
         self.subsets: Subsets | StreamSubsets = stream or Subsets(sources, names, *options)
         self._progress = EpochProgress()
         self.class_names = self.subsets.class_names
@@ -221,8 +222,7 @@ class FERDataModule(LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         """Make the subsets that a stage needs ready: `fit`, `validate`, `test` or `predict`; None for all."""
         validation = self.subsets.validation
-        every = (TRAINING, validation, TESTING)
-        needed = {None: every, "fit": (TRAINING, validation), "validate": (validation,)}
+        needed = {None: (TRAINING, validation, TESTING), "fit": (TRAINING, validation), "validate": (validation,)}
         for subset in needed.get(stage, (TESTING,)):
             self.samples(subset)
 
@@ -238,7 +238,7 @@ class FERDataModule(LightningDataModule):
         """Shuffled batches of the training subset."""
         samples = self.samples(TRAINING)
         draws = torch.tensor(self.info.training.draws)[samples.labels] if self.info.training.draws else None
-        sampler = training_sampler(samples, *self._devices(), seed=self.seed, draws=draws)
+        sampler = training_sampler(samples, *self._devices(), self.seed, draws, self.settled["unaligned"])
         if self.trainer is not None:
             sampler.resume(*self._progress.start(self.trainer, self.here(self._devices()[0]), len(samples)))
         return self._loader(samples, sampler, self.batch_size)

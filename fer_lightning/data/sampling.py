@@ -23,12 +23,23 @@ class TrainingSampler(DistributedSampler[int]):
     With `draws`, float `(n,)`, which add up to `n`, an epoch has as many samples, but each as often as that says: a
     sample expected 2.4 times comes 2 or 3 times, one expected 0.4 times comes once or not at all. The `k`-th repetition
     of a sample has the number `sample + k * n`, so that what is random about it can differ: `FaceSamples` knows them.
+
+    With `otherwise`, each sample is taken the other way with this probability, drawn anew each epoch: the `k`-th
+    repetition has the number `sample + 2 * k * n` then, and taken the other way `sample + (2 * k + 1) * n`.
     """
 
-    def __init__(self, dataset: Sized, devices: int, rank: int, seed: int, draws: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        dataset: Sized,
+        devices: int,
+        rank: int,
+        seed: int,
+        draws: Tensor | None = None,
+        otherwise: float = 0.0,
+    ) -> None:
         super().__init__(dataset, num_replicas=devices, rank=rank, shuffle=True, seed=seed, drop_last=True)  # type: ignore[arg-type]
         self._resumed = (-1, 0)
-        self._draws = draws
+        self._draws, self._otherwise = draws, otherwise
 
     def resume(self, epoch: int, done: int) -> None:
         """Let the devices divide what is left of `epoch` after the first `done` of its order; `len` stays as it is."""
@@ -42,10 +53,17 @@ class TrainingSampler(DistributedSampler[int]):
         return iter(order[self.rank : each * self.num_replicas : self.num_replicas].tolist())
 
     def _order(self) -> Tensor:
-        """The numbers of an epoch on all devices, int64 `(n,)`; `draws` by systematic sampling of a random order."""
-        draws, size = self._draws, len(self.dataset)  # type: ignore[arg-type]
+        """The numbers of an epoch on all devices, int64 `(n,)`."""
+        size = len(self.dataset)  # type: ignore[arg-type]
         generator = torch.Generator().manual_seed(self.seed + self.epoch)
-        order = torch.randperm(size, generator=generator)
+        order = self._drawn(torch.randperm(size, generator=generator), generator)
+        if self._otherwise:
+            order += (order // size + (torch.rand(size, generator=generator) < self._otherwise)) * size
+        return order
+
+    def _drawn(self, order: Tensor, generator: torch.Generator) -> Tensor:
+        """`draws` by systematic sampling of a random order."""
+        draws, size = self._draws, len(order)
         if draws is None:
             return order
         ends = draws[order].double().cumsum(0)

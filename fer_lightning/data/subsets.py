@@ -2,9 +2,9 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from threading import Thread
@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from fer_lightning.data.batches import FaceSamples, ReadDecoded, decode_files
+from fer_lightning.data.batches import FaceSamples, Gather, ReadDecoded, decode_files
 from fer_lightning.data.combine import split_and_combine
 from fer_lightning.data.data_info import TrainingData
 from fer_lightning.data.decoded_cache import decoded
@@ -28,7 +27,7 @@ from fer_lightning.data.sources import DataSource
 from fer_lightning.data.splits import TESTING, TRAINING, VALIDATION, Split
 from fer_lightning.data.tree import build_tree, is_built, tree_path
 from fer_lightning.data.usable import usable
-from fer_lightning.errors import FERError
+from fer_lightning.errors import FERError, check_range
 from fer_lightning.names import file_name, printable
 from fer_lightning.screen import say
 
@@ -52,12 +51,21 @@ class Subsets:
     relabel: str | None
     soft_labels: bool
     on_error: OnError
+    unaligned: float
     input_spec: InputSpec
     folder: str
     cache: bool
     _prepared: dict[int | None, Path | None] = field(default_factory=dict)  # the cache that each subset is in
     _tree: Future[Path] | None = None
     _samples: dict[int, FaceSamples] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_range("--data.unaligned", self.unaligned, 0, 1)
+        if self.unaligned and not self.input_spec.align:
+            raise FERError(
+                f"--data.unaligned {self.unaligned:g} leaves faces as they are among aligned ones, and --data.faces is "
+                f"'{self.input_spec.framing}'. Set it to align, or leave --data.unaligned away."
+            )
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
@@ -177,6 +185,8 @@ class Subsets:
             return
         rows = np.arange(len(self.split.legend)) if subset is None else self.split.rows(subset)
         cache = self._decoded(rows) if self.cache else None
+        if cache and subset is None and self.unaligned:
+            self._decoded(self.split.rows(TRAINING), self._by_box)
         built = not self.cache and is_built(self.tree_path, self.split)
         if not self.cache and not built:
             check_images(self.split.legend, rows)
@@ -218,22 +228,30 @@ class Subsets:
         """A subset as a data set of whole batches, in the order of `Split.rows`; images are decoded if need be."""
         if subset not in self._samples:
             legend, rows = self.split.legend, self.split.rows(subset)
-            gather: Callable[[list[int]], Tensor]
-            if self.cache:
-                known = self._prepared.get(None) or self._prepared.get(subset)
-                found = known if known and known.is_file() else self._decoded(rows)
-                gather = ReadDecoded(found, self._places(rows))
-            else:
-                self.input_spec.need_detector()
-                gather = partial(decode_files, self.input_spec, [legend.image_dir / legend.images[row] for row in rows])
+            known = self._prepared.get(None) or self._prepared.get(subset)
             soft = self.soft_labels and subset == TRAINING
             targets = torch.from_numpy(legend.vote_distribution(rows)) if soft else None
-            self._samples[subset] = FaceSamples(legend.labels[rows], gather, targets)
+            other = self._gather(rows, self._by_box) if self.unaligned and subset == TRAINING else None
+            gather = self._gather(rows, self.input_spec, known)
+            self._samples[subset] = FaceSamples(legend.labels[rows], gather, targets, other)
         return self._samples[subset]
 
-    def _decoded(self, rows: np.ndarray) -> Path:
+    @property
+    def _by_box(self) -> InputSpec:
+        return replace(self.input_spec, align=False)
+
+    def _gather(self, rows: np.ndarray, spec: InputSpec, known: Path | None = None) -> Gather:
+        """What takes the images in these rows of the split so; from a cache, if it is known and there."""
+        if self.cache:
+            found = known if known and known.is_file() else self._decoded(rows, spec)
+            return ReadDecoded(found, self._places(rows))
+        spec.need_detector()
+        legend = self.split.legend
+        return partial(decode_files, spec, [legend.image_dir / legend.images[row] for row in rows])
+
+    def _decoded(self, rows: np.ndarray, spec: InputSpec | None = None) -> Path:
         """The cache, with the images in these rows of the split decoded."""
-        return decoded(self.legend, self.input_spec, self.folder, self._name, self._places(rows))
+        return decoded(self.legend, spec or self.input_spec, self.folder, self._name, self._places(rows))
 
     def _places(self, rows: np.ndarray) -> np.ndarray:
         """The rows in the cache, which has room for all images, also those left out."""

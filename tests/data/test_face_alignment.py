@@ -17,6 +17,8 @@ from fer_lightning.data.face_alignment import PLACES, WEIGHTS, aligned, fitted, 
 from fer_lightning.data.face_crop import find_faces
 from fer_lightning.data.face_detectors import Face
 from fer_lightning.data.input_spec import InputSpec
+from fer_lightning.data.splits import TRAINING
+from fer_lightning.errors import FERError
 from fer_lightning.export import recognize
 from fer_lightning.inference.model import info_of_file
 from fer_lightning.networks.face_landmarks import FaceLandmarks
@@ -188,6 +190,73 @@ def test_training_sees_aligned_faces(make_data, tmp_path, capsys, portrait):
         assert "Faces  found in 10 of 10 images" in said
         assert ("aligned in 9; no landmarks in 1, taken by their box" in said) == (faces == "align")
     assert (made["align"] != made["detect"]).any()
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_some_training_images_are_cut_out_as_they_are(make_data, tmp_path, portrait, cache):
+    root = make_data([(f"p{number}.png", ("jolly", "calm")[number % 2]) for number in range(16)])
+    for number, file in enumerate(sorted(root.rglob("*.png"))):
+        portrait.rotate(2 * number - 15, Image.Resampling.BICUBIC).save(file)
+    how = {"image_size": 24, "prepared_dir": str(tmp_path), "split": "stratified", "cache": cache, "num_workers": 0}
+    ways = []
+    for faces in ("align", "detect"):
+        samples = FERDataModule(str(root), faces=faces, **how).samples(TRAINING)
+        ways.append(samples.gather([*range(len(samples))]))
+    data = FERDataModule(str(root), faces="align", unaligned=0.5, **how)
+    data.prepare_data()
+    loader = data.train_dataloader()
+    taken = []
+    for epoch in (0, 1):
+        loader.sampler.set_epoch(epoch)
+        images, _, samples, _ = next(iter(loader))
+        faces, way = samples % len(samples), samples // len(samples) % 2
+        assert torch.equal(images, torch.stack(ways)[way, faces])
+        assert 0 < way.sum() < len(way)
+        taken.append(way[faces.argsort()].tolist())
+    assert taken[0] != taken[1]
+    aligned_alone = FERDataModule(str(root), faces="align", **how)
+    for subset in ("val_dataloader", "test_dataloader"):
+        one, other = (next(iter(getattr(module, subset)())) for module in (data, aligned_alone))
+        assert torch.equal(one.images, other.images)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (
+            {"faces": "detect", "unaligned": 0.5},
+            r"--data.unaligned 0.5 leaves .* --data.faces is 'detect'. Set it to align",
+        ),
+        ({"faces": "align", "unaligned": 1.5}, r"--data.unaligned. Expected 0 to 1. Received: 1.5"),
+    ],
+)
+def test_what_is_left_as_it_is_must_be_among_aligned_ones(make_data, settings, expected):
+    root = make_data([(f"p{number}.png", ("jolly", "calm")[number % 2]) for number in range(10)])
+    with pytest.raises(FERError, match=expected):
+        FERDataModule(str(root), **settings)
+
+
+def test_a_network_for_both_goes_on_and_is_measured_by_the_box(drawn, tmp_path):
+    """An option of the training alone: it stays when a run is resumed, and not when other data are looked at."""
+    words = ["--data.root", drawn, *TINY, "--name", "both"]
+    how = ["--data.faces", "align", "--data.unaligned", "0.5"]
+    run_here("fit", *words, *how, "--trainer.max_epochs", "1", cwd=tmp_path)
+    run_here(
+        "test", "--name", "both", "--ckpt_path", "best", "--data.faces", "detect", "--data.root", drawn, cwd=tmp_path
+    )
+    run_here("fit", *words, "--trainer.max_epochs", "2", "--ckpt_path", "last", cwd=tmp_path)
+    run_here("fit", *words[:-1], "whole", *how, "--trainer.max_epochs", "2", cwd=tmp_path)
+    both, whole = (
+        torch.load(tmp_path / "runs" / name / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for name in ("both", "whole")
+    )
+    torch.testing.assert_close(both, whole, rtol=0, atol=0)
+
+
+def test_a_stream_has_one_look_at_each_image(drawn, tmp_path):
+    words = ["--data.root", str(drawn), "--data.faces", "align", "--data.unaligned", "0.5"]
+    with pytest.raises(FERError, match=r"--data.unaligned. A stream has one look at each image"):
+        prepare(words, str(tmp_path / "stream"))
 
 
 def test_a_run_measures_and_goes_on_as_it_was_trained(drawn, tmp_path):

@@ -121,3 +121,37 @@ def test_a_repetition_is_the_same_face_under_another_number():
     assert labels.tolist() == [8, 8, 9]
     assert samples.tolist() == [1, 4, 8]  # so that each is augmented in its own way
     assert torch.equal(targets, torch.eye(3)[[1, 1, 2]])
+
+
+@pytest.mark.parametrize("draws", [None, BalancedSampling(1).draws(torch.tensor([160.0, 40.0]))])
+@pytest.mark.parametrize("devices", [1, 2])
+def test_samples_are_taken_the_other_way_as_often_as_is_said(devices, draws):
+    draws = draws if draws is None else draws[torch.tensor([0] * 160 + [1] * 40)]
+
+    def epoch(number: int, otherwise: float = 0.3, done: int = 0) -> list[int]:
+        shards = []
+        for rank in range(devices):
+            sampler = TrainingSampler(range(200), devices, rank, 5, draws, otherwise)
+            sampler.resume(number, done)
+            shards.append(list(sampler))
+        return [number for together in zip(*shards, strict=True) for number in together]
+
+    numbers = epoch(0)
+    assert len(set(numbers)) == 200, "a repetition has a number of its own"
+    assert 40 <= sum(number // 200 % 2 for number in numbers) <= 80  # of 200, 60 are expected
+    assert [number % 200 + number // 400 * 200 for number in numbers] == epoch(0, otherwise=0.0), "the same otherwise"
+    assert sum(number // 200 % 2 for number in epoch(0, otherwise=1.0)) == 200
+    ways = [{number % 200: number // 200 % 2 for number in epoch(some)} for some in (0, 1)]
+    assert ways[0] != ways[1], "drawn anew"
+    assert epoch(0, done=20) == numbers[20:]
+
+
+def test_a_face_that_is_taken_the_other_way_is_the_same_face():
+    data = FaceSamples([7, 8, 9], torch.tensor, torch.eye(3), other=lambda numbers: -10 * torch.tensor(numbers))
+    images, labels, samples, targets = data.__getitems__([2, 4, 1, 8, 5, 11])
+    assert images.tolist() == [2, -10, 1, 2, -20, -20]
+    assert labels.tolist() == [9, 8, 8, 9, 9, 9]
+    assert samples.tolist() == [2, 4, 1, 8, 5, 11]
+    assert torch.equal(targets, torch.eye(3)[labels - 7])
+    assert data.__getitems__([-1, 1]).images.tolist() == [2, 1]
+    assert data.__getitems__([3, 4]).images.tolist() == [0, -10]

@@ -93,16 +93,18 @@ def in_lanes(shard: Shard, shape: tuple[int, int, int]) -> bool:
 
 
 def training_sampler(
-    samples: FaceSamples, devices: int, rank: int, seed: int, draws: Tensor | None = None
+    samples: FaceSamples, devices: int, rank: int, seed: int, draws: Tensor | None = None, otherwise: float = 0.0
 ) -> TrainingSampler:
     """The order for training images of any kind: a stream that does not fit into memory has one of its own.
+
+    The arguments are those of `TrainingSampler`.
 
     Raises:
         FERError: If classes are to be drawn unequally often from such a stream.
     """
     chunks = samples.gather
     if not isinstance(chunks, Chunks) or not in_lanes(chunks.shard, chunks.shape):
-        return TrainingSampler(samples, devices, rank, seed=seed, draws=draws)
+        return TrainingSampler(samples, devices, rank, seed, draws, otherwise)
     if draws is not None:
         raise FERError(
             f"--data.sampling.strength draws images from the whole data set, and a stream of more than "

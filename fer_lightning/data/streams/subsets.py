@@ -37,6 +37,7 @@ _USUAL = {
     "folds": 5,
     "conflicts": "drop",
     "on_error": "error",
+    "unaligned": 0.0,
 }
 """What options that are settled once a stream is written are if nobody says anything; others are then None."""
 
