@@ -2,9 +2,9 @@
 # Makes every row of the table in docs/results.md, in its order:
 #   sh benchmarks/results.sh FERPLUS DATA
 # FERPLUS and DATA are the folders of FER+ and of facial_expressions. Three to four hours on one CPU core. What stands
-# after the two folders is given to every training: with --trainer.max_epochs 1 the script can be tried.
+# after the two folders is given to every training: with FOLDS=2 before it and --trainer.max_epochs 1 the script can be tried.
 set -eu
-ferplus=$1 data=$2
+ferplus=$1 data=$2 folds=${FOLDS:-5}
 shift 2
 
 row() { printf '\n== %s\n' "$*"; }
@@ -45,19 +45,19 @@ row "the same, class frequencies estimated by shares"
 tested fe_estimated --ckpt_path pretrained --data.root "$data" --model.class_prior "$(estimated fe_pretrained)"
 
 row "pretrained, nothing adapted, facial_expressions, five folds"
-python train.py crossval --name fe_pretrained_folds --folds 5 --ckpt_path pretrained --data.root "$data"
+python train.py crossval --name fe_pretrained_folds --folds "$folds" --ckpt_path pretrained --data.root "$data"
 
 row "pretrained-large, nothing adapted, facial_expressions, five folds"
-python train.py crossval --name fe_pretrained_large_folds --folds 5 --ckpt_path pretrained-large --data.root "$data"
+python train.py crossval --name fe_pretrained_large_folds --folds "$folds" --ckpt_path pretrained-large --data.root "$data"
 
 row "the same, --model.tta_flip false"
-python train.py crossval --name fe_large_one_look_folds --folds 5 --ckpt_path pretrained-large --data.root "$data" --model.tta_flip false
+python train.py crossval --name fe_large_one_look_folds --folds "$folds" --ckpt_path pretrained-large --data.root "$data" --model.tta_flip false
 
 row "configs/facial_expressions.yaml, five folds"
-python train.py crossval --name fe --folds 5 --config configs/facial_expressions.yaml --data.root "$data" "$@"
+python train.py crossval --name fe --folds "$folds" --config configs/facial_expressions.yaml --data.root "$data" "$@"
 
 row "the same with configs/overlays/large.yaml over it"
-python train.py crossval --name fe_large --folds 5 --config configs/facial_expressions.yaml --config configs/overlays/large.yaml \
+python train.py crossval --name fe_large --folds "$folds" --config configs/facial_expressions.yaml --config configs/overlays/large.yaml \
     --data.root "$data" "$@"
 
 row "configs/ferplus_fast.yaml from scratch on facial_expressions"
