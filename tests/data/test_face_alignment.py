@@ -236,6 +236,7 @@ def test_what_is_left_as_it_is_must_be_among_aligned_ones(make_data, settings, e
         FERDataModule(str(root), **settings)
 
 
+@pytest.mark.slow
 def test_a_network_for_both_goes_on_and_is_measured_by_the_box(drawn, tmp_path):
     """An option of the training alone: it stays when a run is resumed, and not when other data are looked at."""
     words = ["--data.root", drawn, *TINY, "--name", "both"]
@@ -259,6 +260,7 @@ def test_a_stream_has_one_look_at_each_image(drawn, tmp_path):
         prepare(words, str(tmp_path / "stream"))
 
 
+@pytest.mark.slow
 def test_a_run_measures_and_goes_on_as_it_was_trained(drawn, tmp_path):
     words = ["--data.root", drawn, *TINY, "--name", "al"]
     run_here("fit", *words, "--data.faces", "align", "--trainer.max_epochs", "1", cwd=tmp_path)

@@ -56,6 +56,7 @@ def rows_of(path):
     return list(csv.DictReader(path.open(newline="")))
 
 
+@pytest.mark.slow
 def test_its_own_program_needs_nothing_of_ours_and_answers_the_same(folder, tmp_path):
     names = sorted(path.name for path in (folder / "images").iterdir())
     words = ["--json", *(str(folder / "images" / name) for name in names)]

@@ -68,7 +68,7 @@ def cut_out(
 
 def _write(boxes: Sequence[Box], images: Path) -> Iterator[Entry]:
     names = FreeNames()
-    with ThreadPoolExecutor(available_cpus()) as threads:
+    with ThreadPoolExecutor(available_cpus(keep=0)) as threads:
         for start in range(0, len(boxes), _AT_ONCE):  # else all would wait in memory at once
             some = [
                 box._replace(entry=box.entry._replace(image=names.name(box.entry.image, box.entry.number)))

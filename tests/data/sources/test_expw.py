@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -55,6 +59,15 @@ def test_every_face_is_an_image(workdir, folder, listed, monkeypatch):
         assert int((pixels == value).sum()) == side * side
     monkeypatch.setattr(box_crops, "_cut", None)  # nothing is cut again
     assert ExpW(f"expw/{listed}").read().images == legend.images
+
+
+def test_a_machine_with_one_core_reads_it(workdir):
+    root = str(published(workdir / "expw"))
+    code = f"import os; os.sched_setaffinity(0, {{{min(os.sched_getaffinity(0))}}})\n"
+    code += f"from fer_lightning.data.sources.expw import ExpW; print(len(ExpW({root!r}).read()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[-1]) > 1
 
 
 def test_damaged_lines_are_listed(workdir):
