@@ -86,7 +86,9 @@ def said_of_data(given: Sequence[Layer], words: Sequence[str]) -> set[str]:
 
 
 def leave_old_places(data: Any, saved: Mapping[str, Any], said: Collection[str]) -> None:
-    """Where another data set is named than that of a checkpoint, forget where the table and images of that one are.
+    """Where another data set is named than that of a checkpoint, forget what is of that one alone.
+
+    Its table and images, the headings of its table, and lists of its images.
 
     Args:
         data: The settings of the data module, changed here.
@@ -95,7 +97,7 @@ def leave_old_places(data: Any, saved: Mapping[str, Any], said: Collection[str])
     """
     named = {option.split(".")[1] for option in said}
     if "source" in named or ("root" in named and _places(data.get("root")) != _places(saved.get("root"))):
-        for name in {"root", "source", "legend", "images"} - named:
+        for name in {"root", "source", "legend", "images", "columns", "exclude", "relabel"} - named:
             if saved.get(name) is not None:
                 data[name] = None
 

@@ -141,6 +141,25 @@ def test_another_data_set_is_not_read_by_the_table_of_the_training(workdir, caps
 
 
 @pytest.mark.slow
+def test_headings_and_lists_of_the_training_are_not_those_of_another_data_set(workdir, capsys):
+    rows = [(f"photos/{name}", WORDS[kind]) for name, kind in images(workdir / "photos", 120).items()]
+    with (workdir / "labels.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([("pth", "mood"), *rows])
+    (workdir / "bad.csv").write_text(f"image\n{rows[0][0]}\n")
+    folders(workdir / "other")
+    own = ["--data.root", ".", "--data.legend", "labels.csv", "--data.images", "."]
+    own += ["--data.columns", "{image: pth, label: mood}", "--data.exclude", "bad.csv"]
+    run_here("fit", *own, *BRIEFLY, "--trainer.max_epochs", "1", "--name", "mine", cwd=workdir)
+    capsys.readouterr()
+    for verb in ("test", "validate"):
+        words = [verb, "--name", "mine", "--ckpt_path", "last", "--data.classes", "null"]
+        run_here(*words, "--data.root", "other/kaggle", cwd=workdir)
+        assert "other/kaggle, a folder for each class" in flat(capsys.readouterr().out)
+        run_here(*words, cwd=workdir)
+        assert "labels.csv" in flat(capsys.readouterr().out)
+
+
+@pytest.mark.slow
 def test_every_fold_of_a_folder_for_each_class(workdir, capsys):
     run_here("crossval", *folders(workdir), *BRIEFLY, "--folds", "2", "--name", "folds", cwd=workdir)
     content = json.loads((workdir / "runs" / "folds" / "crossval.json").read_text())
