@@ -33,6 +33,8 @@ from fer_lightning.screen import say
 
 _LAYOUT = 2
 """Raised when the same files would be decoded to other pixels."""
+_ALIGNED = 2
+"""The same where faces are aligned."""
 
 _BATCH = 64
 _FEW = 1000
@@ -184,6 +186,7 @@ def _digest(legend: Legend, input_spec: InputSpec) -> str:
     spec: list[Any] = [_LAYOUT, input_spec.image_size, input_spec.color, input_spec.interpolation]
     if input_spec.finds:
         spec += [input_spec.framing, input_spec.margin, input_spec.detector]
+        spec += [_ALIGNED] if input_spec.align else []
     names = "\n".join([os.fspath(legend.image_dir.resolve()), *legend.images])
     images = hashlib.sha256(names.encode(errors="surrogatepass")).hexdigest()
     return hashlib.sha256(json.dumps([spec, images]).encode()).hexdigest()[:8]

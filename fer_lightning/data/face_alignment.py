@@ -46,11 +46,11 @@ Landmarker = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 def aligned(image: Image.Image, face: Face, side: int, margin: float, detector: str = YUNET) -> Image.Image | None:
-    """The face in a box, turned upright (from up to some 45 degrees) and in its place.
+    """The face in a box, turned upright (from up to some 60 degrees) and in its place.
 
-    Five landmarks are found around the box, and once more in the face as it is turned then. The rotation, scale and
-    shift are those that bring them closest to `PLACES` (least squares; S. Umeyama, IEEE Transactions on Pattern
-    Analysis and Machine Intelligence 13 (1991) 376-380). Beyond the edge of the image, its last pixels go on.
+    Five landmarks are found around the box. The rotation, scale and shift are those that bring them closest to `PLACES`
+    (least squares; S. Umeyama, IEEE Transactions on Pattern Analysis and Machine Intelligence 13 (1991) 376-380).
+    Beyond the edge of the image, its last pixels go on.
 
     Args:
         image: An RGB image.
@@ -64,21 +64,18 @@ def aligned(image: Image.Image, face: Face, side: int, margin: float, detector: 
     """
     wider = max((1 + margin) / (1 + USUAL), 1)
     pixels = SEEN * -(-side // 128)  # so that there are at least as many as are asked for
-    landmarks, seen = open_landmarker(detector), _around(image, face, AROUND, SEEN)
-    sure, *numbers = landmarks(seen).tolist()
+    seen = around(image, face, AROUND, SEEN)
+    sure, *numbers = open_landmarker(detector)(seen).tolist()
     if sure < CERTAIN:
         return None
-    shift, turn = fitted(_shares(numbers) * SEEN)
-    upright = turned(seen, shift, turn, SEEN, AROUND)
-    _, *numbers = landmarks(upright).tolist()  # of a face turned by 25 degrees, 4 were not seen at first
-    shift, turn = fitted(shift + turn * (_shares(numbers) - MIDDLE) * AROUND)
+    shift, turn = fitted(_points(numbers))
     if (wider, pixels) != (1, SEEN):
-        seen = _around(image, face, AROUND * wider, pixels)
+        seen = around(image, face, AROUND * wider, pixels)
         shift, turn = ((shift / SEEN - MIDDLE) / wider + MIDDLE) * pixels, turn / SEEN / wider * pixels
     return Image.fromarray(turned(seen, shift, turn, 2 * side, (1 + margin) / (1 + USUAL)))
 
 
-def _around(image: Image.Image, face: Face, scale: float, pixels: int) -> NDArray[np.uint8]:
+def around(image: Image.Image, face: Face, scale: float, pixels: int) -> NDArray[np.uint8]:
     """The square around the box, `scale` times its longer side, where the image ends continued with its last pixels."""
     half = max(round(max(face.width, face.height) * scale / 2), 1)
     left, top, side = round(face.left + face.width / 2) - half, round(face.top + face.height / 2) - half, 2 * half
@@ -90,14 +87,14 @@ def _around(image: Image.Image, face: Face, scale: float, pixels: int) -> NDArra
     return np.array(Image.fromarray(part).resize((pixels, pixels), Image.Resampling.BICUBIC))
 
 
-def _shares(numbers: list[float]) -> NDArray[np.complex128]:
-    """Points, x + iy, as shares of the width and height, of x, y, x, y, ... in pixels of what was seen.
+def _points(numbers: list[float]) -> NDArray[np.complex128]:
+    """Points, x + iy, of x, y, x, y, ...
 
     To half pixels, less than the points are exact to: so that torch, onnxruntime and browsers turn a face alike though
     they differ in the fifth digit.
     """
     halves = np.floor(2 * np.array(numbers) + 0.5) / 2
-    return halves.view(np.complex128) / SEEN
+    return halves.view(np.complex128)
 
 
 def fitted(points: NDArray[np.complex128]) -> tuple[complex, complex]:

@@ -133,23 +133,15 @@ class Recognizer:
         places = np.array([complex(*place) for place in how["places"]]) - middle
         seen, wide = how["seen"], (1 + self.spec["margin"]) / (1 + how["usual"])
 
-        def landmarks(pixels: np.ndarray) -> tuple[float, np.ndarray]:
-            sure, *found = self.networks["landmarks"].run(None, {"image": pixels})[0].tolist()
-            halves = np.floor(2 * np.array(found) + 0.5) / 2  # so that all runtimes turn a face alike
-            return sure, (halves[::2] + 1j * halves[1::2]) / seen
-
-        def fitted(found: np.ndarray) -> tuple[complex, complex]:
-            spread, center = places - places.mean(), found.mean()
-            turn = complex((spread.conj() * (found - center)).sum() / (abs(spread) ** 2).sum())
-            return complex(center) - turn * complex(places.mean()), turn
-
         pixels = around(image, face, how["around"], seen)
-        sure, shares = landmarks(pixels)
+        sure, *numbers = self.networks["landmarks"].run(None, {"image": pixels})[0].tolist()
         if sure < how["certain"]:
             return None
-        shift, turn = fitted(shares * seen)
-        _, shares = landmarks(turned(pixels, shift, turn, seen, how["around"]))  # once more, upright
-        shift, turn = fitted(shift + turn * (shares - middle) * how["around"])
+        halves = np.floor(2 * np.array(numbers) + 0.5) / 2  # so that all runtimes turn a face alike
+        found = halves[::2] + 1j * halves[1::2]
+        spread, center = places - places.mean(), found.mean()
+        turn = complex((spread.conj() * (found - center)).sum() / (abs(spread) ** 2).sum())
+        shift = complex(center) - turn * complex(places.mean())
         wider, larger = max(wide, 1), seen * -(-side // 128)
         if (wider, larger) != (1, seen):
             pixels = around(image, face, how["around"] * wider, larger)

@@ -1,77 +1,89 @@
-"""The landmarks of MediaPipe's face mesh by which a face is aligned."""
+"""The landmarks by which a face is aligned."""
+
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import max_pool2d, pad
+from torch.nn.functional import avg_pool2d
+
+_WIDTHS = (12, 24, 48, 64)
+"""Channels at 32, 16, 8 and 4 pixels."""
+
+MIRRORED = (1, 0, 2, 4, 3)
+"""Which landmark each one is in a mirror."""
 
 
-class _Filtered(nn.Conv2d):
-    """A 3 x 3 convolution, padded as TensorFlow does: where the total is odd, more at the end."""
+class _Filtered(nn.Module):
+    """A 3 x 3 convolution. In training, what it gives is normalized; afterwards that is part of its weights."""
 
-    def __init__(self, before: int, after: int, stride: int, groups: int = 1) -> None:
-        super().__init__(before, after, 3, stride, groups=groups)
-        self.border = (0, 1, 0, 1) if stride == 2 else (1, 1, 1, 1)
-
-    def forward(self, input: Tensor) -> Tensor:
-        return super().forward(pad(input, self.border))
-
-
-class _Block(nn.Module):
-    """What a convolution within each channel and one across them add to their input."""
-
-    def __init__(self, before: int, after: int, stride: int = 1) -> None:
+    def __init__(self, before: int, after: int, stride: int, normed: bool) -> None:
         super().__init__()
-        self.filtered, self.mixed = _Filtered(before, before, stride, before), nn.Conv2d(before, after, 1)
-        self.rectified = nn.PReLU(after)
-        self.halved, self.more = stride == 2, after - before
+        self.filter = nn.Conv2d(before, after, 3, stride, 1)
+        self.norm = nn.BatchNorm2d(after) if normed else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, before, h, w) to (n, after, h / stride, w / stride)."""
-        shortcut = pad(max_pool2d(x, 2) if self.halved else x, (0, 0, 0, 0, 0, self.more))
-        rectified: Tensor = self.rectified(shortcut + self.mixed(self.filtered(x)))
-        return rectified
+        filtered: Tensor = self.norm(self.filter(x))
+        return filtered
 
 
-def _stage(before: int, after: int) -> list[nn.Module]:
-    return [_Block(before, after, 2), _Block(after, after), _Block(after, after)]
+class _Stage(nn.Module):
+    """Half the height and width, and what two convolutions add to that."""
 
+    def __init__(self, before: int, after: int, normed: bool) -> None:
+        super().__init__()
+        self.halved = _Filtered(before, after, 2, normed)
+        self.first, self.second = (_Filtered(after, after, 1, normed) for _ in range(2))
 
-def _head(blocks: list[nn.Module], answers: int) -> nn.Sequential:
-    """From 6 x 6 places to answers."""
-    return nn.Sequential(*blocks, nn.Conv2d(128, 32, 1), nn.PReLU(32), _Block(32, 32), nn.Conv2d(32, answers, 3))
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, before, h, w) to (n, after, h / 2, w / 2)."""
+        halved = self.halved(x).relu()
+        added: Tensor = halved + self.second(self.first(halved).relu())
+        return added.relu()
 
 
 class FaceLandmarks(nn.Module):
-    """Finds five landmarks in the image of a face, turned by up to some 45 degrees (201,819 parameters).
+    """Finds five landmarks in the image of a face, turned by up to some 60 degrees (177,979 parameters).
 
-    Y. Kartynnik, A. Ablavatski, I. Grishchenko, M. Grundmann: Real-time Facial Surface Geometry from Monocular Video on
-    Mobile GPUs. arXiv 1907.06724. The layers and weights are those of `face_landmark.tflite` in mediapipe 0.10.14
-    (Apache License 2.0) as far as five of its 468 points need them (experiments/face_landmarks.py); they are in
-    `fer_lightning/weights/face_landmarks.safetensors`.
+    A small residual network (arXiv 1512.03385) that learned them from MediaPipe's face mesh (arXiv 1907.06724, Apache
+    License 2.0) on the training subset of FER+, turned and moved at random (experiments/face_landmarks.py). What it
+    answers is the mean of what an image and its mirror image say.
+
+    Args:
+        normed: As it is trained, with batch normalization.
     """
 
     SIDE = 192
     """Height and width of the image in pixels."""
 
-    def __init__(self) -> None:
+    SHRINK = 3
+    """It looks at a gray image of a third of that."""
+
+    def __init__(self, normed: bool = False) -> None:
         super().__init__()
-        self.trunk = nn.Sequential(
-            *(_Filtered(3, 16, 2), nn.PReLU(16), _Block(16, 16), _Block(16, 16)),
-            *(_stage(16, 32) + _stage(32, 64) + _stage(64, 128) + _stage(128, 128)),
-        )
-        self.score = _head([_Block(128, 128, 2)], 1)
-        self.landmarks = _head(_stage(128, 128), 10)
+        stages = (_Stage(before, after, normed) for before, after in pairwise(_WIDTHS))
+        self.trunk = nn.Sequential(_Filtered(1, _WIDTHS[0], 2, normed), nn.ReLU(), *stages)
+        self.head = nn.Linear(_WIDTHS[-1] * (self.SIDE // self.SHRINK // 2 ** len(_WIDTHS)) ** 2, 11)
 
     def forward(self, image: Tensor) -> Tensor:
         """What an image says of the face in it.
 
         Args:
-            image: (n, 3, 192, 192), float, red, green, blue, 0 to 1: a face, of which the box takes two thirds to four
-                fifths of the width.
+            image: (n, 3, 192, 192), float, red, green, blue, 0 to 1: a face, of which the box takes two thirds of the
+                width.
 
         Returns:
             (n, 11), float: confidence that there is a face, 0 to 1; x and y of the right eye, left eye, tip of the
             nose, right and left corner of the mouth (right and left of the person), in pixels of the image.
         """
-        seen = self.trunk(image)
-        return torch.cat((self.score(seen).sigmoid().flatten(1), self.landmarks(seen).flatten(1)), 1)
+        gray = avg_pool2d(image.mean(1, keepdim=True), self.SHRINK)
+        seen, mirrored = self.of_gray(torch.cat((gray, gray.flip(3)))).chunk(2)
+        x, y = mirrored[:, 1:].view(-1, 5, 2)[:, list(MIRRORED)].unbind(2)
+        back = torch.stack((self.SIDE - x, y), 2).flatten(1)
+        return (seen + torch.cat((mirrored[:, :1], back), 1)) / 2
+
+    def of_gray(self, image: Tensor) -> Tensor:
+        """As `forward`, of (n, 1, 64, 64), gray, and without its mirror image; in pixels of the larger image."""
+        light = image - image.mean((1, 2, 3), keepdim=True)
+        contrast = light.square().mean((1, 2, 3), keepdim=True).sqrt()
+        answer = self.head(self.trunk(light / (contrast + 0.03)).flatten(1))
+        return torch.cat((answer[:, :1].sigmoid(), (answer[:, 1:] + 1) * (self.SIDE / 2)), 1)

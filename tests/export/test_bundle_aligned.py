@@ -39,6 +39,7 @@ def folder(aligning, tmp_path_factory):
         wall = Image.new("RGB", (300, 300), (90, 110, 130))
         wall.paste(draw_face(expression, (1, number), number).convert("RGB").resize((140, 140)), (80, 80))
         wall.rotate(10, fillcolor=(90, 110, 130)).save(folder / "images" / f"{expression}.png")
+        wall.rotate(-30, fillcolor=(90, 110, 130)).save(folder / "images" / f"{expression}-30.png")
     Image.fromarray(skimage.data.coffee()).save(folder / "images" / "none.png")
     return folder
 

@@ -121,20 +121,12 @@ function turned(image, { shift, turn }, side, wide) {
 async function aligned(image, face, spec, how, { ort, landmarks }) {
   const seen = how.seen, wide = (1 + spec.margin) / (1 + how.usual);
   const places = how.places.map((place) => place.map((share) => share - 0.5));
-  const look = async ({ data }) => { // the confidence, and the points as shares of the sides, of half pixels
-    const [sure, ...found] = (await landmarks.run({ image: new ort.Tensor("uint8", data, [seen, seen, 3]) })).landmarks.data;
-    const share = (place) => Math.floor(2 * place + 0.5) / 2 / seen;
-    return [sure, places.map((_, number) => [share(found[2 * number]), share(found[2 * number + 1])])];
-  };
   let pixels = around(image, face, how.around, seen);
-  const [sure, first] = await look(pixels);
+  const answer = await landmarks.run({ image: new ort.Tensor("uint8", pixels.data, [seen, seen, 3]) });
+  const [sure, ...found] = answer.landmarks.data;
   if (!(sure >= how.certain)) return null;
-  let { shift, turn } = fitted(first.map((point) => point.map((share) => share * seen)), places);
-  const [, again] = await look(turned(pixels, { shift, turn }, seen, how.around)); // once more, upright
-  ({ shift, turn } = fitted(again.map((point) => {
-    const [x, y] = point.map((share) => (share - 0.5) * how.around);
-    return [shift[0] + turn[0] * x - turn[1] * y, shift[1] + turn[0] * y + turn[1] * x];
-  }), places));
+  const halved = (place) => Math.floor(2 * place + 0.5) / 2; // so that all runtimes turn a face alike
+  let { shift, turn } = fitted(places.map((_, number) => [halved(found[2 * number]), halved(found[2 * number + 1])]), places);
   const wider = Math.max(wide, 1), larger = seen * Math.ceil(spec.image_size / 128);
   if (wider !== 1 || larger !== seen) {
     pixels = around(image, face, how.around * wider, larger);
