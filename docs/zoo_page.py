@@ -20,8 +20,8 @@ OTHERS = (
     (
         *("The landmarks of aligned faces", "`fer_lightning.networks.face_landmarks`", "face_landmarks.safetensors"),
         *(
-            "the training subset of FER+, by landmarks that MediaPipe's face mesh finds there "
-            "(`experiments/face_landmarks.py`)",
+            "the training subset of FER+ (FER2013's images, collected from the web for research, without a license of "
+            "their own), by landmarks that MediaPipe's face mesh finds there (`experiments/face_landmarks.py`)",
             "Apache License 2.0, as what taught it (`face_landmarks.LICENSE`)",
         ),
     ),

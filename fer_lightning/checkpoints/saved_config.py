@@ -1,7 +1,7 @@
 """The configuration that a checkpoint was trained with, as far as a file is believed."""
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,12 @@ _PERHAPS = {"model": ("loss",), "data": ("sampling", "augmentation")}
 
 _PLACES = ("default_root_dir", "dirpath", "save_dir", "root_dir", "log_dir", "prepared_dir", "output_dir")
 """Names of arguments that say where to write: the user alone says that."""
+
+_OF_A_DATA_SET = ("root", "source", "legend", "images")
+"""Settings that say where a data set is."""
+
+_OF_A_TABLE = ("columns", "exclude", "relabel")
+"""Settings that are of one data set alone: the headings of its table, and lists of its images."""
 
 
 def saved_settings(
@@ -141,3 +147,34 @@ def texts_within(value: Any, names: Collection[str] = (), named: bool = False) -
     elif isinstance(value, list | tuple):
         for inner in value:
             yield from texts_within(inner, names, named)
+
+
+def leave_old_places(
+    data: Any, saved: Mapping[str, Any], said: Collection[str], tell: Callable[[str], None], resumed: bool = False
+) -> None:
+    """Where another data set is named than that of a checkpoint, forget what is of that one alone.
+
+    Args:
+        data: The settings of the data module, changed here.
+        saved: What the checkpoint says of them.
+        said: What `said_of_data` gives.
+        tell: Is told if more than places are left behind.
+        resumed: Whether a training goes on: its data may be elsewhere by now, but are the same, and so the headings of
+            the table and the lists of images stay.
+    """
+    named = {option.split(".")[1] for option in said}
+    if "source" not in named and ("root" not in named or _places(data.get("root")) == _places(saved.get("root"))):
+        return
+    of_that = [*_OF_A_DATA_SET, *(() if resumed else _OF_A_TABLE)]
+    left = [name for name in of_that if name not in named and saved.get(name) is not None]
+    for name in left:
+        data[name] = None
+    lists = ", ".join(f"--data.{name}" for name in left if name in _OF_A_TABLE)
+    if lists:
+        tell(f"note: {lists} of the training left away, as another data set is named; repeat what is of this one, too.")
+
+
+def _places(root: Any) -> list[str]:
+    """The folders, files and addresses of a data set, in full."""
+    roots = root if isinstance(root, list) else [root] if root else []
+    return [one if is_address(one) else os.path.abspath(os.path.expanduser(one)) for one in map(str, roots)]

@@ -1,7 +1,7 @@
 """Configuration files: recipes by name, and the words of earlier versions."""
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -83,29 +83,6 @@ def said_of_data(given: Sequence[Layer], words: Sequence[str]) -> set[str]:
     """The options, `--data.` and their names, that are given: what a checkpoint says of these does not count."""
     known = {f"--data.{name}" for layer in given for name in layer.settings.get("data") or {}}
     return known | {word.partition("=")[0] for word in words if word.startswith("--data.")}
-
-
-def leave_old_places(data: Any, saved: Mapping[str, Any], said: Collection[str]) -> None:
-    """Where another data set is named than that of a checkpoint, forget what is of that one alone.
-
-    Its table and images, the headings of its table, and lists of its images.
-
-    Args:
-        data: The settings of the data module, changed here.
-        saved: What the checkpoint says of them.
-        said: What `said_of_data` gives.
-    """
-    named = {option.split(".")[1] for option in said}
-    if "source" in named or ("root" in named and _places(data.get("root")) != _places(saved.get("root"))):
-        for name in {"root", "source", "legend", "images", "columns", "exclude", "relabel"} - named:
-            if saved.get(name) is not None:
-                data[name] = None
-
-
-def _places(root: Any) -> list[str]:
-    """The folders, files and addresses of a data set, in full."""
-    roots = root if isinstance(root, list) else [root] if root else []
-    return [one if is_address(one) else os.path.abspath(os.path.expanduser(one)) for one in map(str, roots)]
 
 
 def _add_named(named: set[str], value: Any) -> None:

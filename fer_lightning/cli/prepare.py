@@ -9,7 +9,7 @@ from fer_lightning.cli.configs import DEFAULT, layers
 from fer_lightning.cli.parser import OneMessage
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.streams.chunks import litdata
-from fer_lightning.data.streams.subsets import StreamSubsets
+from fer_lightning.data.streams.subsets import StreamSubsets, one_look
 from fer_lightning.data.streams.writing import check_place, write_stream
 from fer_lightning.errors import FERError
 from fer_lightning.files import check_path
@@ -36,7 +36,7 @@ def prepare(options: Sequence[str], output: str, overwrite: bool = False) -> Non
     if isinstance(data.subsets, StreamSubsets):
         raise FERError("Invalid value for --data.root. It is a stream already: copy it as any other files.")
     if data.settled["unaligned"]:
-        raise FERError("Invalid value for --data.unaligned. A stream has one look at each image: leave it away.")
+        raise one_look()
     check_place(output, overwrite)
     shown = storage.without_secret(output)
     manifest = write_stream(data.subsets, output, data.settled, data.license, overwrite)

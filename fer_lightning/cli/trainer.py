@@ -20,12 +20,12 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fer_lightning.checkpoints.atomic_io import AtomicCheckpointIO
 from fer_lightning.checkpoints.finding import DEFAULT_RUN, name_of, origin_of
-from fer_lightning.checkpoints.saved_config import saved_settings
+from fer_lightning.checkpoints.saved_config import leave_old_places, saved_settings
 from fer_lightning.checkpoints.weights import SUFFIX
 from fer_lightning.cli import lr_find
 from fer_lightning.cli.callbacks import SLICES, callbacks_of_fit, callbacks_of_measuring, progress_bar
 from fer_lightning.cli.commands import VERBS, take
-from fer_lightning.cli.configs import DEFAULT, layers, leave_old_places, named_classes, said_of_data
+from fer_lightning.cli.configs import DEFAULT, layers, named_classes, said_of_data
 from fer_lightning.cli.data_module import own_data_module
 from fer_lightning.cli.fit_options import check_options
 from fer_lightning.cli.fit_start import check_epoch, check_origin, check_start
@@ -97,7 +97,8 @@ class FERCommandLine(LightningCLI):
         verb, *words = list(args)  # type: ignore[arg-type]
         if "--help_all" in words:
             parser.parse_args([verb, "--help"])
-        given, options = layers(words, rank_zero_only(lambda line: print(line, file=sys.stderr, flush=True)))
+        tell = rank_zero_only(lambda line: print(line, file=sys.stderr, flush=True))
+        given, options = layers(words, tell)
         known = cast(OneMessage, self._parser(verb))
         trusted: set[str] = set()
         if verb != "fit":
@@ -123,7 +124,8 @@ class FERCommandLine(LightningCLI):
         self.config = parser.parse_args([verb, *(f"--config={text}" for text in texts), *options])
         self.config[verb]["ckpt_path"] = None if finetune or path is None else str(path)
         if path is not None:
-            leave_old_places(self.config[verb].get("data") or {}, saved["data"], said_of_data(given, options))
+            data, resumed = self.config[verb].get("data") or {}, verb == "fit" and not finetune
+            leave_old_places(data, saved["data"], said_of_data(given, options), tell, resumed)
         if verb == "fit" and path is not None and not finetune:
             tuning = self.config[verb]["model"]["fine_tuning"]
             check_origin(tuning["weights"], saved["model"]["fine_tuning"]["weights"], path)

@@ -137,7 +137,7 @@ def detector_bytes(opset: int = OPSETS[1]) -> bytes:
 def landmarks_bytes(opset: int = OPSETS[1]) -> bytes:
     """The landmarks' network as an ONNX file, from `image` to `landmarks`; see `DeployedLandmarks`."""
     example = torch.zeros(SEEN, SEEN, 3, dtype=torch.uint8)
-    entries = {KEY: "landmarks", "license": "Apache-2.0, MediaPipe"}
+    entries = {KEY: "landmarks", "license": "Apache-2.0, taught by MediaPipe on FER+"}
     return _onnx(DeployedLandmarks(), example, (), 1, "landmarks", entries, opset)
 
 

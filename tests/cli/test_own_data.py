@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from fer_lightning.cli.configs import leave_old_places
+from fer_lightning.checkpoints.saved_config import leave_old_places
 from tests.conftest import flat, run_here
 
 WORDS = ("angry", "happy", "sad")
@@ -136,8 +137,10 @@ def test_another_data_set_is_not_read_by_the_table_of_the_training(workdir, caps
         run_here(*test, *words, "--data.classes", "null", "--data.on_error", "drop", cwd=workdir)
         assert read in flat(capsys.readouterr().out).split("Split")[0]
     data = {"root": "a", "legend": "b", "images": None, "source": "Own"}
-    leave_old_places(data, {"root": "a", "legend": "b", "images": None}, {"--data.source", "--data.source.size"})
+    saved = {"root": "a", "legend": "b", "images": None}
+    leave_old_places(data, saved, {"--data.source", "--data.source.size"}, print)
     assert data == {"root": None, "legend": None, "images": None, "source": "Own"}
+    assert not capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -146,17 +149,34 @@ def test_headings_and_lists_of_the_training_are_not_those_of_another_data_set(wo
     with (workdir / "labels.csv").open("w", newline="") as stream:
         csv.writer(stream).writerows([("pth", "mood"), *rows])
     (workdir / "bad.csv").write_text(f"image\n{rows[0][0]}\n")
+    (workdir / "other.csv").write_text(f"image,suggested\n{rows[1][0]},{NAMES[0]}\n")
     folders(workdir / "other")
     own = ["--data.root", ".", "--data.legend", "labels.csv", "--data.images", "."]
-    own += ["--data.columns", "{image: pth, label: mood}", "--data.exclude", "bad.csv"]
+    own += ["--data.columns", "{image: pth, label: mood}", "--data.exclude", "bad.csv", "--data.relabel", "other.csv"]
     run_here("fit", *own, *BRIEFLY, "--trainer.max_epochs", "1", "--name", "mine", cwd=workdir)
     capsys.readouterr()
     for verb in ("test", "validate"):
         words = [verb, "--name", "mine", "--ckpt_path", "last", "--data.classes", "null"]
         run_here(*words, "--data.root", "other/kaggle", cwd=workdir)
-        assert "other/kaggle, a folder for each class" in flat(capsys.readouterr().out)
+        said = capsys.readouterr()
+        assert "other/kaggle, a folder for each class" in flat(said.out)
+        assert "note: --data.columns, --data.exclude, --data.relabel of the training left away" in said.err
         run_here(*words, cwd=workdir)
-        assert "labels.csv" in flat(capsys.readouterr().out)
+        said = capsys.readouterr()
+        assert "labels.csv" in flat(said.out)
+        assert "note:" not in said.err
+    # a training that goes on has the same data, wherever they are
+    shutil.copytree(workdir / "photos", workdir / "moved" / "photos")
+    shutil.copy(workdir / "labels.csv", workdir / "moved")
+    resumed = ["fit", *BRIEFLY, "--name", "mine", "--ckpt_path", "last", "--trainer.max_epochs", "2"]
+    moved = ["--data.root", "moved", "--data.legend", "moved/labels.csv", "--data.images", "moved"]
+    run_here(*resumed, *moved, cwd=workdir)
+    assert "note:" not in capsys.readouterr().err
+    # and int8 is calibrated on what is named, too
+    words = ["export", "--name", "mine", "--ckpt_path", "last", "--output", "int8.onnx", "--quantize", "int8"]
+    run_here(*words, cwd=workdir)
+    run_here(*words, "--overwrite", "true", "--data.root", "other/kaggle", cwd=workdir)
+    assert "note: --data.columns" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -50,8 +50,10 @@ def test_some_training_images_are_cut_out_as_they_are(make_data, tmp_path, portr
     for faces in ("align", "detect"):
         samples = FERDataModule(str(root), faces=faces, **how).samples(TRAINING)
         ways.append(samples.gather([*range(len(samples))]))
+    how["prepared_dir"] = str(tmp_path / "both")
     data = FERDataModule(str(root), faces="align", unaligned=0.5, **how)
     data.prepare_data()
+    assert len(list((tmp_path / "both").glob("*.npy"))) == 2 * cache, "before the training, on one process alone"
     loader = data.train_dataloader()
     taken = []
     for epoch in (0, 1):
@@ -106,6 +108,9 @@ def test_a_stream_has_one_look_at_each_image(drawn, tmp_path):
     words = ["--data.root", str(drawn), "--data.faces", "align", "--data.unaligned", "0.5"]
     with pytest.raises(FERError, match=r"--data.unaligned. A stream has one look at each image"):
         prepare(words, str(tmp_path / "stream"))
+    prepare(words[:4], str(tmp_path / "stream"))
+    with pytest.raises(FERError, match=r"--data.unaligned. A stream has one look at each image"):
+        FERDataModule(str(tmp_path / "stream"), faces="align", unaligned=0.5)
 
 
 @pytest.mark.slow

@@ -76,6 +76,8 @@ def stream_subsets(
             "sets, make one stream of them: `prepare` takes the list."
         )
     subsets = StreamSubsets(streams[0], input_spec, soft_labels, folder, cache)
+    if settled.get("unaligned"):
+        raise one_look()
     written = {name: subsets.manifest.asked.get(name, _USUAL.get(name)) for name in settled}
     asked = {name: value for name, value in settled.items() if value != _USUAL.get(name)}
     if classes:
@@ -87,6 +89,11 @@ def stream_subsets(
                 f"settled. Received: {value}. Leave the option away, or make another stream."
             )
     return subsets
+
+
+def one_look() -> FERError:
+    """Why a training cannot have two looks at the images of a stream."""
+    return FERError("Invalid value for --data.unaligned. A stream has one look at each image: set it to 0.")
 
 
 class StreamSubsets:
