@@ -25,10 +25,10 @@ _PERHAPS = {"model": ("loss",), "data": ("sampling", "augmentation")}
 _PLACES = ("default_root_dir", "dirpath", "save_dir", "root_dir", "log_dir", "prepared_dir", "output_dir")
 """Names of arguments that say where to write: the user alone says that."""
 
-_OF_A_DATA_SET = ("root", "source", "legend", "images")
+_WHERE_DATA_ARE = ("root", "source", "legend", "images")
 """Settings that say where a data set is."""
 
-_OF_A_TABLE = ("columns", "exclude", "relabel")
+_OF_ONE_DATA_SET = ("columns", "exclude", "relabel")
 """Settings that are of one data set alone: the headings of its table, and lists of its images."""
 
 
@@ -149,7 +149,7 @@ def texts_within(value: Any, names: Collection[str] = (), named: bool = False) -
             yield from texts_within(inner, names, named)
 
 
-def leave_old_places(
+def leave_old_data(
     data: Any, saved: Mapping[str, Any], said: Collection[str], tell: Callable[[str], None], resumed: bool = False
 ) -> None:
     """Where another data set is named than that of a checkpoint, forget what is of that one alone.
@@ -165,11 +165,11 @@ def leave_old_places(
     named = {option.split(".")[1] for option in said}
     if "source" not in named and ("root" not in named or _places(data.get("root")) == _places(saved.get("root"))):
         return
-    of_that = [*_OF_A_DATA_SET, *(() if resumed else _OF_A_TABLE)]
+    of_that = [*_WHERE_DATA_ARE, *(() if resumed else _OF_ONE_DATA_SET)]
     left = [name for name in of_that if name not in named and saved.get(name) is not None]
     for name in left:
         data[name] = None
-    lists = ", ".join(f"--data.{name}" for name in left if name in _OF_A_TABLE)
+    lists = ", ".join(f"--data.{name}" for name in left if name in _OF_ONE_DATA_SET)
     if lists:
         tell(f"note: {lists} of the training left away, as another data set is named; repeat what is of this one, too.")
 

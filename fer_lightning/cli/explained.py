@@ -60,6 +60,7 @@ SECTIONS = {
     "data.splits": "splits",
     "data.streams": "streams",
     "data.subsets": "splits",
+    "data.subsets:Subsets.__post_init__": "values",
     "data.usable": "rows",
     "errors": "values",
     "evaluation": "untested-runs",

@@ -20,7 +20,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fer_lightning.checkpoints.atomic_io import AtomicCheckpointIO
 from fer_lightning.checkpoints.finding import DEFAULT_RUN, name_of, origin_of
-from fer_lightning.checkpoints.saved_config import leave_old_places, saved_settings
+from fer_lightning.checkpoints.saved_config import leave_old_data, saved_settings
 from fer_lightning.checkpoints.weights import SUFFIX
 from fer_lightning.cli import lr_find
 from fer_lightning.cli.callbacks import SLICES, callbacks_of_fit, callbacks_of_measuring, progress_bar
@@ -125,7 +125,7 @@ class FERCommandLine(LightningCLI):
         self.config[verb]["ckpt_path"] = None if finetune or path is None else str(path)
         if path is not None:
             data, resumed = self.config[verb].get("data") or {}, verb == "fit" and not finetune
-            leave_old_places(data, saved["data"], said_of_data(given, options), tell, resumed)
+            leave_old_data(data, saved["data"], said_of_data(given, options), tell, resumed)
         if verb == "fit" and path is not None and not finetune:
             tuning = self.config[verb]["model"]["fine_tuning"]
             check_origin(tuning["weights"], saved["model"]["fine_tuning"]["weights"], path)

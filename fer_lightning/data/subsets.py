@@ -184,8 +184,9 @@ class Subsets:
         if not self._prepared.keys().isdisjoint((subset, None)):
             return
         rows = np.arange(len(self.split.legend)) if subset is None else self.split.rows(subset)
-        cache = self._decoded(rows) if self.cache else None
+        cache = self._decoded(rows, self.input_spec) if self.cache else None
         if cache and subset is None and self.unaligned:
+            say("Note   Training images are kept by their box as well, for --data.unaligned.")
             self._decoded(self.split.rows(TRAINING), self._by_box)
         built = not self.cache and is_built(self.tree_path, self.split)
         if not self.cache and not built:
@@ -249,9 +250,9 @@ class Subsets:
         legend = self.split.legend
         return partial(decode_files, spec, [legend.image_dir / legend.images[row] for row in rows])
 
-    def _decoded(self, rows: np.ndarray, spec: InputSpec | None = None) -> Path:
+    def _decoded(self, rows: np.ndarray, spec: InputSpec) -> Path:
         """The cache, with the images in these rows of the split decoded."""
-        return decoded(self.legend, spec or self.input_spec, self.folder, self._name, self._places(rows))
+        return decoded(self.legend, spec, self.folder, self._name, self._places(rows))
 
     def _places(self, rows: np.ndarray) -> np.ndarray:
         """The rows in the cache, which has room for all images, also those left out."""

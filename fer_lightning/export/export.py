@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 from fer_lightning.checkpoints.finding import HUB_CONFIG, HUB_WEIGHTS, find_checkpoint
 from fer_lightning.checkpoints.info import CheckpointInfo
 from fer_lightning.checkpoints.reading import model_of, read_checkpoint
-from fer_lightning.checkpoints.saved_config import leave_old_places, saved_settings
+from fer_lightning.checkpoints.saved_config import leave_old_data, saved_settings
 from fer_lightning.checkpoints.weights import SUFFIX, save_weights
 from fer_lightning.data.datamodule import FERDataModule
 from fer_lightning.data.splits import SplitRule
@@ -223,10 +223,11 @@ def check_parity(
 def _calibration_data(path: Path, info: CheckpointInfo, data: CalibrationData, trusted: list[str]) -> FERDataModule:
     given = {name: value for name, value in asdict(data).items() if value is not None}
     saved = saved_settings(path, everything=False, trusted=trusted)["data"]
+    # No parts by class path: what is a dictionary otherwise are the headings of a table.
     plain = {name: value for name, value in saved.items() if name == "columns" or not isinstance(value, dict)}
-    settings = plain | given  # no parts by class path
+    settings = plain | given
     if given.keys() & {"root", "legend"}:
-        leave_old_places(settings, plain, {f"--data.{name}" for name in given}, say)
+        leave_old_data(settings, plain, {f"--data.{name}" for name in given}, say)
     elif not info.config or saved.get("source"):
         raise FERError(
             "--quantize int8 needs images of the kind the network was trained on: give --data.root, and --data.split "

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fer_lightning.checkpoints.saved_config import leave_old_places
+from fer_lightning.checkpoints.saved_config import leave_old_data
 from tests.conftest import flat, run_here
 
 WORDS = ("angry", "happy", "sad")
@@ -138,7 +138,7 @@ def test_another_data_set_is_not_read_by_the_table_of_the_training(workdir, caps
         assert read in flat(capsys.readouterr().out).split("Split")[0]
     data = {"root": "a", "legend": "b", "images": None, "source": "Own"}
     saved = {"root": "a", "legend": "b", "images": None}
-    leave_old_places(data, saved, {"--data.source", "--data.source.size"}, print)
+    leave_old_data(data, saved, {"--data.source", "--data.source.size"}, print)
     assert data == {"root": None, "legend": None, "images": None, "source": "Own"}
     assert not capsys.readouterr().out
 

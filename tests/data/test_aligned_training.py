@@ -41,7 +41,7 @@ def test_training_sees_aligned_faces(make_data, tmp_path, capsys, portrait):
 
 
 @pytest.mark.parametrize("cache", [True, False])
-def test_some_training_images_are_cut_out_as_they_are(make_data, tmp_path, portrait, cache):
+def test_some_training_images_are_cut_out_as_they_are(make_data, tmp_path, capsys, portrait, cache):
     root = make_data([(f"p{number}.png", ("jolly", "calm")[number % 2]) for number in range(16)])
     for number, file in enumerate(sorted(root.rglob("*.png"))):
         portrait.rotate(2 * number - 15, Image.Resampling.BICUBIC).save(file)
@@ -54,6 +54,7 @@ def test_some_training_images_are_cut_out_as_they_are(make_data, tmp_path, portr
     data = FERDataModule(str(root), faces="align", unaligned=0.5, **how)
     data.prepare_data()
     assert len(list((tmp_path / "both").glob("*.npy"))) == 2 * cache, "before the training, on one process alone"
+    assert ("Training images are kept by their box as well" in capsys.readouterr().out) == cache
     loader = data.train_dataloader()
     taken = []
     for epoch in (0, 1):
