@@ -38,14 +38,23 @@ def validation_of_folds(model: ExpressionModel, root: str) -> list[Faces]:
     return [validation_for(model, root, split="grouped", fold=fold, folds=FOLDS) for fold in range(FOLDS)]
 
 
+def answers(model: ExpressionModel, images: Tensor) -> np.ndarray:
+    """Calibrated probabilities, float64 `(n, classes)`."""
+    with torch.inference_mode():
+        return torch.cat([model.probabilities(some) for some in images.split(256)]).double().numpy()
+
+
+def figures(found: np.ndarray, labels: Tensor) -> np.ndarray:
+    """`FIGURES`, float `(4,)`, of probabilities, float64 `(n, classes)`."""
+    truth = labels.numpy()
+    values = Measures(found, truth).values()
+    likelihood = float(np.log(found[np.arange(len(truth)), truth]).mean())
+    return np.array([*(values[name] for name in FIGURES[:3]), -likelihood])
+
+
 def measured(model: ExpressionModel, faces: Faces) -> np.ndarray:
     """`FIGURES`, float `(4,)`, of calibrated answers."""
-    images, labels = faces[0], faces[1].numpy()
-    with torch.inference_mode():
-        found = torch.cat([model.probabilities(some) for some in images.split(256)]).double().numpy()
-    values = Measures(found, labels).values()
-    likelihood = float(np.log(found[np.arange(len(labels)), labels]).mean())
-    return np.array([*(values[name] for name in FIGURES[:3]), -likelihood])
+    return figures(answers(model, faces[0]), faces[1])
 
 
 def cells(values: np.ndarray) -> str:
