@@ -54,7 +54,17 @@ def _own_places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def aligning(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Weights that take aligned faces: those of the package, as if they had been trained so."""
+    """The weights of the package as those of a network for aligned faces."""
+    return _framed(tmp_path_factory.mktemp("aligning") / "aligning.safetensors", align=True)
+
+
+@pytest.fixture(scope="session")
+def by_box(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The weights of the package as those of a network for faces as they are in their box."""
+    return _framed(tmp_path_factory.mktemp("by_box") / "by_box.safetensors", align=False)
+
+
+def _framed(path: Path, align: bool) -> Path:
     from dataclasses import replace
 
     from fer_lightning.checkpoints.finding import PRETRAINED
@@ -62,8 +72,7 @@ def aligning(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from fer_lightning.checkpoints.weights import save_weights
 
     info, state = read_checkpoint(PRETRAINED)
-    path = tmp_path_factory.mktemp("aligning") / "aligning.safetensors"
-    save_weights(replace(info, input_spec=replace(info.input_spec, align=True)), state, path)
+    save_weights(replace(info, input_spec=replace(info.input_spec, align=align)), state, path)
     return path
 
 

@@ -16,7 +16,7 @@ from fer_lightning.data.face_crop import LONGEST
 from fer_lightning.data.face_detectors import Face
 from fer_lightning.data.face_tiles import find_faces_at
 from fer_lightning.data.image_files import UnreadableImageError, decode_image, read_image
-from fer_lightning.data.input_spec import Faces, InputSpec
+from fer_lightning.data.input_spec import InputSpec
 from fer_lightning.errors import FERError
 from fer_lightning.inference.addresses import fetch
 from fer_lightning.inference.films import Film
@@ -24,14 +24,15 @@ from fer_lightning.inference.sources import Source
 from fer_lightning.processes import may_start_processes
 from fer_lightning.values import shown
 
-FacesOption = Literal["auto", "whole", "detect", "detect_or_whole"]
+FacesOption = Literal["auto", "whole", "detect", "box", "detect_or_whole"]
 
 
-def framing_of(faces: FacesOption, trained: Faces) -> Faces:
-    """What is taken of an image for a network that was trained so; an FERError if `faces` is no such option."""
+def as_asked(faces: FacesOption, trained: InputSpec) -> InputSpec:
+    """How images are prepared for a network that was trained so; an FERError if `faces` is no such option."""
     if faces not in (known := get_args(FacesOption)):
         raise FERError(f"Invalid value for faces. Expected one of {', '.join(known)}. Received: {shown(faces)}.")
-    return trained if faces == "auto" else "whole" if faces == "whole" else "detect"
+    framing = trained.faces if faces == "auto" else "whole" if faces == "whole" else "detect"
+    return replace(trained, faces=framing, align=trained.align and faces != "box")
 
 
 @dataclass

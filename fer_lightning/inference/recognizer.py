@@ -22,7 +22,7 @@ from fer_lightning.inference.addresses import is_stream
 from fer_lightning.inference.bundle import BundleModel, is_bundle, open_bundle
 from fer_lightning.inference.expression import SAID, Expression
 from fer_lightning.inference.films import Film
-from fer_lightning.inference.frames import FacesOption, Frame, Look, framing_of, look
+from fer_lightning.inference.frames import FacesOption, Frame, Look, as_asked, look
 from fer_lightning.inference.given import Box, ImageLike, faces_of, is_path, opener, with_faces
 from fer_lightning.inference.recognition import Recognition, Recognitions
 from fer_lightning.inference.sources import Source
@@ -45,8 +45,9 @@ class ExpressionRecognizer:
     Args:
         model: A checkpoint, an exported file or folder, `hf://OWNER/NAME`, or `pretrained`; an `ExpressionModel`, of
             which a copy is taken as it is now; or another recognizer, whose network is shared.
-        faces: `detect` finds the faces in an image; `whole` takes the image as one face; `detect_or_whole` does so
-            where it finds none, but in films; `auto` does what the network was trained on.
+        faces: `detect` finds the faces in an image; `box` does not align them, whatever the network was trained on;
+            `whole` takes the image as one face; `detect_or_whole` does so where it finds none, but in films; `auto`
+            does what the network was trained on.
         class_prior: How frequent the classes are where it is used: `training`, as its training set the network up;
             `uniform`; a number from 0 to 10, those frequencies to that power; or a frequency for each class.
         target_risk: Fraction of wrong answers to accept; less sure ones become `uncertain`. None answers always.
@@ -89,9 +90,8 @@ class ExpressionRecognizer:
         given = trained if tta_flip is None else trained.with_tta_flip(tta_flip)
         self.model = given.with_prior(prior) if moved else given
         self.threshold = 0.0 if target_risk is None else self._threshold(target_risk, moved, given is not trained)
-        spec = trained.input_spec
-        framing = framing_of(faces, spec.faces)
-        self.input_spec = replace(spec, faces=framing, detector=spec.detector if detector is None else detector)
+        spec = as_asked(faces, trained.input_spec)
+        self.input_spec = spec if detector is None else replace(spec, detector=detector)
         self.input_spec.need_detector()
         self._auto, self.or_whole = faces == "auto", faces == "detect_or_whole"
         check_range("--batch_size", batch_size, 1, 1_000_000)

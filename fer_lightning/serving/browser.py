@@ -33,7 +33,10 @@ def browser_files(recognizer: ExpressionRecognizer, path: Path, name: str) -> di
         return {}
     about, *networks = found
     said = json.loads(about)
-    said["input"]["faces"], said["threshold"] = recognizer.input_spec.faces, recognizer.threshold
+    said["input"] = recognizer.input_spec.to_dict() | {"detector": YUNET}
+    if not recognizer.input_spec.align:
+        said.pop("alignment", None)
+    said["threshold"] = recognizer.threshold
     files = {
         f"/{name}": (content, "application/octet-stream") for name, content in zip(NETWORKS, networks, strict=False)
     }

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -19,6 +20,7 @@ from fer_lightning.errors import FERError
 from fer_lightning.export.bundle import compare
 from fer_lightning.export.export import export
 from fer_lightning.inference.recognizer import ExpressionRecognizer
+from fer_lightning.serving.browser import browser_files
 from tests.conftest import run
 
 pytestmark = pytest.mark.slow
@@ -55,7 +57,7 @@ def test_its_own_program_answers_the_same(folder, aligning):
     names = sorted(str(path) for path in (folder / "images").iterdir())
     words = [sys.executable, str(folder / "app" / "recognize.py"), "--json", *names]
     told = [json.loads(line) for line in subprocess.run(words, capture_output=True, check=True).stdout.splitlines()]
-    recognizer, boxes = ExpressionRecognizer(aligning), ExpressionRecognizer("pretrained")
+    recognizer, boxes = ExpressionRecognizer(aligning), ExpressionRecognizer(aligning, faces="box")
     different = 0
     for name, one in zip(names, told, strict=True):
         for said, face in zip(one["faces"], recognizer.predict(name).faces, strict=True):
@@ -96,11 +98,29 @@ def test_a_damaged_one_is_one_message(folder, tmp_path):
         assert "landmarks.onnx" in done.stderr
 
 
-def test_what_is_not_needed_is_not_there(aligning, tmp_path):
+def test_by_the_box_on_request(folder, aligning, by_box):
+    """As a network with the same weights answers that was trained so; the page needs no landmarks then."""
+    image = str(folder / "images" / "fear-30.png")
+    wanted = ExpressionRecognizer(by_box).predict(image).faces[0]
+    model = folder / "app" / "model.onnx"
+    for given in (aligning, model):
+        recognizer = ExpressionRecognizer(given, faces="box")
+        found = recognizer.predict(image).faces[0]
+        assert found.probabilities == pytest.approx(wanted.probabilities, abs=1e-4)
+        upright = ExpressionRecognizer(given).predict(image).faces[0]
+        assert upright.probabilities != pytest.approx(wanted.probabilities, abs=1e-2)
+        files = browser_files(recognizer, Path(given), "app")
+        assert set(files) == {"/model.json", "/model.onnx", "/detector.onnx"}
+        about = json.loads(files["/model.json"][0])
+        assert "alignment" not in about
+        assert "align" not in about["input"]
+
+
+def test_what_is_not_needed_is_not_there(aligning, by_box, tmp_path):
     export(str(aligning), str(tmp_path / "app"))
     assert (tmp_path / "app" / "landmarks.LICENSE").read_text().count("Apache License") > 0
     assert "alignment" in json.loads((tmp_path / "app" / "model.json").read_text())
-    export("pretrained", str(tmp_path / "app"), overwrite=True)
+    export(str(by_box), str(tmp_path / "app"), overwrite=True)
     assert not list((tmp_path / "app").glob("landmarks.*"))
     assert "alignment" not in json.loads((tmp_path / "app" / "model.json").read_text())
 

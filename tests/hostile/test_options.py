@@ -42,7 +42,7 @@ VALUES = st.one_of(
     st.sampled_from(
         ["best", "last", "pretrained", "uniform", "training", "grouped", "detect", "whole", "gray", "rgb", "cuda"]
     ),
-    st.sampled_from(["detect_or_whole", "align"]),
+    st.sampled_from(["detect_or_whole", "align", "box"]),
     st.sampled_from(
         ["os.system", "torch.nn.Linear", "CompactResNet", "CrossEntropy", "torch.optim.SGD", "evil.Net", "x" * 5000]
     ),

@@ -77,5 +77,5 @@ def test_not_in_films(asked, video):
 
 @pytest.mark.parametrize("faces", ["align", "all", [(1, 2, 3, 4)], None])
 def test_another_word_is_refused(pretrained, faces):
-    with pytest.raises(FERError, match=r"for faces\. Expected one of auto, whole, detect, detect_or_whole\."):
+    with pytest.raises(FERError, match=r"for faces\. Expected one of auto, whole, detect, box, detect_or_whole\."):
         ExpressionRecognizer(pretrained, faces=faces)

@@ -243,7 +243,7 @@ def test_aligned_faces_are_answered_as_by_the_service(browser, aligning, tmp_pat
             assert [one["box"] for one in here] == [one["box"] for one in there]
             assert here[0]["probabilities"] == pytest.approx(there[0]["probabilities"], abs=1e-4)
             assert any(url.endswith("/landmarks.onnx") for url in opened.asked)
-            plain = ExpressionRecognizer("pretrained").predict(content).faces[0].probabilities
+            plain = ExpressionRecognizer(aligning, faces="box").predict(content).faces[0].probabilities
             assert max(abs(here[0]["probabilities"][name] - value) for name, value in plain.items()) > 0.01
             opened.ready()
             opened.give(("turned.png", content))
