@@ -79,12 +79,17 @@ def around(image: Image.Image, face: Face, scale: float, pixels: int) -> NDArray
     """The square around the box, `scale` times its longer side, where the image ends continued with its last pixels."""
     half = max(round(max(face.width, face.height) * scale / 2), 1)
     left, top, side = round(face.left + face.width / 2) - half, round(face.top + face.height / 2) - half, 2 * half
-    columns, rows = (
-        np.arange(start, start + side).clip(0, most - 1) for start, most in zip((left, top), image.size, strict=True)
-    )
-    within = image.crop((int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1))
-    part = np.asarray(within)[rows - rows[0]][:, columns - columns[0]]
+    across, down = (_ends(start, side, most) for start, most in zip((left, top), image.size, strict=True))
+    within = np.asarray(image.crop((across[0], down[0], across[1], down[1])))
+    part = np.pad(within, (down[2:], across[2:], (0, 0)), mode="edge")
     return np.array(Image.fromarray(part).resize((pixels, pixels), Image.Resampling.BICUBIC))
+
+
+def _ends(start: int, side: int, most: int) -> tuple[int, int, int, int]:
+    """Of `side` pixels from `start`: the first there is, the one after the last, and how many lack before and after."""
+    first, last = (min(max(each, 0), most - 1) for each in (start, start + side - 1))
+    before = min(max(-start, 0), side - 1)
+    return first, last + 1, before, side - before - (last + 1 - first)
 
 
 def _points(numbers: list[float]) -> NDArray[np.complex128]:

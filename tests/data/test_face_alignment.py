@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from fer_lightning.data.face_alignment import PLACES, WEIGHTS, aligned, fitted, open_landmarker, turned
+from fer_lightning.data.face_alignment import PLACES, WEIGHTS, aligned, around, fitted, open_landmarker, turned
 from fer_lightning.data.face_crop import find_faces
 from fer_lightning.data.face_detectors import Face
 from fer_lightning.data.input_spec import InputSpec
@@ -32,6 +32,22 @@ def test_the_landmarks_are_near_those_of_mediapipe():
     expected = [[75.74, 81.45], [120.52, 83.46], [96.25, 110.73], [73.19, 120.35], [118.82, 122.20]]
     assert np.linalg.norm(np.reshape(found, (5, 2)) - expected, axis=1).mean() < 2.5  # pixels; the eyes are 45 apart
     assert sure > 0.95
+
+
+@pytest.mark.parametrize(
+    ("left", "top", "columns", "rows"),
+    [
+        (1, 1, [0, 1, 2, 3], [0, 1, 2, 2]),  # the square of 4 pixels ends one below the image
+        (-1, 2, [0, 0, 0, 1], [1, 2, 2, 2]),
+        (3, -1, [2, 3, 4, 4], [0, 0, 0, 1]),
+        (8, 9, [4, 4, 4, 4], [2, 2, 2, 2]),  # beside it
+        (-9, -9, [0, 0, 0, 0], [0, 0, 0, 0]),
+    ],
+)
+def test_beyond_its_edges_an_image_goes_on(left, top, columns, rows):
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 5, 3), np.uint8)
+    found = around(Image.fromarray(pixels), Face(left, top, 2, 2, 1.0), 2, 4)
+    assert np.array_equal(found, pixels[rows][:, columns])
 
 
 def test_where_there_is_no_face_the_network_says_so():
