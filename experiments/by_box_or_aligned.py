@@ -1,11 +1,11 @@
 """How weights answer for faces by their box, aligned and both.
 
-    python experiments/by_box_or_aligned.py FERPLUS FE WEIGHTS ... [--corrupted]
+    python experiments/by_box_or_aligned.py FERPLUS FE WEIGHTS ... [--tta_flip] [--corrupted]
 
 The faces of the validation subset of FERPLUS, and those of five folds of FE, are cut out by their box, and aligned;
 `both` is the mean of the answers to the two. With `--corrupted`, the images of FERPLUS are corrupted before faces are
 looked for in them, as they would come from a bad camera, by the second strength of each corruption of
-experiments/corruptions.py.
+experiments/corruptions.py. With `--tta_flip` every answer is the mean of a face and its mirror image.
 """
 
 from __future__ import annotations
@@ -81,9 +81,12 @@ def main() -> None:
     parser.add_argument("ferplus", help="FER+")
     parser.add_argument("elsewhere", help="facial_expressions")
     parser.add_argument("weights", nargs="+", help="checkpoints, exported files, pretrained or pretrained-large")
+    parser.add_argument("--tta_flip", action="store_true", help="average mirror images")
     parser.add_argument("--corrupted", action="store_true", help="corrupt images before faces are found")
     options = parser.parse_args()
     models = {path: load_model(path).eval() for path in options.weights}
+    for model in models.values():
+        model.tta_flip = options.tta_flip
     if not options.corrupted:
         print(f"| weights | faces | FER+: {', '.join(FIGURES)} | facial_expressions |", flush=True)
         for path, model in models.items():

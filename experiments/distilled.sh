@@ -24,5 +24,5 @@ for teacher in t0 t1 t2 t3; do exported $teacher; done
 trained --name pretrained --seed_everything 1 $strong --trainer.max_epochs 41 --model.network.init_args.widths '[64, 128, 224]' \
     --model.distillation Distillation --model.distillation.weight 0.7 --model.distillation.teacher \
     '[runs/t0/t0.safetensors, runs/t1/t1.safetensors, runs/t2/t2.safetensors, runs/t3/t3.safetensors]' "$@"
-python "$(dirname "$0")/temperature.py" "$ferplus" --strong --weights runs/pretrained/checkpoints/best.ckpt \
+python "$(dirname "$0")/temperature.py" "$ferplus" --strong --tta_flip --weights runs/pretrained/checkpoints/best.ckpt \
     --output runs/pretrained/pretrained.safetensors

@@ -24,7 +24,7 @@ from fer_lightning.inference.sources import Source
 from fer_lightning.processes import may_start_processes
 from fer_lightning.values import shown
 
-FacesOption = Literal["auto", "whole", "detect", "box", "detect_or_whole"]
+FacesOption = Literal["auto", "whole", "detect", "align", "box", "detect_or_whole"]
 
 
 def as_asked(faces: FacesOption, trained: InputSpec) -> InputSpec:
@@ -32,7 +32,8 @@ def as_asked(faces: FacesOption, trained: InputSpec) -> InputSpec:
     if faces not in (known := get_args(FacesOption)):
         raise FERError(f"Invalid value for faces. Expected one of {', '.join(known)}. Received: {shown(faces)}.")
     framing = trained.faces if faces == "auto" else "whole" if faces == "whole" else "detect"
-    return replace(trained, faces=framing, align=trained.align and faces != "box")
+    align = trained.align if faces not in ("align", "box") else faces == "align"
+    return replace(trained, faces=framing, align=align)
 
 
 @dataclass

@@ -77,9 +77,9 @@ def predict(
         input: Images, videos, folders of them, patterns, addresses (http, s3, rtsp and such), the number of a
             camera, or - for paths on standard input. They may also stand without --input.
         output: File for the rows, ending in .csv, .jsonl or .parquet; - writes CSV to standard output.
-        faces: Find and cut out all faces (detect; box: without aligning them), or take each image as one face (whole),
-            or do so only where none is found (detect_or_whole; not in videos); auto does as in training, and finds
-            faces in videos.
+        faces: Find and cut out all faces (detect), and turn them upright (align) or not (box) whatever the network was
+            trained on, or take each image as one face (whole), or do so only where none is found (detect_or_whole; not
+            in videos); auto does as in training, and finds faces in videos.
         detector: What finds faces: yunet, or a YuNet model file (.onnx) for OpenCV.
         detection_size: The longer side in pixels at which faces are looked for. For small faces in large images, take
             that of the images; above 640, it is done in tiles of that size, and takes as much longer.

@@ -45,9 +45,9 @@ class ExpressionRecognizer:
     Args:
         model: A checkpoint, an exported file or folder, `hf://OWNER/NAME`, or `pretrained`; an `ExpressionModel`, of
             which a copy is taken as it is now; or another recognizer, whose network is shared.
-        faces: `detect` finds the faces in an image; `box` does not align them, whatever the network was trained on;
-            `whole` takes the image as one face; `detect_or_whole` does so where it finds none, but in films; `auto`
-            does what the network was trained on.
+        faces: `detect` finds the faces in an image, `align` turns them upright too and `box` does not, whatever the
+            network was trained on; `whole` takes the image as one face; `detect_or_whole` does so where it finds none,
+            but in films; `auto` does what the network was trained on.
         class_prior: How frequent the classes are where it is used: `training`, as its training set the network up;
             `uniform`; a number from 0 to 10, those frequencies to that power; or a frequency for each class.
         target_risk: Fraction of wrong answers to accept; less sure ones become `uncertain`. None answers always.

@@ -2,9 +2,12 @@
 
 import copy
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+from fer_lightning.checkpoints.info import CheckpointInfo
 from fer_lightning.data.face_detectors import YUNET
 from fer_lightning.export.about import about_bundle
 from fer_lightning.inference.bundle import BundleModel, is_bundle, open_bundle
@@ -34,8 +37,6 @@ def browser_files(recognizer: ExpressionRecognizer, path: Path, name: str) -> di
     about, *networks = found
     said = json.loads(about)
     said["input"] = recognizer.input_spec.to_dict() | {"detector": YUNET}
-    if not recognizer.input_spec.align:
-        said.pop("alignment", None)
     said["threshold"] = recognizer.threshold
     files = {
         f"/{name}": (content, "application/octet-stream") for name, content in zip(NETWORKS, networks, strict=False)
@@ -48,8 +49,10 @@ def _of_bundle(recognizer: ExpressionRecognizer, path: Path, name: str) -> list[
     moved = not isinstance(recognizer.model, BundleModel) or recognizer.model.ratio is not None
     if moved or recognizer.input_spec.detector != str(networks[1]):
         return None
+    if len(networks) == 3 and not networks[2].is_file():  # faces are aligned that were not in training
+        return None
     info = open_bundle(path)[1]  # as the service answers, and not what somebody may have written into model.json
-    about = json.dumps(about_bundle(info, info.learned_prior, name)).encode()
+    about = _about(recognizer, info, info.learned_prior, name)
     return [about, *(file.read_bytes() for file in networks)]
 
 
@@ -66,6 +69,11 @@ def _made(recognizer: ExpressionRecognizer, path: Path, name: str) -> list[bytes
     from fer_lightning.inference.model import info_of_file
 
     model, info = copy.deepcopy(model).cpu(), info_of_file(path)
-    about = json.dumps(about_bundle(info, model.effective_prior, name)).encode()
+    about = _about(recognizer, info, model.effective_prior, name)
     landmarks = [landmarks_bytes(OPSET)] if recognizer.input_spec.align else []
     return [about, graph_bytes(model, info, ".onnx", resize=False, opset=OPSET), detector_bytes(OPSET), *landmarks]
+
+
+def _about(recognizer: ExpressionRecognizer, info: CheckpointInfo, prior: Sequence[float], name: str) -> bytes:
+    spec = replace(info.input_spec, align=recognizer.input_spec.align)
+    return json.dumps(about_bundle(replace(info, input_spec=spec), prior, name)).encode()

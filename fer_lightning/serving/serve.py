@@ -38,7 +38,7 @@ def serve(
     port: int = 8000,
     token_file: str | None = None,
     allow_origin: list[str] | None = None,
-    faces: Literal["auto", "whole", "detect", "box"] = "auto",
+    faces: Literal["auto", "whole", "detect", "align", "box"] = "auto",
     detector: str | None = None,
     class_prior: Literal["training", "uniform"] | float | list[float] = "training",
     target_risk: float | None = None,
@@ -72,8 +72,8 @@ def serve(
         token_file: File with the token that clients have to send (Authorization: Bearer); or the environment variable
             FER_TOKEN holds it. Without one, whoever reaches the address may ask.
         allow_origin: Other web pages that may ask, as https://app.example; none by default.
-        faces: Find and cut out all faces (detect; box: without aligning them), or take each image as one face (whole);
-            auto does as in training.
+        faces: Find and cut out all faces (detect), and turn them upright (align) or not (box) whatever the network was
+            trained on, or take each image as one face (whole); auto does as in training.
         detector: What finds faces: yunet, or a YuNet model file (.onnx) for OpenCV.
         class_prior: How frequent the classes are in these images: training, uniform, a number from 0 to 10 or a
             frequency for each class, as for predict.

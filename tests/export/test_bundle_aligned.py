@@ -116,6 +116,22 @@ def test_by_the_box_on_request(folder, aligning, by_box):
         assert "align" not in about["input"]
 
 
+def test_aligned_on_request(folder, aligning, by_box, tmp_path):
+    """The other way round; of a bundle that has no landmarks, the service alone can."""
+    image = str(folder / "images" / "fear-30.png")
+    wanted = ExpressionRecognizer(aligning).predict(image).faces[0]
+    export(str(by_box), str(tmp_path / "app"))
+    for given in (by_box, tmp_path / "app" / "model.onnx"):
+        recognizer = ExpressionRecognizer(given, faces="align")
+        assert recognizer.predict(image).faces[0].probabilities == pytest.approx(wanted.probabilities, abs=1e-4)
+        files = browser_files(recognizer, Path(given), "app")
+        if given == by_box:
+            assert "/landmarks.onnx" in files
+            assert "places" in json.loads(files["/model.json"][0])["alignment"]
+        else:
+            assert files == {}
+
+
 def test_what_is_not_needed_is_not_there(aligning, by_box, tmp_path):
     export(str(aligning), str(tmp_path / "app"))
     assert (tmp_path / "app" / "landmarks.LICENSE").read_text().count("Apache License") > 0

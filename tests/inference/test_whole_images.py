@@ -75,7 +75,7 @@ def test_not_in_films(asked, video):
     assert not last.faces
 
 
-@pytest.mark.parametrize("faces", ["align", "all", [(1, 2, 3, 4)], None])
+@pytest.mark.parametrize("faces", ["aligned", "all", [(1, 2, 3, 4)], None])
 def test_another_word_is_refused(pretrained, faces):
-    with pytest.raises(FERError, match=r"for faces\. Expected one of auto, whole, detect, box, detect_or_whole\."):
+    with pytest.raises(FERError, match=r"Expected one of auto, whole, detect, align, box, detect_or_whole\."):
         ExpressionRecognizer(pretrained, faces=faces)
