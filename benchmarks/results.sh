@@ -14,6 +14,9 @@ estimated() { python train.py estimate_prior --rows "runs/$1/test/predictions.cs
 row "configs/ferplus_large.yaml, distilled (experiments/distilled.sh): the pretrained weights"
 tested ferplus_pretrained --ckpt_path pretrained --data.root "$ferplus" --data.split predefined
 
+row "the same, --model.tta_flip false"
+tested ferplus_pretrained_one_look --ckpt_path pretrained --data.root "$ferplus" --data.split predefined --model.tta_flip false
+
 row "configs/ferplus_large.yaml, seed 3: the weights pretrained-large"
 tested ferplus_pretrained_large --ckpt_path pretrained-large --data.root "$ferplus" --data.split predefined
 
@@ -46,6 +49,9 @@ tested fe_estimated --ckpt_path pretrained --data.root "$data" --model.class_pri
 
 row "pretrained, nothing adapted, facial_expressions, five folds"
 python train.py crossval --name fe_pretrained_folds --folds "$folds" --ckpt_path pretrained --data.root "$data"
+
+row "the same, --model.tta_flip false"
+python train.py crossval --name fe_one_look_folds --folds "$folds" --ckpt_path pretrained --data.root "$data" --model.tta_flip false
 
 row "pretrained-large, nothing adapted, facial_expressions, five folds"
 python train.py crossval --name fe_pretrained_large_folds --folds "$folds" --ckpt_path pretrained-large --data.root "$data"

@@ -155,7 +155,7 @@ def test_a_token_is_asked_for(guarded):
         (["--max_waiting", "2"], "Invalid value for --max_waiting. Expected 32 to 1,000,000. Received: 2."),
         (["--timeout", "1e9"], "Invalid value for --timeout. Expected 0.1 to 3,600. Received: 1000000000.0."),
         (["--ckpt_path", "nowhere.ckpt"], "Invalid value for --ckpt_path."),
-        (["--tta_flip", "true", "--target_risk", "0.1"], "averaged, or not, as the model says: omit --tta_flip."),
+        (["--tta_flip", "false", "--target_risk", "0.1"], "averaged, or not, as the model says: omit --tta_flip."),
         (["--host", "nowhere.invalid", "--token_file", "long"], "Cannot listen at --host nowhere.invalid --port 8000"),
     ],
 )
@@ -197,8 +197,8 @@ def test_a_page_of_another_site_and_a_token_from_a_file(tmp_path):
 
 
 @pytest.mark.slow
-def test_mirror_images_are_averaged_where_it_is_told_to(tmp_path):
-    with serving(tmp_path, "--tta_flip", "true") as served:
+def test_mirror_images_are_averaged_unless_it_is_told_not_to(tmp_path):
+    with serving(tmp_path, "--tta_flip", "false") as served:
         (answer,) = served.ask(files={"i": PHOTO}).json()["images"]
-    assert same(answer, ExpressionRecognizer(workers=0, tta_flip=True).predict(PHOTO))
+    assert same(answer, ExpressionRecognizer(workers=0, tta_flip=False).predict(PHOTO))
     assert not same(answer, ExpressionRecognizer(workers=0).predict(PHOTO))
