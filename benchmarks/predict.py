@@ -4,7 +4,7 @@ DATA is a data set with photographs, of which some are taken evenly, and a video
 second, one or two faces). Printed are pictures a second, the ratio to the first row, and the peak of the resident
 memory of all processes of the run together, for
 
-- `predict --faces detect`, `--faces box` and `--faces whole` on the folder, and `predict` on the video,
+- `predict --faces detect` and `--faces whole` on the folder, and `predict` on the video,
 - the same work one image at a time: detection and network in a plain loop over `ExpressionRecognizer.predict`,
 - the `fer` package from PyPI, as its README shows it, with a Python that has it.
 
@@ -144,7 +144,7 @@ def main() -> None:
 
         print(f"{platform.machine()}, {os.cpu_count()} cores; start-up of predict {start_up:.1f} s, not counted")
         print(f"{'':<48}{'a second':>9}{'ratio':>8}{'peak MB':>9}")
-        for faces in ("detect", "box", "whole"):
+        for faces in ("detect", "whole"):
             name = f"predict --faces {faces}, {options.images:,} photographs"
             add(
                 name, [*train, str(folder), "--faces", faces, "--output", f"{place}/{faces}.csv"], options.images, False
@@ -158,7 +158,7 @@ def main() -> None:
         add(name, command, options.images // 4, False)
         name = f"predict, a video of {options.minutes:g} minutes, frames"
         add(name, [*train, str(video), "--output", f"{place}/video.csv"], frames, False)
-        for faces in ("detect", "box", "whole"):
+        for faces in ("detect", "whole"):
             name = f"one photograph at a time, {faces}"
             add(name, [sys.executable, "-c", ONE_BY_ONE, str(folder), faces], options.images, True)
         if options.fer:
