@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import runpy
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +17,7 @@ import skimage.data
 from PIL import Image
 
 from fer_lightning.data.face_crop import find_faces
-from tests.conftest import PROJECT
+from tests.conftest import PROJECT, run_here
 
 ALIGNMENT = PROJECT / "experiments" / "alignment.py"
 TARGETS = PROJECT / "experiments" / "landmark_targets.py"
@@ -98,3 +102,41 @@ def test_a_mirrored_image_has_the_mirrored_shape_as_its_target(shapes):
     assert targets.shape == (400, 2, shapes["COMPONENTS"])
     assert targets[:200, 1] == pytest.approx(targets[200:, 0], abs=0.02)
     assert np.abs(targets[:200, 0] - targets[200:, 0]).mean() > 0.5
+
+
+@pytest.mark.slow
+def test_weights_by_the_box_and_aligned_are_measured_as_validate_does(scored, tmp_path, capsys):
+    words = ["--data.root", scored, "--data.split", "predefined", "--data.val_fraction", "0.05"]
+    for faces in ("detect", "align"):
+        words_of_it = [*words, "--data.faces", faces, "--name", faces, "--model.tta_flip", "false"]
+        run_here("validate", "--ckpt_path", "pretrained", *words_of_it, cwd=tmp_path)
+    capsys.readouterr()
+    experiment = [sys.executable, str(PROJECT / "experiments" / "by_box_or_aligned.py"), scored, scored, "pretrained"]
+
+    def said(*more: str) -> list[str]:
+        environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+        command = [*experiment, *more]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+        return done.stdout.splitlines()
+
+    rows = [line.split(" | ") for line in said() if line.startswith("| pretrained ")]
+    assert [row[1] for row in rows] == ["by the box", "aligned", "both"]
+    for faces, row in zip(("detect", "align"), rows, strict=False):
+        (path,) = (tmp_path / "runs" / faces).rglob("metrics.json")
+        found = json.loads(path.read_text())["metrics"]
+        names = ("accuracy", "balanced_accuracy", "macro_f1", "nll")
+        assert row[2] == ", ".join(f"{found[name]['value']:.3f}" for name in names)
+    assert rows[0][2] != rows[1][2]
+    assert len([line for line in said("--corrupted") if " | pretrained | " in line]) == 8
+
+
+@pytest.fixture
+def scored(drawn, tmp_path) -> Path:
+    """A data set whose list says what is tested."""
+    folder = Path(shutil.copytree(drawn, tmp_path / "scored"))
+    rows = list(csv.DictReader((drawn / "legend.csv").open()))
+    with open(folder / "legend.csv", "w", newline="") as stream:
+        writer = csv.DictWriter(stream, [*rows[0], "split"])
+        writer.writeheader()
+        writer.writerows(row | {"split": "testing" if n % 5 == 0 else "training"} for n, row in enumerate(rows))
+    return folder

@@ -36,8 +36,7 @@ def browser_files(recognizer: ExpressionRecognizer, path: Path, name: str) -> di
         return {}
     about, *networks = found
     said = json.loads(about)
-    said["input"] = recognizer.input_spec.to_dict() | {"detector": YUNET}
-    said["threshold"] = recognizer.threshold
+    said["input"]["faces"], said["threshold"] = recognizer.input_spec.faces, recognizer.threshold
     files = {
         f"/{name}": (content, "application/octet-stream") for name, content in zip(NETWORKS, networks, strict=False)
     }

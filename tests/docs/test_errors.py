@@ -57,7 +57,7 @@ options | FIT --model.network torch.nn.Linear | Linear cannot be made without in
 options | FIT --model.lr_scheduler cosine | Did you mean WarmupCosine?
 options | FIT --config mine.yaml | Found nothing at 'mine.yaml'
 options | export --output x.onnx | Missing: --ckpt_path.
-options | predict photo.jpg --faces mouth | align, box or detect_or_whole. Received: mouth.
+options | predict a.jpg --faces mouth | Expected auto, whole, detect, align, box or detect_or_whole. Received: mouth.
 values | FIT --data.image_size 0 | a whole number from 1 to 4,096
 values | predict photo.jpg --target_risk 5 | Expected 0 to 1. Received: 5
 values | serve --port 99999 | Expected 0 to 65,535

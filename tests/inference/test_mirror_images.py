@@ -46,7 +46,7 @@ def test_they_are_averaged_unless_one_asks_for_one_look(pretrained, photograph):
 def test_the_threshold_of_a_risk_is_of_what_the_model_does(pretrained):
     one_look = copy.deepcopy(pretrained)
     one_look.tta_flip = False
-    for model, does in ((pretrained, True), (one_look, False)):
+    for model, does in ((pretrained, True), (one_look, False), (LARGE, True)):
         assert ExpressionRecognizer(model, target_risk=0.1, tta_flip=does).threshold > 0
         with pytest.raises(FERError, match="omit --tta_flip"):
             ExpressionRecognizer(model, target_risk=0.1, tta_flip=not does)
